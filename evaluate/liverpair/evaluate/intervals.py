@@ -1,0 +1,156 @@
+"""Intervals and tests on counts whose units are independent: proportions, likelihood ratios, agreement.
+
+A 2×2 table is ``Table(tp, fp, fn, tn)``: the reference standard decides positive and negative, the index test true and
+false. Everything is a plain number; an estimate that the counts do not define is None (never NaN, never a crash).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy import stats
+
+from liverpair.core.errors import UsageError
+
+__all__ = [
+    "Interval",
+    "Table",
+    "clopper_pearson",
+    "diagnostic_odds_ratio",
+    "kappa",
+    "likelihood_ratio_negative",
+    "likelihood_ratio_positive",
+    "mcnemar_chi2",
+    "mcnemar_exact",
+    "odds_ratio",
+    "pabak",
+]
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Counts of a 2×2 table: reference standard against index test."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    def __post_init__(self) -> None:
+        if min(self.tp, self.fp, self.fn, self.tn) < 0:
+            raise UsageError(f"a 2×2 table cannot hold negative counts: {self}")
+
+    @property
+    def total(self) -> int:
+        """Number of units in the table."""
+        return self.tp + self.fp + self.fn + self.tn
+
+
+def _normal_quantile(level: float) -> float:
+    if not 0 < level < 1:
+        raise UsageError(f"a confidence level lies between 0 and 1, got {level}")
+    return float(stats.norm.ppf(0.5 + level / 2))
+
+
+def clopper_pearson(k: float, n: float, level: float = 0.95) -> Interval:
+    """Exact interval of k successes in n independent trials (Clopper & Pearson 1934); (0, 1) where n = 0.
+
+    k and n need not be whole: Korn–Graubard puts an effective sample size in.
+    """
+    _normal_quantile(level)
+    if n <= 0:
+        return 0.0, 1.0
+    if not -1e-12 <= k <= n * (1 + 1e-12):
+        raise UsageError(f"{k} successes in {n} trials is impossible")
+    tail = (1 - level) / 2
+    low = 0.0 if k <= 0 else float(stats.beta.ppf(tail, k, n - k + 1))
+    high = 1.0 if k >= n else float(stats.beta.ppf(1 - tail, k + 1, n - k))
+    return low, high
+
+
+def _log_interval(value: float, se_log: float, level: float) -> Interval:
+    z = _normal_quantile(level)
+    return value * math.exp(-z * se_log), value * math.exp(z * se_log)
+
+
+def likelihood_ratio_positive(t: Table, level: float = 0.95) -> tuple[float, Interval] | None:
+    """LR+ = sensitivity / (1 − specificity) with its log-method interval (Simel 1991); None without the cells."""
+    positives, negatives = t.tp + t.fn, t.fp + t.tn
+    if min(positives, negatives, t.tp, t.fp) == 0:
+        return None
+    value = (t.tp / positives) / (t.fp / negatives)
+    return value, _log_interval(value, math.sqrt(1 / t.tp - 1 / positives + 1 / t.fp - 1 / negatives), level)
+
+
+def likelihood_ratio_negative(t: Table, level: float = 0.95) -> tuple[float, Interval] | None:
+    """LR− = (1 − sensitivity) / specificity with its log-method interval (Simel 1991); None without the cells."""
+    positives, negatives = t.tp + t.fn, t.fp + t.tn
+    if min(positives, negatives, t.fn, t.tn) == 0:
+        return None
+    value = (t.fn / positives) / (t.tn / negatives)
+    return value, _log_interval(value, math.sqrt(1 / t.fn - 1 / positives + 1 / t.tn - 1 / negatives), level)
+
+
+def diagnostic_odds_ratio(t: Table, level: float = 0.95) -> tuple[float, Interval] | None:
+    """DOR = tp·tn / (fp·fn) with Woolf's interval; None where a cell is empty."""
+    if min(t.tp, t.fp, t.fn, t.tn) == 0:
+        return None
+    value = t.tp * t.tn / (t.fp * t.fn)
+    return value, _log_interval(value, math.sqrt(1 / t.tp + 1 / t.fp + 1 / t.fn + 1 / t.tn), level)
+
+
+def odds_ratio(a: int, b: int, c: int, d: int, level: float = 0.95) -> tuple[float, Interval, bool] | None:
+    """Odds ratio (a/b)/(c/d) with Woolf's interval, and whether ½ was added to every cell (Haldane–Anscombe).
+
+    a, b: with and without the flag in the first group; c, d: in the second. None where a group is empty.
+    """
+    if a + b == 0 or c + d == 0:
+        return None
+    corrected = min(a, b, c, d) == 0
+    w, x, y, z = (float(v) + 0.5 * corrected for v in (a, b, c, d))
+    value = w * z / (x * y)
+    return value, _log_interval(value, math.sqrt(1 / w + 1 / x + 1 / y + 1 / z), level), corrected
+
+
+def kappa(t: Table) -> tuple[float, float] | None:
+    """Cohen's kappa and its large-sample standard error (Fleiss, Cohen & Everitt 1969).
+
+    None where chance agreement is complete (all units in one cell of the diagonal).
+    """
+    n = t.total
+    if n == 0:
+        return None
+    p = ((t.tp / n, t.fn / n), (t.fp / n, t.tn / n))
+    row = [sum(r) for r in p]
+    column = [p[0][0] + p[1][0], p[0][1] + p[1][1]]
+    observed = p[0][0] + p[1][1]
+    chance = row[0] * column[0] + row[1] * column[1]
+    if chance >= 1:
+        return None
+    value = (observed - chance) / (1 - chance)
+    agree = sum(p[i][i] * (1 - (row[i] + column[i]) * (1 - value)) ** 2 for i in (0, 1))
+    differ = (1 - value) ** 2 * sum(p[i][1 - i] * (column[i] + row[1 - i]) ** 2 for i in (0, 1))
+    spread = agree + differ - (value - chance * (1 - value)) ** 2
+    return value, math.sqrt(max(spread, 0.0) / n) / (1 - chance)
+
+
+def pabak(t: Table) -> float | None:
+    """Prevalence- and bias-adjusted kappa, 2·agreement − 1; None for an empty table."""
+    return None if t.total == 0 else 2 * (t.tp + t.tn) / t.total - 1
+
+
+def mcnemar_exact(b: int, c: int) -> float:
+    """Two-sided exact p of McNemar's test on the discordant counts; 1 where there are none."""
+    return 1.0 if b + c == 0 else min(1.0, float(2 * stats.binom.cdf(min(b, c), b + c, 0.5)))
+
+
+def mcnemar_chi2(b: int, c: int, correction: bool = False) -> tuple[float, float] | None:
+    """McNemar's χ² (1 degree of freedom) and p, with or without Edwards' correction; None without discordance."""
+    if b + c == 0:
+        return None
+    difference = max(abs(b - c) - (1 if correction else 0), 0)
+    chi2 = difference**2 / (b + c)
+    return chi2, float(stats.chi2.sf(chi2, 1))
