@@ -1,0 +1,237 @@
+"""Simulate one patient's PET/CT and liver MRI in memory, with the exact truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from liverpair.core.volume import Mask, Volume
+from liverpair.simulate.anatomy import Anatomy, draw_anatomy
+from liverpair.simulate.appearance import lesion_value, tissue_table
+from liverpair.simulate.lesions import LesionRequest, PlacedLesion, place_lesions, random_requests
+from liverpair.simulate.motion import Motion, draw_motion
+from liverpair.simulate.mr import MrProtocol, acquire_mr
+from liverpair.simulate.petct import acquire_ct, acquire_pet
+
+__all__ = ["PairSettings", "SimulatedPair", "TrueLesion", "simulate_pair"]
+
+#: Landmarks of the truth: liver points at least this deep, so that they lie inside both livers.
+LANDMARK_DEPTH_MM = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class PairSettings:
+    """What one simulated pair is like; every None is drawn from the seed.
+
+    Lengths in mm, angles in degrees. ``lesions`` None draws a mixed bag. ``sequences`` are the MR images to make.
+    """
+
+    lesions: tuple[LesionRequest, ...] | None = None
+    sequences: tuple[str, ...] = ("mr-hbp", "mr-t2", "mr-dwi", "mr-adc")
+    liver_ml: float | None = None
+    liver_suv: float | None = None
+    steatosis: float | None = None
+    bile: float | None = None
+    heterogeneity: float = 0.03
+    ct_spacing_mm: tuple[float, float, float] = (2.0, 2.0, 3.0)
+    ct_noise_hu: float = 11.0
+    pet_spacing_mm: tuple[float, float, float] = (4.07, 4.07, 3.0)
+    pet_fwhm_mm: float = 6.0
+    pet_cov: float | None = None
+    pet_respiration_mm: float | None = None
+    field_of_view_mm: tuple[float, float, float] = (356.0, 276.0, 240.0)
+    mr_protocol: MrProtocol = field(default_factory=MrProtocol)
+    rotation_deg: float | None = None
+    shift_mm: float | None = None
+    breathing_mm: float | None = None
+    local_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueLesion:
+    """One lesion as it really is; centres LPS mm in the two examinations' frames.
+
+    ``diameter_mm`` is the equivalent-sphere diameter, ``long_axis_mm`` twice the largest semi-axis, ``tlr`` the true
+    uptake over liver before any blur; an "inflammation" is on PET only.
+    """
+
+    lesion_id: str
+    nature: str
+    diameter_mm: float
+    long_axis_mm: float
+    tlr: float
+    pet_lps: NDArray[np.float64]
+    mr_lps: NDArray[np.float64]
+    depth_mm: float
+    contrast: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedPair:
+    """Images and truth of one pair. ``mr_liver`` is on the HBP image's grid (or the first MR image's)."""
+
+    ct: Volume
+    pet: Volume
+    mr: dict[str, Volume]
+    ct_liver: Mask
+    mr_liver: Mask
+    lesions: tuple[TrueLesion, ...]
+    liver_suv: float
+    pet_cov: float
+    pet_fwhm_mm: float
+    landmarks_pet: NDArray[np.float64]
+    landmarks_mr: NDArray[np.float64]
+    motion: Motion
+    pet_offset: NDArray[np.float64]
+    mr_offset: NDArray[np.float64]
+
+    def to_moving(self, points: ArrayLike) -> NDArray[np.float64]:
+        """MR points (n, 3) LPS mm of PET/CT points (n, 3) LPS mm: the exact truth (HBP image's position)."""
+        start = np.atleast_2d(np.asarray(points, dtype=np.float64))
+        return self.motion.forward(start - self.pet_offset) + self.mr_offset
+
+    def to_fixed(self, points: ArrayLike) -> NDArray[np.float64]:
+        """PET/CT points (n, 3) LPS mm of MR points (n, 3), inverted to better than 0.001 mm."""
+        start = np.atleast_2d(np.asarray(points, dtype=np.float64))
+        return self.motion.backward(start - self.mr_offset) + self.pet_offset
+
+
+def _choice(rng: np.random.Generator, given: float | None, low: float, high: float) -> float:
+    drawn = float(rng.uniform(low, high))  # always drawn, so that a given value changes nothing else
+    return drawn if given is None else given
+
+
+def _liver_points(anatomy: Anatomy, depth_mm: float) -> NDArray[np.float64]:
+    index = np.argwhere(anatomy.depth > depth_mm)
+    return np.column_stack(
+        [axis[index[:, n]] for n, axis in enumerate((anatomy.space.x, anatomy.space.y, anatomy.space.z))]
+    )
+
+
+def _true_lesion(
+    number: int,
+    lesion: PlacedLesion,
+    anatomy: Anatomy,
+    motion: Motion,
+    pet_offset: NDArray[np.float64],
+    mr_offset: NDArray[np.float64],
+) -> TrueLesion:
+    space = anatomy.space
+    index = tuple(
+        int(round((c - axis[0]) / space.step))
+        for c, axis in zip(lesion.centre, (space.x, space.y, space.z), strict=True)
+    )
+    request = lesion.request
+    return TrueLesion(
+        f"L{number:02d}",
+        request.nature,
+        request.diameter_mm,
+        2 * lesion.reach,
+        request.tlr,
+        lesion.centre + pet_offset,
+        motion.forward(lesion.centre)[0] + mr_offset,
+        float(anatomy.depth[index]),
+        request.contrast,
+    )
+
+
+def simulate_pair(seed: int, settings: PairSettings | None = None) -> SimulatedPair:
+    """Simulate a pair; the same seed and settings give the same bytes."""
+    settings = settings or PairSettings()
+    streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(seed).spawn(6)]
+    choose, body, place, move, tomograph, magnet = streams
+    liver_ml = _choice(choose, settings.liver_ml, 1200.0, 1900.0)
+    drawn_suv = float(np.clip(np.exp(choose.normal(np.log(5.0), 0.28)), 2.5, 10.0))
+    liver_suv = drawn_suv if settings.liver_suv is None else settings.liver_suv
+    fatty = max(0.0, float(choose.normal(-0.1, 0.25)))
+    steatosis = min(fatty, 0.8) if settings.steatosis is None else settings.steatosis
+    bile = _choice(choose, settings.bile, 0.0, 1.0)
+    cov = _choice(choose, settings.pet_cov, 0.10, 0.14)
+    respiration = _choice(choose, settings.pet_respiration_mm, 4.0, 12.0)
+    pet_offset = np.array([choose.uniform(-8, 8), choose.uniform(-190, -140), choose.uniform(-900, -500)])
+    mr_offset = np.array([choose.uniform(-25, 25), choose.uniform(-30, 30), choose.uniform(-60, 60)])
+
+    anatomy = draw_anatomy(body, liver_ml)
+    requests = random_requests(place) if settings.lesions is None else settings.lesions
+    lesions = place_lesions(place, anatomy, requests)
+    motion = draw_motion(
+        move,
+        _choice(move, settings.rotation_deg, 2.0, 4.0),
+        _choice(move, settings.shift_mm, 2.0, 10.0),
+        _choice(move, settings.breathing_mm, 6.0, 16.0),
+        _choice(move, settings.local_mm, 3.0, 5.0),
+        _liver_points(anatomy, 2.0)[::997],
+    )
+    frame_pet, frame_mr = f"2.25.{1000 + seed}1", f"2.25.{1000 + seed}2"
+
+    def values(image: str) -> dict[str, float]:
+        return tissue_table(image, liver_suv, steatosis, bile)
+
+    def drawn_lesions(image: str) -> list[tuple[PlacedLesion, float]]:
+        found = [
+            (lesion, lesion_value(image, r.nature, r.tlr, liver_suv, r.contrast))
+            for lesion in lesions
+            for r in (lesion.request,)
+        ]
+        return [(lesion, value) for lesion, value in found if value is not None]
+
+    ct, ct_liver = acquire_ct(
+        tomograph,
+        anatomy,
+        values("ct"),
+        drawn_lesions("ct"),
+        pet_offset,
+        frame_pet,
+        settings.field_of_view_mm,
+        settings.ct_spacing_mm,
+        settings.ct_noise_hu,
+    )
+    pet = acquire_pet(
+        tomograph,
+        anatomy,
+        values("pet"),
+        drawn_lesions("pet"),
+        pet_offset,
+        frame_pet,
+        settings.field_of_view_mm,
+        settings.pet_spacing_mm,
+        settings.pet_fwhm_mm,
+        cov,
+        respiration,
+        settings.heterogeneity,
+    )
+    mr, mr_liver = acquire_mr(
+        magnet,
+        anatomy,
+        {role: values(role) for role in settings.sequences},
+        {role: drawn_lesions(role) for role in settings.sequences},
+        motion,
+        mr_offset,
+        frame_mr,
+        settings.mr_protocol,
+        settings.heterogeneity,
+    )
+    deep = _liver_points(anatomy, LANDMARK_DEPTH_MM)
+    marks = deep[place.integers(0, len(deep), 50)]
+    truth = tuple(
+        _true_lesion(n + 1, lesion, anatomy, motion, pet_offset, mr_offset)
+        for n, lesion in enumerate(lesions)
+    )
+    return SimulatedPair(
+        ct,
+        pet,
+        mr,
+        ct_liver,
+        mr_liver,
+        truth,
+        liver_suv,
+        cov,
+        settings.pet_fwhm_mm,
+        marks + pet_offset,
+        motion.forward(marks) + mr_offset,
+        motion,
+        pet_offset,
+        mr_offset,
+    )
