@@ -1,0 +1,101 @@
+"""Find the liver on both examinations and put the MRI onto the PET/CT."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from liverpair.core.geometry import Grid
+from liverpair.core.study import AlignedPair, Images
+from liverpair.core.transform import SpatialTransform
+from liverpair.core.volume import Mask, Volume
+from liverpair.flow.config import Settings
+from liverpair.register.align import Registration, register
+from liverpair.register.resample import resample_mask
+from liverpair.register.sequences import align_sequence
+from liverpair.segment.liver import LiverSegmentation, refine_liver, segment_liver
+
+__all__ = ["MAIN_ROLES", "align_pair", "main_role"]
+
+#: The sequence that carries the MRI's geometry and lesion sizes: the first of these that the examination has.
+MAIN_ROLES = ("mr-hbp", "mr-portal", "mr-t1-native", "mr-arterial", "mr-t2", "mr-dwi")
+
+
+def main_role(mr: dict[str, Volume]) -> str | None:
+    """The role of the examination's main sequence, or None where no usable sequence is there."""
+    return next((role for role in MAIN_ROLES if role in mr), None)
+
+
+def _placed(volume: Volume, transform: SpatialTransform) -> Volume:
+    """The same voxels put where a rigid map main → sequence says: only the grid moves, no value is resampled."""
+    affine = np.linalg.inv(transform.affine) @ volume.grid.affine
+    return replace(volume, grid=Grid(volume.grid.shape, affine, volume.grid.frame_of_reference))
+
+
+def align_sequences(mr: dict[str, Volume], main: str, liver: Mask | None) -> tuple[dict[str, Volume], dict[str, Any]]:
+    """Bring the MRI's sequences onto its main one: patients breathe differently in every sequence.
+
+    The ADC map moves with the diffusion series that it was computed from.
+    """
+    placed = {main: mr[main]}
+    moved_mm: dict[str, Any] = {}
+    centre = (liver.centroid() if liver is not None and not liver.is_empty else mr[main].grid.to_world(
+        (np.asarray(mr[main].grid.shape) - 1) / 2
+    ))  # fmt: skip
+    for role in sorted(set(mr) - {main, "mr-adc"}):
+        transform = align_sequence(mr[main], mr[role], liver)
+        placed[role] = _placed(mr[role], transform)
+        moved_mm[role] = float(np.linalg.norm(transform.to_moving(centre)[0] - centre))
+        if role == "mr-dwi" and "mr-adc" in mr:
+            placed["mr-adc"] = _placed(mr["mr-adc"], transform)
+    if "mr-adc" in mr:
+        placed.setdefault("mr-adc", mr["mr-adc"])
+    return placed, moved_mm
+
+
+def _liver_facts(segmentation: LiverSegmentation | None) -> dict[str, Any]:
+    if segmentation is None:
+        return {"verdict": "absent", "reasons": []}
+    return {
+        "verdict": segmentation.verdict,
+        "reasons": list(segmentation.reasons),
+        "volume_ml": segmentation.volume_ml,
+    }
+
+
+def _usable(segmentation: LiverSegmentation | None) -> Mask | None:
+    if segmentation is None or segmentation.verdict != "usable":
+        return None
+    return segmentation.mask
+
+
+def align_pair(images: Images, settings: Settings) -> AlignedPair:
+    """Livers, sequence alignment and the registration of the MRI to the CT of the PET/CT.
+
+    Without a CT or a usable MRI sequence the pair stays unaligned (verdict "failed", with the reason).
+    """
+    main = main_role(images.mr)
+    ct_found = segment_liver(images.ct, "ct", settings.liver, images.pet) if images.ct is not None else None
+    mr_found = segment_liver(images.mr[main], main, settings.liver) if main is not None else None
+    ct_liver, mr_liver = _usable(ct_found), _usable(mr_found)
+    quality: dict[str, Any] = {
+        "main_sequence": main,
+        "liver_ct": _liver_facts(ct_found),
+        "liver_mr": _liver_facts(mr_found),
+    }
+    if main is not None:
+        placed, quality["sequence_motion_mm"] = align_sequences(images.mr, main, mr_liver)
+        images = replace(images, mr=placed)
+    if images.ct is None or main is None:
+        missing = "no_ct" if images.ct is None else "no_mr_sequence"
+        quality["registration"] = {"verdict": "failed", "reasons": [missing]}
+        return AlignedPair(images, ct_liver, mr_liver, None, "failed", None, quality)
+    found: Registration = register(images.ct, images.mr[main], ct_liver, mr_liver, settings.register)
+    quality["registration"] = {"verdict": found.verdict, "reasons": list(found.reasons), **found.quality}
+    if found.verdict == "usable" and found.transform is not None and mr_liver is not None:
+        warped = resample_mask(mr_liver, images.ct.grid, found.transform)
+        ct_liver = refine_liver(images.ct, ct_liver, warped)
+        quality["liver_ct"]["refined_volume_ml"] = ct_liver.volume_ml
+    return AlignedPair(images, ct_liver, mr_liver, found.transform, found.verdict, found.uncertainty, quality)

@@ -1,0 +1,107 @@
+"""Settings of a study: each stage's own settings composed from one TOML file; an unknown key is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import tomli_w
+from pydantic import TypeAdapter, ValidationError
+
+from liverpair.core.errors import ConfigError
+from liverpair.core.provenance import fingerprint, plain
+from liverpair.dicom.cohort import CohortSettings
+from liverpair.dicom.suv import SuvSettings
+from liverpair.evaluate.attribution import AttributionSettings
+from liverpair.evaluate.calls import CallSettings
+from liverpair.evaluate.concordance import ConcordanceSettings
+from liverpair.evaluate.match import MatchSettings
+from liverpair.register.align import RegisterSettings
+from liverpair.segment.liver import LiverSettings
+from liverpair.segment.mr_lesions import MrDetectionSettings
+from liverpair.segment.pet_lesions import PetDetectionSettings
+from liverpair.segment.reference_region import ReferenceSettings
+
+__all__ = ["Settings", "dump_settings", "load_settings", "settings_fingerprint"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of a study; a section of the TOML file for each stage.
+
+    ``seed`` drives everything random (the bootstrap); nothing else in the flow is random.
+    """
+
+    seed: int = 20230101
+    cohort: CohortSettings = field(default_factory=CohortSettings)
+    suv: SuvSettings = field(default_factory=SuvSettings)
+    liver: LiverSettings = field(default_factory=LiverSettings)
+    reference: ReferenceSettings = field(default_factory=ReferenceSettings)
+    register: RegisterSettings = field(default_factory=RegisterSettings)
+    pet: PetDetectionSettings = field(default_factory=PetDetectionSettings)
+    mr: MrDetectionSettings = field(default_factory=MrDetectionSettings)
+    match: MatchSettings = field(default_factory=MatchSettings)
+    calls: CallSettings = field(default_factory=CallSettings)
+    attribution: AttributionSettings = field(default_factory=AttributionSettings)
+    concordance: ConcordanceSettings = field(default_factory=ConcordanceSettings)
+
+
+def _build(cls: type[_T], table: Any, where: str) -> _T:
+    """A frozen settings value from a TOML table; every key must be a field and every value of its type."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"[{where}] must be a table of settings, found {type(table).__name__}.")
+    hints = get_type_hints(cls)
+    unknown = sorted(set(table) - set(hints))
+    if unknown:
+        known = ", ".join(sorted(hints))
+        raise ConfigError(f"unknown setting {where + '.' if where else ''}{unknown[0]}; known here: {known}.")
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{where}.{key}" if where else key
+        kind = hints[key]
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            values[key] = _build(kind, value, name)
+            continue
+        try:
+            values[key] = TypeAdapter(kind).validate_python(value)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise ConfigError(f"setting {name} = {value!r}: {problem}.") from error
+    try:
+        return cls(**values)
+    except ValueError as error:  # a settings class may check its own ranges
+        raise ConfigError(f"[{where or 'settings'}]: {error}") from error
+
+
+def load_settings(path: Path | None) -> Settings:
+    """The defaults, overridden by a TOML file where one is given."""
+    if path is None:
+        return Settings()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the settings file {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the settings file {path.name} is no valid TOML: {error}.") from error
+    return _build(Settings, table, "")
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def dump_settings(settings: Settings) -> str:
+    """The resolved settings as TOML; reading it back gives the same settings (an absent key is its default)."""
+    return tomli_w.dumps(_without_none(plain(settings)))
+
+
+def settings_fingerprint(settings: Settings) -> str:
+    """SHA-256 of the resolved settings; stands in every result as config_sha256."""
+    return fingerprint(settings)

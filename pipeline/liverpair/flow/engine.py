@@ -1,0 +1,117 @@
+"""Run many cases: local processes by default, a Dask cluster when a scheduler is named; a dead worker loses one case."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from liverpair.core.errors import UsageError
+
+__all__ = ["WorkerDied", "default_jobs", "run_many"]
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+
+#: What one case needs at most, measured on the simulated cohort; more processes than fit would swap.
+CASE_MEMORY_BYTES = 2 * 1024**3
+
+
+class WorkerDied(Exception):
+    """The process that ran this case was killed, by the system's memory guard most likely."""
+
+
+def default_jobs() -> int:
+    """One process a core, as far as the memory reaches."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return cores
+    return max(1, min(cores, memory // CASE_MEMORY_BYTES))
+
+
+def start_worker() -> None:
+    """Give each process one thread: cases run side by side, and sums keep one order."""
+    import numba
+    import SimpleITK as sitk
+
+    threadpool_limits(1)
+    numba.set_num_threads(1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+
+def run_many(
+    work: Callable[[_Task], _Result], tasks: Sequence[_Task], jobs: int, scheduler: str | None = None
+) -> Iterator[tuple[_Task, _Result | Exception]]:
+    """Yield each task with its result, or the exception it ended in, as they finish.
+
+    A worker that dies breaks the whole pool, and nobody knows by whose fault: the tasks that were under way are then
+    run alone, one a pool, and the one that dies again is yielded with WorkerDied.
+    """
+    if scheduler is not None:
+        yield from _on_cluster(work, tasks, scheduler)
+        return
+    suspects: list[_Task] = []
+    queue = list(tasks)
+    while queue:
+        broken = yield from _in_pool(work, queue, jobs)
+        suspects.extend(broken[:jobs])
+        queue = broken[jobs:]
+    for task in suspects:
+        died = yield from _in_pool(work, [task], 1)
+        if died:
+            yield task, WorkerDied("the worker process was killed; it may have run out of memory (try fewer --jobs)")
+
+
+def _in_pool(
+    work: Callable[[_Task], _Result], tasks: Sequence[_Task], jobs: int
+) -> Iterator[tuple[_Task, _Result | Exception]]:
+    """Run tasks in one pool; returns those that were unfinished when the pool broke, in their order."""
+    # spawn: numba's and ITK's thread pools do not survive a fork
+    context = multiprocessing.get_context("spawn")
+    finished: set[int] = set()
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=start_worker) as pool:
+        futures: dict[Future[_Result], int] = {pool.submit(work, task): n for n, task in enumerate(tasks)}
+        try:
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in sorted(done, key=lambda f: futures[f]):
+                    error = future.exception()
+                    if isinstance(error, BrokenProcessPool):
+                        continue
+                    finished.add(futures[future])
+                    task = tasks[futures[future]]
+                    yield task, error if isinstance(error, Exception) else future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+    return [task for n, task in enumerate(tasks) if n not in finished]
+
+
+def _on_cluster(
+    work: Callable[[_Task], _Result], tasks: Sequence[_Task], scheduler: str
+) -> Iterator[tuple[_Task, _Result | Exception]]:
+    """Run tasks on a Dask cluster whose workers see the same file system."""
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise UsageError("--scheduler needs Dask: install liverpair[cluster].") from error
+    try:
+        client = Client(scheduler, timeout="20s")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+    with client:
+        client.run(start_worker)
+        futures = {client.submit(work, task, pure=False): task for task in tasks}
+        for future in as_completed(list(futures)):
+            error = future.exception()
+            yield futures[future], error if isinstance(error, Exception) else future.result()
