@@ -1,4 +1,4 @@
-"""An upper abdomen drawn at random: body wall, lungs, liver, vessels and neighbouring organs as painted parts.
+"""An upper abdomen drawn at random: wall, lungs, liver, vessels and neighbours as painted parts.
 
 Frame: x to the patient's left, y to the back, z to the head, mm, origin at the middle of the abdomen about
 the level of the porta hepatis. Parts are painted in order, a later part covers an earlier one.
@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from liverpair.simulate.space import Array, Space, capsule, coverage, ellipsoid, smooth_max, smooth_min, tube
 from liverpair.simulate.texture import SmoothField
-from liverpair.simulate.vessels import grow_tree, tree_distance
+from liverpair.simulate.vessels import Segment, grow_tree, tree_distance
 
 __all__ = ["CANONICAL_STEP_MM", "EXTENT_MM", "Anatomy", "Part", "draw_anatomy"]
 
@@ -43,9 +43,9 @@ class Part:
 class Anatomy:
     """Everything of one patient that does not depend on the modality.
 
-    ``liver`` is the liver's coverage (with its lesions and inner vessels) on ``space``, ``depth`` the distance in mm
-    below the capsule there (0 outside), ``vessel_distance`` the distance to the nearest vessel inside the liver's
-    index box ``liver_box``.
+    ``liver`` is the liver's coverage (with its lesions and inner vessels) on ``space``, ``depth`` the distance
+    in mm below the capsule there (0 outside), ``vessel_distance`` the distance to the nearest vessel inside the
+    liver's index box ``liver_box``.
     """
 
     space: Space
@@ -169,7 +169,7 @@ class _Painter:
         limit: Array | None = None,
         wobble: SmoothField | None = None,
     ) -> None:
-        """Add an ellipsoid, kept inside ``limit`` (a distance on the whole space), optionally wobbling by 2 mm."""
+        """Add an ellipsoid, kept inside ``limit`` (a distance), optionally wobbling by 2 mm."""
         reach = float(np.max(radii)) + 6
         box = self.space.window(centre - reach, centre + reach)
         sub = self.space.sub(box)
@@ -331,14 +331,14 @@ def _portal_hilum(habitus: _Habitus) -> NDArray[np.float64]:
 
 def _vessel_trees(
     rng: np.random.Generator, habitus: _Habitus, inside: NDArray[np.float64]
-) -> tuple[list, list]:
+) -> tuple[list[Segment], list[Segment]]:
     """Portal tree from the hilum and three hepatic veins from the caval confluence; ``inside`` (n, 3) liver points."""
     picked = inside[rng.integers(0, len(inside), VESSEL_TARGETS)]
     portal = grow_tree(rng, _portal_hilum(habitus), picked, 6.0)
     confluence = np.array([-20 * habitus.sx, 32 * habitus.sy, habitus.right_dome - 26.0])
     targets = inside[rng.integers(0, len(inside), VESSEL_TARGETS)]
     angle = np.arctan2(-(targets[:, 1] - confluence[1]), targets[:, 0] - confluence[0])  # 0 = left, π = right
-    veins: list = []
+    veins: list[Segment] = []
     for low, high in ((-4.0, 1.35), (1.35, 2.25), (2.25, 4.0)):
         group = targets[(angle >= low) & (angle < high)]
         if len(group) > 2:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liverpair.simulate.anatomy import Anatomy
-from liverpair.simulate.space import rotation_matrix
+from liverpair.simulate.space import Array, rotation_matrix
 
-__all__ = ["LesionRequest", "PlacedLesion", "inside_fraction_distance", "place_lesions", "random_requests"]
+__all__ = ["LesionRequest", "PlacedLesion", "lesion_distance", "place_lesions", "random_requests"]
 
 #: Two lesions keep this much liver between them, so that truth stays one lesion per focus.
 GAP_MM = 6.0
@@ -49,13 +49,18 @@ class PlacedLesion:
         return float(self.radii.max())
 
 
-def inside_fraction_distance(lesion: PlacedLesion, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Signed distance in mm (negative inside) of anatomical points (..., 3) to the lesion's surface."""
-    local = (points - lesion.centre) @ lesion.turn
-    level = np.sqrt(((local / lesion.radii) ** 2).sum(axis=-1)) + 1e-9
-    slope = np.sqrt(((local / lesion.radii**2) ** 2).sum(axis=-1)) + 1e-9
-    distance = level * (level - 1) / slope
-    return np.where(level < 0.3, -float(lesion.radii.min()), distance)
+def lesion_distance(lesion: PlacedLesion, points: tuple[Array, Array, Array]) -> Array:
+    """Signed distance in mm (negative inside) of anatomical points (three arrays x, y, z) to the lesion's surface."""
+    x, y, z = (p - np.float32(c) for p, c in zip(points, lesion.centre, strict=True))
+    turn = lesion.turn.astype(np.float32)
+    level = np.full(x.shape, 1e-9, dtype=np.float32)
+    slope = np.full(x.shape, 1e-9, dtype=np.float32)
+    for n in range(3):
+        local = turn[0, n] * x + turn[1, n] * y + turn[2, n] * z
+        level += (local / np.float32(lesion.radii[n])) ** 2
+        slope += (local / np.float32(lesion.radii[n] ** 2)) ** 2
+    root = np.sqrt(level)
+    return np.where(root < 0.3, -np.float32(lesion.radii.min()), root * (root - 1) / np.sqrt(slope))
 
 
 def random_requests(rng: np.random.Generator) -> tuple[LesionRequest, ...]:

@@ -15,7 +15,7 @@ from liverpair.core.volume import Mask, Volume
 from liverpair.simulate.anatomy import Anatomy
 from liverpair.simulate.lesions import PlacedLesion
 from liverpair.simulate.motion import Motion, Rigid
-from liverpair.simulate.render import compose, paint_lesions, sample_points
+from liverpair.simulate.render import compose, mapped_lattice, paint_lesions, sample_points
 from liverpair.simulate.space import Array, Space, rotation_matrix
 from liverpair.simulate.texture import SmoothField
 
@@ -70,34 +70,14 @@ def _grid(
     return Grid((shape[0], shape[1], shape[2]), affine, frame)
 
 
-def _upsampling(coarse: int, fine: int) -> Array:
-    """Linear interpolation weights (fine, coarse) between lattices that share their end points."""
-    position = np.linspace(0, coarse - 1, fine)
-    low = np.minimum(position.astype(int), coarse - 2)
-    weights = np.zeros((fine, coarse), dtype=np.float32)
-    weights[np.arange(fine), low] = 1 - (position - low)
-    weights[np.arange(fine), low + 1] = position - low
-    return weights
-
-
 def anatomy_points(
     grid: Grid, motion: Motion, shake: Rigid, offset: NDArray[np.float64]
 ) -> tuple[Array, Array, Array]:
     """Anatomical coordinates of every voxel centre of an MR grid, three arrays of its shape."""
-    counts = [
-        max(2, int(np.ceil(n * s / INVERSE_LATTICE_MM)) + 1)
-        for n, s in zip(grid.shape, grid.spacing, strict=True)
-    ]
-    axes = [np.linspace(0, n - 1, c) for n, c in zip(grid.shape, counts, strict=True)]
-    index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    points = motion.backward(shake.backward(grid.to_world(index) - offset)).reshape(*counts, 3)
-    ups = [_upsampling(c, n) for c, n in zip(counts, grid.shape, strict=True)]
-    result = []
-    for axis in range(3):
-        fine = np.tensordot(ups[0], points[..., axis].astype(np.float32), axes=(1, 0))
-        fine = np.tensordot(fine, ups[1], axes=(1, 1))
-        result.append(np.tensordot(fine, ups[2], axes=(1, 1)))
-    return result[0], result[1], result[2]
+    axes = [np.arange(n, dtype=np.float64) for n in grid.shape]
+    return mapped_lattice(
+        grid, axes, lambda p: motion.backward(shake.backward(p - offset)), INVERSE_LATTICE_MM
+    )
 
 
 def _bias(rng: np.random.Generator, shape: tuple[int, int, int], strength: float) -> Array:

@@ -11,13 +11,15 @@ from scipy import ndimage
 from liverpair.core.geometry import Grid
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.simulate.anatomy import Anatomy
-from liverpair.simulate.lesions import PlacedLesion, inside_fraction_distance
-from liverpair.simulate.space import Array
+from liverpair.simulate.lesions import PlacedLesion, lesion_distance
+from liverpair.simulate.space import Array, coverage
 
-__all__ = ["compose", "paint_lesions", "sample_axes", "sample_points", "sampling_matrix"]
+__all__ = ["compose", "mapped_lattice", "paint_lesions", "sample_axes", "sample_points", "sampling_matrix"]
 
 #: A voxel is divided into this many points along each axis where a lesion's edge crosses it.
 SUPERSAMPLING = 3
+#: Lattice on which the motion is evaluated around a lesion: 0.005 mm of error.
+LESION_LATTICE_MM = 4.0
 
 ToAnatomy = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -40,6 +42,38 @@ def compose(anatomy: Anatomy, values: Mapping[str, float], background: float, he
     return image
 
 
+def _upsampling(coarse: int, fine: int) -> Array:
+    """Linear interpolation weights (fine, coarse) between lattices that share their end points."""
+    position = np.linspace(0, coarse - 1, fine)
+    low = np.minimum(position.astype(int), coarse - 2)
+    weights = np.zeros((fine, coarse), dtype=np.float32)
+    weights[np.arange(fine), low] = 1 - (position - low)
+    weights[np.arange(fine), low + 1] = position - low
+    return weights
+
+
+def mapped_lattice(
+    grid: Grid, axes: Sequence[NDArray[np.float64]], to_anatomy: ToAnatomy, lattice_mm: float
+) -> tuple[Array, Array, Array]:
+    """Anatomical coordinates of a regular lattice of (fractional) indices of ``grid``: three arrays.
+
+    The map is computed every ``lattice_mm`` and interpolated linearly between: for the simulator's motion (bumps of
+    35 mm and more) that costs less than 0.03 mm at 8 mm.
+    """
+    lengths = [(a[-1] - a[0]) * s for a, s in zip(axes, grid.spacing, strict=True)]
+    counts = [max(2, int(np.ceil(length / lattice_mm)) + 1) for length in lengths]
+    coarse = [np.linspace(a[0], a[-1], c) for a, c in zip(axes, counts, strict=True)]
+    index = np.stack(np.meshgrid(*coarse, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = to_anatomy(grid.to_world(index)).reshape(*counts, 3).astype(np.float32)
+    ups = [_upsampling(c, len(a)) for c, a in zip(counts, axes, strict=True)]
+    result = []
+    for axis in range(3):
+        fine = np.tensordot(ups[0], points[..., axis], axes=(1, 0))
+        fine = np.tensordot(fine, ups[1], axes=(1, 1))
+        result.append(np.tensordot(fine, ups[2], axes=(1, 1)))
+    return result[0], result[1], result[2]
+
+
 def paint_lesions(
     image: Array,
     grid: Grid,
@@ -51,8 +85,7 @@ def paint_lesions(
     Each lesion comes with its centre in the image's frame (LPS mm) and its value; ``to_anatomy`` maps LPS points
     (n, 3) of the image to the anatomical frame in which the lesion's shape is defined.
     """
-    half = (np.arange(SUPERSAMPLING) + 0.5) / SUPERSAMPLING - 0.5
-    offsets = np.stack(np.meshgrid(half, half, half, indexing="ij"), axis=-1).reshape(-1, 3)
+    edge = float(grid.spacing.min()) / SUPERSAMPLING
     for lesion, centre, value in lesions:
         reach = (lesion.reach * 1.15 + 1.0) / grid.spacing + 1
         middle = grid.to_index(centre)
@@ -60,13 +93,15 @@ def paint_lesions(
         stop = np.minimum(np.ceil(middle + reach).astype(int) + 1, grid.shape)
         if np.any(stop <= start):
             continue
-        axes = [np.arange(a, b) for a, b in zip(start, stop, strict=True)]
-        index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 1, 3) + offsets
-        points = to_anatomy(grid.to_world(index.reshape(-1, 3)))
-        edge = float(grid.spacing.min()) / SUPERSAMPLING
-        inside = np.clip(0.5 - inside_fraction_distance(lesion, points) / edge, 0, 1)
-        shape = tuple(int(n) for n in stop - start)
-        fraction = inside.reshape(-1, len(offsets)).mean(axis=1).reshape(shape).astype(np.float32)
+        axes = [
+            np.arange(a * SUPERSAMPLING, b * SUPERSAMPLING) / SUPERSAMPLING + (0.5 / SUPERSAMPLING - 0.5)
+            for a, b in zip(start, stop, strict=True)
+        ]
+        inside = coverage(
+            lesion_distance(lesion, mapped_lattice(grid, axes, to_anatomy, LESION_LATTICE_MM)), edge
+        )
+        blocks = [part for n in stop - start for part in (int(n), SUPERSAMPLING)]
+        fraction = inside.reshape(blocks).mean(axis=(1, 3, 5))
         window = image[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
         window += fraction * (np.float32(value) - window)
 
