@@ -72,7 +72,8 @@ def percentile_intervals(
             continue
         low, high = np.percentile(defined, (tail, 100 - tail))
         intervals[name] = float(low), float(high)
-        if low == high:
+        if low == high:  # a width of 0 is not certainty
+            intervals[name] = None
             notes[name] = "every bootstrap replicate gives the same value"
         elif len(defined) < replicates:
             notes[name] = f"{replicates - len(defined)} replicates without this quantity left out"
