@@ -1,0 +1,223 @@
+"""Could this PET have shown this lesion? Predicted contrast-to-noise, P(detect), minimal diameter, and the bound T₉₅.
+
+Model: a sphere of diameter D and true tumour-to-liver ratio T shows a peak of (T − 1)·RCmax(D, F) liver means, against
+voxel noise of COV liver means; it is detected when peak plus noise exceeds t standard deviations (t is the detector's
+own threshold). All ratios are to the liver reference's mean. Source: ../shared/spec/lesions.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from liverpair.core.errors import ConfigError, UsageError
+from liverpair.evaluate.partial_volume import contrast_from, diameter_at_rc_max, rc_max_breathing
+
+__all__ = [
+    "Avidity",
+    "DetectabilitySettings",
+    "MinimalDiameter",
+    "Prediction",
+    "Scanner",
+    "classify",
+    "estimate_avidity",
+    "minimal_diameter",
+    "p_detect",
+    "predict",
+    "predicted_cnr",
+    "recovery",
+    "t95",
+]
+
+#: One-sided 95 % quantile of the normal distribution.
+Z95 = 1.6448536269514722
+
+
+@dataclass(frozen=True, slots=True)
+class DetectabilitySettings:
+    """How a missed lesion is judged.
+
+    ``non_avid_t95``: a bound below this says the lesion itself is not avid. ``visible_p``: P(detect) below it is
+    "expected invisible". ``shortest_mm``: no minimal diameter below this is stated, the model is optimistic there.
+    ``least_recovery``: an avid lesion smaller than this recovery allows says too little about T (a 10 % error of its
+    diameter would change T − 1 by more than a quarter). ``avid_ratio``: a measured ratio above it is avid.
+    ``fewest_lesions``: with fewer corrected lesions than this in the patient, the cohort speaks.
+    ``largest_uncertainty_mm``: a registration less certain than this cannot say where to look.
+    """
+
+    non_avid_t95: float = 1.5
+    visible_p: float = 0.5
+    shortest_mm: float = 4.5
+    least_recovery: float = 0.3
+    avid_ratio: float = 1.2
+    fewest_lesions: int = 1
+    largest_uncertainty_mm: float = 15.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.visible_p < 1 or not 0 < self.least_recovery < 1 or self.non_avid_t95 <= 1:
+            raise ConfigError("detectability: visible_p and least_recovery lie in (0, 1), non_avid_t95 above 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """What decides visibility in one PET: resolution F (mm) and its source, liver noise, detector threshold.
+
+    ``threshold`` is in standard deviations of the voxel noise; ``voxel_mm`` the largest voxel step that the resolution
+    does not already contain (0 where F was measured in the image); ``breathing_mm`` the cranio-caudal amplitude.
+    """
+
+    fwhm_mm: float
+    cov: float
+    threshold: float
+    fwhm_source: str = "default"
+    voxel_mm: float = 0.0
+    breathing_mm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.fwhm_mm > 0 and self.cov > 0 and self.threshold > 0):
+            raise UsageError("a scanner needs a positive resolution, noise and threshold")
+
+
+@dataclass(frozen=True, slots=True)
+class Avidity:
+    """Expected true tumour-to-liver ratio T: median and quartiles over n corrected lesions of a source."""
+
+    median: float
+    lower_quartile: float
+    upper_quartile: float
+    n: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class MinimalDiameter:
+    """The smallest visible diameter in mm; None with a reason where there is none. ``reason`` may also qualify it."""
+
+    mm: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of one lesion; fields that its inputs do not allow are None.
+
+    ``verdict``: truly_non_avid | expected_invisible | indeterminate | not_evaluable.
+    """
+
+    predicted_cnr: float | None
+    p_detect: float | None
+    p_detect_range: tuple[float, float] | None
+    t95: float | None
+    verdict: str
+    reason: str
+
+
+def recovery(diameter_mm: float, scanner: Scanner) -> float:
+    """RCmax of a sphere in this scanner, voxels and breathing included."""
+    return rc_max_breathing(diameter_mm, scanner.fwhm_mm, scanner.breathing_mm, scanner.voxel_mm)
+
+
+def predicted_cnr(true_ratio: float, diameter_mm: float, scanner: Scanner) -> float:
+    """(T − 1)·RCmax/COV: the expected peak in standard deviations of the liver's voxel noise."""
+    return (true_ratio - 1) * recovery(diameter_mm, scanner) / scanner.cov
+
+
+def p_detect(cnr: float, threshold: float) -> float:
+    """Φ(CNR − t): the probability that peak plus noise exceeds the threshold."""
+    return float(stats.norm.cdf(cnr - threshold))
+
+
+def minimal_diameter(
+    true_ratio: float, scanner: Scanner, settings: DetectabilitySettings | None = None
+) -> MinimalDiameter:
+    """Diameter at which a lesion of ratio T is seen half of the time: RCmax = t·COV/(T − 1)."""
+    settings = settings or DetectabilitySettings()
+    if true_ratio - 1 <= scanner.threshold * scanner.cov:
+        return MinimalDiameter(None, "t·COV ≥ T − 1: a lesion of any size stays within the noise")
+    needed = scanner.threshold * scanner.cov / (true_ratio - 1)
+    found = diameter_at_rc_max(needed, scanner.fwhm_mm, scanner.breathing_mm, scanner.voxel_mm)
+    if found is None:
+        return MinimalDiameter(None, "no diameter recovers enough contrast")
+    if found < settings.shortest_mm:
+        return MinimalDiameter(settings.shortest_mm, f"the model says {found:.1f} mm and is optimistic there")
+    return MinimalDiameter(found)
+
+
+def t95(z_obs: float, diameter_mm: float, scanner: Scanner) -> float:
+    """Upper 95 % bound of the true ratio of a lesion where z_obs was measured: 1 + (z_obs + 1.645)·COV/RC(D)."""
+    return 1 + (z_obs + Z95) * scanner.cov / recovery(diameter_mm, scanner)
+
+
+def estimate_avidity(
+    measured: Sequence[tuple[float, float]],
+    scanner: Scanner,
+    cohort: Avidity | None = None,
+    settings: DetectabilitySettings | None = None,
+) -> Avidity | None:
+    """T of this patient from its seen lesions, each (measured SUVmax-to-liver ratio, diameter in mm, best from MRI).
+
+    Each is corrected for partial volume, T = 1 + (ratio − 1)/RC; lesions that are not avid or too small to correct are
+    left out. With too few left the cohort's T is returned, and None where there is no cohort either.
+    """
+    settings = settings or DetectabilitySettings()
+    corrected = []
+    for ratio, diameter in measured:
+        kept = recovery(diameter, scanner)
+        if ratio >= settings.avid_ratio and kept >= settings.least_recovery:
+            corrected.append(contrast_from(ratio, kept))
+    if len(corrected) < settings.fewest_lesions:
+        return cohort
+    low, middle, high = (float(v) for v in np.percentile(corrected, (25, 50, 75)))
+    return Avidity(middle, low, high, len(corrected), "patient")
+
+
+def classify(
+    bound: float | None,
+    probability: float | None,
+    avidity: Avidity | None,
+    settings: DetectabilitySettings | None = None,
+) -> str:
+    """truly_non_avid | expected_invisible | indeterminate from T₉₅, P(detect) and the patient's avid lesions."""
+    settings = settings or DetectabilitySettings()
+    if bound is not None and bound < settings.non_avid_t95:
+        return "truly_non_avid"
+    invisible = probability is not None and probability < settings.visible_p
+    if invisible and bound is not None and avidity is not None and bound > avidity.lower_quartile:
+        return "expected_invisible"
+    return "indeterminate"
+
+
+def predict(
+    diameter_mm: float | None,
+    scanner: Scanner | None,
+    avidity: Avidity | None,
+    z_obs: float | None = None,
+    not_evaluable: str = "",
+    settings: DetectabilitySettings | None = None,
+) -> Prediction:
+    """Everything the model says of one reference lesion that PET did not show.
+
+    ``z_obs`` is the PET's signal at its place (evidence.py), None where it could not be measured; ``not_evaluable``
+    is the reason why the place cannot be judged at all (outside the field of view, registration too uncertain).
+    """
+    settings = settings or DetectabilitySettings()
+    if scanner is None or diameter_mm is None or diameter_mm <= 0:
+        reason = not_evaluable or ("no liver reference in the PET" if scanner is None else "no diameter")
+        return Prediction(None, None, None, None, "not_evaluable", reason)
+    cnr = probability = spread = None
+    if avidity is not None:
+        cnr = predicted_cnr(avidity.median, diameter_mm, scanner)
+        probability = p_detect(cnr, scanner.threshold)
+        low, high = (
+            p_detect(predicted_cnr(T, diameter_mm, scanner), scanner.threshold)
+            for T in (avidity.lower_quartile, avidity.upper_quartile)
+        )
+        spread = (low, high)
+    bound = None if z_obs is None else t95(z_obs, diameter_mm, scanner)
+    if not_evaluable:
+        return Prediction(cnr, probability, spread, bound, "not_evaluable", not_evaluable)
+    verdict = classify(bound, probability, avidity, settings)
+    return Prediction(cnr, probability, spread, bound, verdict, "" if avidity else "no avid lesion to take T from")
