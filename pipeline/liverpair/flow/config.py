@@ -32,12 +32,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting of a study; a section of the TOML file for each stage.
+    """Every setting of a study; a section of the TOML file for each stage."""
 
-    ``seed`` drives everything random (the bootstrap); nothing else in the flow is random.
-    """
-
-    seed: int = 20230101
     cohort: CohortSettings = field(default_factory=CohortSettings)
     suv: SuvSettings = field(default_factory=SuvSettings)
     liver: LiverSettings = field(default_factory=LiverSettings)
