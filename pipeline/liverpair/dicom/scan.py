@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import math
+import re
 import struct
 import warnings
 from typing import Any, BinaryIO, Final
@@ -23,8 +26,20 @@ from liverpair.dicom.records import InstanceRecord
 __all__ = ["WANTED", "looks_like_dicom", "plain_header", "scan"]
 
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
-#: Attributes without which an object belongs to no series.
-REQUIRED: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+UIDS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+#: What the images of one series share when their Series Instance UID has been blanked.
+SAME_IN_A_SERIES: Final = (
+    "Modality",
+    "Manufacturer",
+    "FrameOfReferenceUID",
+    "SeriesNumber",
+    "SeriesDescription",
+    "SeriesDate",
+    "SeriesTime",
+    "ProtocolName",
+    "Rows",
+    "Columns",
+)
 TEXT_VRS: Final = frozenset(("AE", "AS", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"))
 FLOAT_VRS: Final = frozenset(("DS", "FL", "FD"))
 INTEGER_VRS: Final = frozenset(("IS", "SL", "SS", "SV", "UL", "US", "UV"))
@@ -253,20 +268,57 @@ def _refuse_cut_file(dataset: Dataset, stream: BinaryIO) -> None:
         raise Refusal("truncated", "the file ends before its header says it should; copy or export it again")
 
 
+def _stored(dataset: Dataset) -> dict[str, Any]:
+    """What the file meta information (group 0002) adds to the header."""
+    meta = getattr(dataset, "file_meta", None) or Dataset()
+    words = {
+        "TransferSyntaxUID": "TransferSyntaxUID",
+        "MediaStorageSOPInstanceUID": "SOPInstanceUID",
+        "MediaStorageSOPClassUID": "SOPClassUID",
+    }
+    return {classic: str(meta.get(word)) for word, classic in words.items() if meta.get(word)}
+
+
+def _derived_uid(*facts: Any) -> str:
+    """A UID (PS3.5 B.2, root 2.25) that is the same whenever the facts are."""
+    digest = hashlib.sha256(json.dumps(facts, ensure_ascii=True, default=str).encode()).digest()
+    return f"2.25.{int.from_bytes(digest[:16], 'big')}"
+
+
+def _with_uids(header: dict[str, Any], locator: str) -> dict[str, Any]:
+    """The header with UIDs put in where de-identification blanked them.
+
+    What lies in one folder and agrees in these attributes is taken for one study, then for one series: the only
+    grouping left. A file name stands in for a missing SOP Instance UID.
+    """
+    if all(word in header for word in UIDS):
+        return header
+    folder = re.split(r"[/\\!]", locator)[:-1]
+    study = [header.get(word) for word in ("PatientID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber")]
+    series = [header.get(word) for word in SAME_IN_A_SERIES]
+    derived = {
+        "StudyInstanceUID": _derived_uid("study", folder, study),
+        "SeriesInstanceUID": _derived_uid("series", folder, header.get("StudyInstanceUID"), study, series),
+        "SOPInstanceUID": _derived_uid("object", locator),
+    }
+    return derived | header
+
+
 def _records(dataset: Dataset, locator: str) -> tuple[InstanceRecord, ...]:
-    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
-    storage = {"TransferSyntaxUID": str(syntax)} if syntax else {}
+    stored = _stored(dataset)
+    frames = frame_datasets(dataset) if is_enhanced(dataset) else [dataset]
+    headers = [_with_uids(stored | plain_header(frame), locator) for frame in frames]
     if not is_enhanced(dataset):
-        return (InstanceRecord(locator, None, plain_header(dataset) | storage),)
-    frames = frame_datasets(dataset)
-    return tuple(InstanceRecord(locator, n, plain_header(frame) | storage) for n, frame in enumerate(frames))
+        return (InstanceRecord(locator, None, headers[0]),)
+    return tuple(InstanceRecord(locator, number, header) for number, header in enumerate(headers))
 
 
 def scan(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
     """The records of the object in ``stream`` (seekable, at its start); ``locator`` is only passed on.
 
     Multi-frame MR, CT, PET and NM objects with functional groups give one record per frame, everything else one.
-    Raises Refusal: not_dicom, unreadable_header, truncated, dicomdir, missing_uid.
+    Raises Refusal: not_dicom, unreadable_header, truncated, dicomdir,
+    no_modality.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -283,7 +335,6 @@ def scan(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
             raise Refusal(
                 "unreadable_header", f"the header cannot be decoded ({type(error).__name__}); export the file again"
             ) from error
-    missing = [word for word in REQUIRED if word not in records[0].header]
-    if missing:
-        raise Refusal("missing_uid", f"{', '.join(missing)} is absent, so the object belongs to no series")
+    if not records or not records[0].get("Modality"):
+        raise Refusal("no_modality", "the object does not say its Modality, so nothing is known of what it is")
     return records

@@ -1,0 +1,81 @@
+"""Decode the pixels of one object, whatever its transfer syntax."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    JPEG2000,
+    RLELossless,
+    ImplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
+
+from liverpair.core.errors import Refusal
+
+__all__ = ["decode"]
+
+#: What to install where pydicom finds no decoder.
+DECODERS: Final = {
+    JPEGLossless: "python-gdcm",
+    JPEGLosslessSV1: "python-gdcm",
+    JPEGBaseline8Bit: "pillow",
+    JPEGExtended12Bit: "python-gdcm",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    JPEG2000Lossless: "pylibjpeg-openjpeg",
+    JPEG2000: "pylibjpeg-openjpeg",
+    RLELossless: "pylibjpeg-rle",
+}
+PIXEL_KEYWORDS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+
+def _with_syntax(dataset: Dataset) -> None:
+    """Say the transfer syntax of a file that was stored without meta information, as it was read."""
+    meta = getattr(dataset, "file_meta", None)
+    if meta is None or "TransferSyntaxUID" not in meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.ensure_file_meta()
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+
+
+def decode(dataset: Dataset) -> NDArray[Any]:
+    """Stored pixel values [frame, row, column] of a grey-level object, in the stored integer (or float) type.
+
+    Raises Refusal: no_pixels, colour_image, modality_lut, no_decoder, undecodable_pixels.
+    """
+    if not any(word in dataset for word in PIXEL_KEYWORDS):
+        raise Refusal("no_pixels", "the object holds a header but no pixels; export the images too")
+    if dataset.get("SamplesPerPixel", 1) != 1:
+        raise Refusal("colour_image", "a colour picture (screenshot or fusion) has no measurable values")
+    if dataset.get("ModalityLUTSequence"):
+        raise Refusal("modality_lut", "values are defined by a look-up table, which is not applied here")
+    try:
+        _with_syntax(dataset)
+        pixels = np.asarray(dataset.pixel_array)
+    except Exception as error:  # decoders raise whatever damaged bytes provoke
+        raise _decoding_refusal(dataset, error) from error
+    return pixels[None] if pixels.ndim == 2 else pixels
+
+
+def _decoding_refusal(dataset: Dataset, error: Exception) -> Refusal:
+    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+    name = getattr(syntax, "name", "an unknown transfer syntax")
+    text = str(error).lower()
+    if "missing dependencies" in text or "no pixel data decoders" in text or isinstance(error, NotImplementedError):
+        package = DECODERS.get(syntax) if syntax is not None else None
+        advice = f"pip install {package}" if package else "have the archive send it in another transfer syntax"
+        return Refusal("no_decoder", f"no decoder is installed for {name}; {advice}")
+    return Refusal("undecodable_pixels", f"the pixels ({name}) cannot be decoded ({type(error).__name__}); export it again")

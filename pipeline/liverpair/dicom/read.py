@@ -1,0 +1,183 @@
+"""Read one stack's pixels into a volume: decoded, rescaled slice by slice, on the grid its positions give."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from liverpair.core.errors import GeometryRefusal, Refusal
+from liverpair.core.geometry import Grid
+from liverpair.core.units import Unit
+from liverpair.core.volume import Volume
+from liverpair.dicom.frames import frame_datasets, is_enhanced
+from liverpair.dicom.geometry import StackGeometry, stack_geometry
+from liverpair.dicom.pixels import decode
+from liverpair.dicom.records import InstanceRecord, Stack
+from liverpair.dicom.sources import open_source
+
+__all__ = ["read_headers", "read_stack", "stack_order", "stack_unit"]
+
+#: Header words by which scanners name apparent diffusion coefficient maps.
+ADC_WORDS: Final = re.compile(r"(?<![a-z])(e?adc|apparent diffusion|diffusionskoeffizient)(?![a-z])", re.IGNORECASE)
+PET_UNITS: Final = {"BQML": Unit.BECQUEREL_PER_ML, "CNTS": Unit.COUNTS}
+
+
+def stack_order(stack: Stack) -> tuple[InstanceRecord, ...]:
+    """The frames sorted along the slice normal (row × column): slice k of ``read_stack`` is frame k.
+
+    Raises GeometryRefusal like ``read_stack``.
+    """
+    return tuple(stack.instances[k] for k in stack_geometry(stack.instances).order)
+
+
+def stack_unit(stack: Stack) -> Unit:
+    """The unit of the rescaled values as the header states it; ARBITRARY where it does not."""
+    modality = stack.first("Modality")
+    if modality == "CT":
+        return Unit.HOUNSFIELD if stack.first("RescaleType", "HU") == "HU" else Unit.ARBITRARY
+    if modality == "PT":
+        if stack.first("Units") == "GML" and stack.first("SUVType", "BW") == "BW":
+            return Unit.SUVBW
+        return PET_UNITS.get(stack.first("Units", ""), Unit.ARBITRARY)
+    if modality == "MR":
+        words = [*stack.first("ImageType", ()), stack.first("SeriesDescription", ""), stack.first("SequenceName", "")]
+        if any(ADC_WORDS.search(str(word)) for word in words):
+            return Unit.DIFFUSIVITY
+    return Unit.ARBITRARY
+
+
+def _datasets(records: Sequence[InstanceRecord], *, pixels: bool) -> Iterator[tuple[int, Dataset, int]]:
+    """(position in ``records``, the whole object, frame) with each file opened once."""
+    by_file: dict[str, list[int]] = {}
+    for position, record in enumerate(records):
+        by_file.setdefault(record.locator, []).append(position)
+    for locator, positions in by_file.items():
+        with open_source(locator) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                dataset = pydicom.dcmread(stream, stop_before_pixels=not pixels, force=True)
+            except Exception as error:  # pydicom raises whatever damaged bytes provoke
+                raise Refusal(
+                    "unreadable_file", f"an object of the series cannot be read ({type(error).__name__}); export it again"
+                ) from error
+            for position in positions:
+                yield position, dataset, records[position].frame or 0
+
+
+def read_headers(stack: Stack) -> list[Dataset]:
+    """The complete headers (private attributes too, no pixels) in the order of ``stack_order``.
+
+    Frames of enhanced objects come flattened to classic keywords, one data set per frame.
+    """
+    records = stack_order(stack)
+    headers: list[Dataset] = [Dataset()] * len(records)
+    flattened: dict[int, list[Dataset]] = {}
+    for position, dataset, frame in _datasets(records, pixels=False):
+        if records[position].frame is None or not is_enhanced(dataset):
+            headers[position] = dataset
+            continue
+        if id(dataset) not in flattened:
+            flattened = {id(dataset): frame_datasets(dataset)}
+        headers[position] = flattened[id(dataset)][frame]
+    return headers
+
+
+def _rescale(record: InstanceRecord) -> tuple[float, float]:
+    slope, intercept = float(record.get("RescaleSlope", 1.0)), float(record.get("RescaleIntercept", 0.0))
+    if slope == 0:
+        raise Refusal("bad_rescale", "Rescale Slope is 0, which would erase the image; export the series again")
+    return slope, intercept
+
+
+def _slices(records: Sequence[InstanceRecord], factors: Sequence[float] | None) -> NDArray[np.float32]:
+    """Rescaled pixels [column, row, slice] of the frames in their order."""
+    columns, rows = int(records[0].get("Columns", 0)), int(records[0].get("Rows", 0))
+    values = np.empty((columns, rows, len(records)), dtype=np.float32)
+    decoded: dict[int, NDArray[Any]] = {}
+    for position, dataset, frame in _datasets(records, pixels=True):
+        if id(dataset) not in decoded:
+            decoded = {id(dataset): decode(dataset)}
+        frames = decoded[id(dataset)]
+        if frame >= len(frames) or frames.shape[1:] != (rows, columns):
+            raise Refusal("bad_pixels", "the pixels do not fit Rows, Columns and Number of Frames; export it again")
+        slope, intercept = _rescale(records[position])
+        factor = 1.0 if factors is None else float(factors[position])
+        values[:, :, position] = (frames[frame].T * (slope * factor) + intercept * factor).astype(np.float32)
+    return values
+
+
+def _even_slices(values: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Slices at regular places by linear interpolation between the two neighbours."""
+    wanted = np.arange(values.shape[2], dtype=np.float64)
+    low = np.clip(np.searchsorted(places, wanted, side="right") - 1, 0, len(places) - 2)
+    weight = np.clip((wanted - places[low]) / (places[low + 1] - places[low]), 0, 1).astype(np.float32)
+    return np.asarray(values[:, :, low] * (1 - weight) + values[:, :, low + 1] * weight)
+
+
+def _straightened(
+    values: NDArray[np.float32], geometry: StackGeometry
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The sheared stack on an upright grid that holds all of it, and that grid's affine.
+
+    Each slice is moved within its plane by linear interpolation; where no slice reaches, the volume's least value
+    stands (air in CT).
+    """
+    drift = geometry.shift[None, :] * geometry.places[:, None]
+    start = np.floor(drift.min(axis=0)).astype(int)
+    stop = np.ceil(drift.max(axis=0)).astype(int) + np.array(values.shape[:2])
+    background = np.float32(values.min())
+    upright = np.full((*(stop - start), values.shape[2]), background, dtype=np.float32)
+    for k in range(values.shape[2]):
+        moved = values[:, :, k]
+        offset = drift[k] - start
+        for axis in range(2):
+            whole, part = int(np.floor(offset[axis])), np.float32(offset[axis] - np.floor(offset[axis]))
+            room = upright.shape[axis] - values.shape[axis] - whole
+            padding = [(0, 0), (0, 0)]
+            padding[axis] = (whole + 1, max(room, 0))
+            padded = np.pad(moved, padding, constant_values=background)
+            here, before = (np.arange(1, upright.shape[axis] + 1), np.arange(upright.shape[axis]))
+            moved = np.take(padded, here, axis) * (1 - part) + np.take(padded, before, axis) * part
+        upright[:, :, k] = moved
+    affine = geometry.affine.copy()
+    affine[:3, 3] += affine[:3, :2] @ start
+    return upright, affine
+
+
+def read_stack(stack: Stack, factors: Sequence[float] | None = None, unit: Unit | None = None) -> Volume:
+    """The volume of a stack: values [i, j, k] = [column, row, slice along row × column], float32.
+
+    Every slice gets its own Rescale Slope and Intercept. ``factors``, one per frame in ``stack_order``, multiply the
+    rescaled values before anything is interpolated (per-slice SUV factors); ``unit`` then says what results. Philips'
+    private MR scale factors (2005,100E) are left alone: they only matter between series. Padding values stay as
+    stored, and MONOCHROME1 only says how to display, so values are not inverted. Uneven steps and a tilted gantry
+    (CT) are resampled linearly.
+
+    Raises GeometryRefusal (see ``stack_geometry``, and sheared_stack) and Refusal: unreadable_file, no_decoder,
+    undecodable_pixels, no_pixels, bad_pixels, bad_rescale, colour_image.
+    """
+    geometry = stack_geometry(stack.instances)
+    if geometry.tilted and stack.first("Modality") != "CT":
+        raise GeometryRefusal(
+            "sheared_stack", "the slices drift sideways along their normal, which only a CT gantry may do; check the export"
+        )
+    records = [stack.instances[k] for k in geometry.order]
+    if factors is not None and len(factors) != len(records):
+        raise Refusal("bad_factors", f"{len(factors)} factors for {len(records)} slices")
+    values = _slices(records, factors)
+    affine = geometry.affine
+    if geometry.tilted:
+        values, affine = _straightened(values, geometry)
+    if not geometry.even:
+        values = _even_slices(values, geometry.places)
+    grid = Grid(
+        (values.shape[0], values.shape[1], values.shape[2]), affine, str(stack.first("FrameOfReferenceUID", ""))
+    )
+    return Volume(values, grid, unit or stack_unit(stack))

@@ -1,0 +1,213 @@
+"""Split a series into stacks that each form one volume: one orientation, phase, b-value, echo, image type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from liverpair.core.errors import GeometryRefusal
+from liverpair.dicom.geometry import SAME_POSITION_MM, has_plane, orientation, slice_normal
+from liverpair.dicom.records import InstanceRecord, SeriesRecord, Stack
+
+__all__ = ["split"]
+
+Frames = Sequence[InstanceRecord]
+
+#: Frames whose axes differ by less than this (0.3°) are parallel; localizers differ by 90°, double obliques by degrees.
+PARALLEL_TOLERANCE: Final = 0.005
+#: In-plane positions of two fields of view differ by centimetres; drift and rounding stay below.
+IN_PLANE_STEP_MM: Final = 5.0
+#: An attribute tells phases apart when its values each occur at half of the positions or more; one that changes from
+#: slice to slice (Trigger Time of a 2D acquisition, a per-slice Acquisition Time) does not.
+MIN_COVERAGE: Final = 0.5
+#: What may tell frames at one position apart, the most telling first.
+DISTINGUISHING: Final = (
+    "ImageType",
+    "ComplexImageComponent",
+    "DiffusionBValue",
+    "DiffusionDirectionality",
+    "DiffusionGradientOrientation",
+    "EchoTime",
+    "EchoNumbers",
+    "InversionTime",
+    "FlipAngle",
+    "TemporalPositionIdentifier",
+    "FrameReferenceTime",
+    "TimeSliceVector",
+    "TriggerTime",
+    "AcquisitionNumber",
+    "ContrastBolusStartTime",
+    "ContrastBolusAgent",
+    "StackID",
+    "ConvolutionKernel",
+    "ReconstructionMethod",
+    "CorrectedImage",
+    "AcquisitionTime",
+    "AcquisitionDateTime",
+    "RepetitionTime",
+    "SequenceName",
+    "ContentTime",
+    "SeriesTime",
+)
+#: Keys of a stack that are no DICOM keywords.
+IN_PLANE_KEY: Final = "InPlanePosition"
+ORDER_KEY: Final = "InstanceOrder"
+
+
+def _plain(value: Any) -> Any:
+    """A header value as something that can key a dictionary; numbers rounded to what headers keep."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, (list, tuple)):
+        return tuple(_plain(part) for part in value)
+    return value
+
+
+def _rank(value: Any) -> tuple[Any, ...]:
+    """Order for values of any kind: absent first, then numbers, then text, then lists."""
+    if value is None:
+        return (0,)
+    if isinstance(value, (int, float)):
+        return (1, value)
+    if isinstance(value, tuple):
+        return (3, tuple(_rank(part) for part in value))
+    return (2, str(value))
+
+
+def _grouped(frames: Frames, key: Callable[[InstanceRecord], Hashable]) -> dict[Any, list[InstanceRecord]]:
+    groups: dict[Any, list[InstanceRecord]] = {}
+    for frame in frames:
+        groups.setdefault(key(frame), []).append(frame)
+    return {value: groups[value] for value in sorted(groups, key=_rank)}
+
+
+def _places(frames: Frames) -> dict[int, int]:
+    """The number of the place along the normal of each frame (keyed by id), places in ascending order."""
+    normal = slice_normal(orientation(frames[0]))
+    distance = np.array([np.dot(frame.get("ImagePositionPatient"), normal) for frame in frames])
+    order = np.argsort(distance, kind="stable")
+    number = np.zeros(len(frames), dtype=np.int64)
+    number[order[1:]] = np.cumsum(np.diff(distance[order]) >= SAME_POSITION_MM)
+    return {id(frame): int(place) for frame, place in zip(frames, number, strict=True)}
+
+
+def _by_layout(frames: Frames) -> list[tuple[dict[str, Any], list[InstanceRecord]]]:
+    """Groups of parallel frames of one matrix, pixel size and frame of reference."""
+    layouts = _grouped(
+        frames, lambda f: tuple(_plain(f.get(word)) for word in ("FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing"))
+    )
+    groups: list[tuple[Any, np.ndarray[Any, Any], list[InstanceRecord]]] = []
+    for layout, members in layouts.items():
+        for frame in members:
+            axes = orientation(frame)
+            for known, direction, group in groups:
+                if known == layout and np.abs(direction - axes).max() <= PARALLEL_TOLERANCE:
+                    group.append(frame)
+                    break
+            else:
+                groups.append((layout, axes, [frame]))
+    result = []
+    for layout, axes, group in groups:
+        key: dict[str, Any] = {}
+        if any(np.abs(direction - axes).max() > PARALLEL_TOLERANCE for _, direction, _ in groups):
+            key["ImageOrientationPatient"] = [round(float(c), 4) for c in axes.ravel()]
+        for word, column in (("FrameOfReferenceUID", 0), ("Rows", 1), ("Columns", 2), ("PixelSpacing", 3)):
+            if any(other[column] != layout[column] for other, _, _ in groups):
+                key[word] = layout[column]
+        result.append((key, group))
+    return result
+
+
+def _in_plane(frame: InstanceRecord) -> tuple[int, int]:
+    axes = orientation(frame)
+    along = axes @ np.asarray(frame.get("ImagePositionPatient"), dtype=np.float64) / IN_PLANE_STEP_MM
+    return int(np.rint(along[0])), int(np.rint(along[1]))
+
+
+def _separates(groups: dict[Any, list[InstanceRecord]], place: dict[int, int]) -> bool:
+    """Whether the groups lie over each other (same places, different values) without falling to pieces."""
+    n_places = len(set(place.values()))
+    covered = [{place[id(frame)] for frame in group} for group in groups.values()]
+    overlap = sum(len(places) for places in covered) > n_places
+    return len(groups) > 1 and overlap and float(np.mean([len(p) for p in covered])) >= MIN_COVERAGE * n_places
+
+
+def _by_instance_order(frames: Frames, place: dict[int, int]) -> list[list[InstanceRecord]]:
+    """Phases that only Instance Number tells apart; a single group where even that does not.
+
+    Phase after phase (slices 1…n, then 1…n again) survives a missing slice; slice after slice (all phases of slice 1,
+    then of slice 2) needs every phase at every slice.
+    """
+    counts: dict[int, int] = {}
+    for frame in frames:
+        counts[place[id(frame)]] = counts.get(place[id(frame)], 0) + 1
+    most = max(counts.values())
+    numbered = sorted(frames, key=lambda f: (f.get("InstanceNumber", 0), f.frame or 0, f.locator))
+    phases: list[list[InstanceRecord]] = [[]]
+    used: set[int] = set()
+    for frame in numbered:
+        if place[id(frame)] in used:
+            phases.append([])
+            used = set()
+        used.add(place[id(frame)])
+        phases[-1].append(frame)
+    if len(phases) == most and min(len(phase) for phase in phases) >= MIN_COVERAGE * len(counts):
+        return phases
+    if set(counts.values()) != {most}:
+        return [list(frames)]
+    ranks: dict[int, int] = {}
+    phases = [[] for _ in range(most)]
+    for frame in numbered:
+        rank = ranks.get(place[id(frame)], 0)
+        phases[rank].append(frame)
+        ranks[place[id(frame)]] = rank + 1
+    return phases
+
+
+def _separated(frames: Frames, words: Sequence[str]) -> list[tuple[dict[str, Any], list[InstanceRecord]]]:
+    """Stacks of parallel frames, split until no place repeats or nothing tells the frames apart."""
+    place = _places(frames)
+    if len(set(place.values())) == len(frames):
+        return [({}, list(frames))]
+    for position, word in enumerate(words):
+        groups = _grouped(
+            frames, _in_plane if word == IN_PLANE_KEY else lambda f, w=word: _plain(f.get(w))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        )
+        if not _separates(groups, place):
+            continue
+        rest = words[position + 1 :]
+        return [
+            ({word: value} | key, stack) for value, group in groups.items() for key, stack in _separated(group, rest)
+        ]
+    phases = _by_instance_order(frames, place)
+    if len(phases) == 1:
+        return [({}, phases[0])]
+    return [({ORDER_KEY: number}, phase) for number, phase in enumerate(phases, start=1)]
+
+
+def split(series: SeriesRecord) -> tuple[Stack, ...]:
+    """The stacks of a series in a stable order.
+
+    Frames of different orientation, matrix, pixel size or frame of reference never share a stack. Beyond that a
+    series is split only where the same position occurs more than once, by what differs between the frames there
+    (``DISTINGUISHING``, in that order), and at last by Instance Number order (key ``InstanceOrder``). A series without
+    positions (reports, structure sets, screenshots) is one stack. Copies that nothing tells apart stay in one stack,
+    which ``read_stack`` then refuses.
+    """
+    placed = [frame for frame in series.instances if has_plane(frame)]
+    if not placed:
+        return (Stack(series, {}, series.instances),)
+    try:
+        layouts = _by_layout(placed)
+    except GeometryRefusal:
+        return (Stack(series, {}, series.instances),)
+    stacks = []
+    for layout, group in layouts:
+        for key, frames in _separated(group, (IN_PLANE_KEY, *DISTINGUISHING)):
+            stacks.append(Stack(series, layout | key, tuple(frames)))
+    unplaced = tuple(frame for frame in series.instances if not has_plane(frame))
+    if unplaced:
+        stacks.append(Stack(series, {"ImagePositionPatient": None}, unplaced))
+    return tuple(stacks)
