@@ -1,0 +1,165 @@
+"""Read a DICOM Segmentation: binary, fractional or label map, whatever frames were left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from liverpair.core.errors import GeometryRefusal, Refusal
+from liverpair.core.geometry import Grid
+from liverpair.core.volume import LabelMap, Mask
+from liverpair.dicom.geometry import SAME_POSITION_MM, slice_normal
+from liverpair.dicom.pixels import decode
+
+__all__ = ["Segmentation", "is_segmentation", "read_segmentation"]
+
+#: Segmentation Storage and Label Map Segmentation Storage.
+STORAGE_CLASSES: Final = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+#: A frame may be off a whole number of steps by this share; positions are rounded to 0.01 mm or so.
+OFF_GRID_SHARE: Final = 0.05
+#: A voxel of a FRACTIONAL segmentation belongs to the segment when at least half of it does.
+FRACTION_INSIDE: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """The segments of one object on one grid: masks and names by segment number (segments may overlap)."""
+
+    grid: Grid
+    masks: Mapping[int, Mask]
+    names: Mapping[int, str]
+
+    def label_map(self) -> LabelMap:
+        """All segments in one map; Refusal("overlapping_segments") where a voxel belongs to two."""
+        values = np.zeros(self.grid.shape, dtype=np.uint16)
+        for number, mask in self.masks.items():
+            if np.any(values[mask.values]):
+                raise Refusal(
+                    "overlapping_segments", "two segments share voxels, which one label map cannot say; choose a segment"
+                )
+            values[mask.values] = number
+        return LabelMap(values, self.grid)
+
+
+def is_segmentation(dataset: Dataset) -> bool:
+    """Whether the object is a DICOM Segmentation."""
+    return dataset.get("SOPClassUID") in STORAGE_CLASSES
+
+
+def _group(frame: Dataset, shared: Dataset, name: str) -> Dataset | None:
+    """The item of a functional group: the frame's own or the shared one."""
+    for item in (frame, shared):
+        found = item.get(name)
+        if found:
+            return found[0]  # type: ignore[no-any-return]  # pydicom leaves the items of a sequence untyped
+    return None
+
+
+def _plane(frame: Dataset, shared: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64], Dataset]:
+    position = _group(frame, shared, "PlanePositionSequence")
+    direction = _group(frame, shared, "PlaneOrientationSequence")
+    measures = _group(frame, shared, "PixelMeasuresSequence")
+    if position is None or direction is None or measures is None or not measures.get("PixelSpacing"):
+        raise GeometryRefusal("no_position", "a frame of the segmentation lacks its position, orientation or pixel size")
+    axes = np.array(direction.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
+    return np.array(position.ImagePositionPatient, dtype=np.float64), axes, measures
+
+
+def _step(distance: NDArray[np.float64], measures: Dataset) -> float:
+    """The step between slices in mm; frames without any voxel are often left out, so it may be hidden in gaps."""
+    unique = np.unique(np.round(distance / SAME_POSITION_MM) * SAME_POSITION_MM)
+    gaps = np.diff(unique)
+    candidates = [float(measures.get("SpacingBetweenSlices") or 0), float(gaps.min()) if len(gaps) else 0.0]
+    if not len(gaps):
+        candidates.append(float(measures.get("SliceThickness") or 0))
+    for step in candidates:
+        offsets = (distance - distance.min()) / step if step > 0 else np.array([0.5])
+        if np.abs(offsets - np.rint(offsets)).max() <= OFF_GRID_SHARE:
+            return step
+    raise GeometryRefusal("uneven_steps", "the frames of the segmentation do not lie on a regular grid")
+
+
+def _grid(dataset: Dataset, frames: list[Dataset], shared: Dataset) -> tuple[Grid, NDArray[np.int64]]:
+    """The grid that spans the frames, and each frame's slice."""
+    planes = [_plane(frame, shared) for frame in frames]
+    axes, measures = planes[0][1], planes[0][2]
+    if any(np.abs(other - axes).max() > 1e-3 for _, other, _ in planes):
+        raise GeometryRefusal("mixed_orientations", "the frames of the segmentation are not parallel")
+    normal = slice_normal(axes)
+    position = np.array([plane[0] for plane in planes])
+    distance = position @ normal
+    step = _step(distance, measures)
+    slices = np.rint((distance - distance.min()) / step).astype(np.int64)
+    last = float(distance.max() - distance.min())
+    if slices.max() > 0:
+        step = last / float(slices.max())
+    affine = np.eye(4)
+    affine[:3, 0] = axes[0] * float(measures.PixelSpacing[1])
+    affine[:3, 1] = axes[1] * float(measures.PixelSpacing[0])
+    affine[:3, 2] = normal * step
+    affine[:3, 3] = position[int(np.argmin(distance))]
+    shape = (int(dataset.Columns), int(dataset.Rows), int(slices.max()) + 1)
+    return Grid(shape, affine, str(dataset.get("FrameOfReferenceUID", ""))), slices
+
+
+def _inside(pixels: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
+    if dataset.get("SegmentationType") == "FRACTIONAL":
+        full = float(dataset.get("MaximumFractionalValue") or 255)
+        return np.asarray(pixels >= FRACTION_INSIDE * full)
+    return np.asarray(pixels != 0)
+
+
+def _names(dataset: Dataset) -> dict[int, str]:
+    """Segment labels by number, in the order of the numbers."""
+    items = dataset.get("SegmentSequence") or Sequence()
+    names = {int(item.SegmentNumber): str(item.get("SegmentLabel") or f"segment {item.SegmentNumber}") for item in items}
+    return dict(sorted(names.items()))
+
+
+def read_segmentation(dataset: Dataset) -> Segmentation:
+    """Masks [i, j, k] of every segment on the segmentation's own grid (LPS mm), frames left out being empty.
+
+    The slice step comes from the frames' positions (and Spacing Between Slices where they agree with it), never from
+    Slice Thickness unless there is a single slice. Raises Refusal: bad_segmentation, no_pixels, no_decoder,
+    undecodable_pixels; GeometryRefusal: no_position, mixed_orientations, uneven_steps.
+    """
+    try:
+        return _read(dataset)
+    except Refusal:
+        raise
+    except Exception as error:  # a damaged object surfaces anywhere in its nested sequences
+        raise Refusal(
+            "bad_segmentation", f"the segmentation cannot be understood ({type(error).__name__}); export it again"
+        ) from error
+
+
+def _read(dataset: Dataset) -> Segmentation:
+    frames = list(dataset.PerFrameFunctionalGroupsSequence)
+    shared_groups = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    shared = shared_groups[0]
+    grid, slices = _grid(dataset, frames, shared)
+    names = _names(dataset)
+    pixels = decode(dataset)
+    arrays = {number: np.zeros(grid.shape, dtype=np.bool_) for number in names}
+    labelled = dataset.get("SegmentationType") == "LABELMAP"
+    for frame, content, k in zip(frames, pixels, slices, strict=True):
+        if labelled:
+            present = [(int(number), content == number) for number in np.unique(content)]
+        else:
+            identity = _group(frame, shared, "SegmentIdentificationSequence")
+            if identity is None:
+                raise Refusal("bad_segmentation", "a frame does not say to which segment it belongs")
+            present = [(int(identity.ReferencedSegmentNumber), _inside(content, dataset))]
+        for number, inside in present:
+            if number in arrays:
+                arrays[number][:, :, k] |= inside.T
+    if labelled:
+        names.pop(0, None)
+        arrays.pop(0, None)
+    return Segmentation(grid, {number: Mask(array, grid) for number, array in arrays.items()}, names)
