@@ -97,7 +97,7 @@ def _diaphragm(space: Space, habitus: _Habitus) -> Array:
     """Height z of the diaphragm over (x, y), shape (nx, ny, 1)."""
     x, y, _ = space.open()
     y = y / habitus.sy
-    steep = np.where(y > 0, np.float32(95.0), np.float32(48.0)) * (y / 88) ** 2
+    steep = np.where(y > 0, np.float32(95.0) * (y / 92) ** 4, np.float32(48.0) * (y / 88) ** 2)
     right = habitus.right_dome - 62 * ((x / habitus.sx + 68) / 92) ** 2 - steep
     left = habitus.left_dome - 62 * ((x / habitus.sx - 72) / 92) ** 2 - steep
     return smooth_max(right.astype(np.float32), left.astype(np.float32), 10.0)
@@ -216,9 +216,9 @@ def _paint_wall(painter: _Painter, habitus: _Habitus, ring: Array, diaphragm: Ar
     thickness = habitus.fat * (1 + 0.25 * np.cos(2 * np.arctan2(y, x))).astype(np.float32)
     painter.paint("muscle", whole(ring + thickness, space.shape))
     cavity = np.asarray(ring + np.float32(habitus.fat + habitus.muscle), dtype=np.float32)
-    spacing, slope = np.float32(30.0), np.float32(0.42)
+    spacing, slope = np.float32(31.0), np.float32(0.95)
     height = (z - habitus.ribs_from - slope * y + 15) % spacing - 15
-    rib = np.sqrt(((cavity - 4) / np.float32(0.8)) ** 2 + (height / np.float32(1.3)) ** 2) - np.float32(4.5)
+    rib = np.sqrt(((cavity - 4.5) / np.float32(0.75)) ** 2 + (height / np.float32(1.9)) ** 2) - np.float32(4.6)
     arch = (-70 - np.float32(0.75) * y - z) * np.float32(0.8)  # no ribs below the costal arch
     front = np.float32(18) - np.abs(x) - np.maximum(y + 40, 0)  # the sternum's gap
     painter.paint("bone", np.maximum(np.maximum(rib, arch), front))
