@@ -1,0 +1,499 @@
+"""Turn a PET series into SUVbw: one factor per slice with its provenance, or a refusal with its reason.
+
+Every rule is spec/suv.md's. Nothing is assumed silently: what was read otherwise than written is in ``warnings``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from liverpair.core.errors import GeometryRefusal, SuvRefusal
+from liverpair.core.units import Unit
+from liverpair.core.volume import Volume
+from liverpair.dicom.nuclides import HALF_LIVES_S, identify_nuclide
+from liverpair.dicom.suv_header import FrameFacts, SeriesFacts, read_frames, read_series
+from liverpair.dicom.suv_time import (
+    Administration,
+    Reference,
+    mean_count_time,
+    resolve_administration,
+    resolve_reference,
+    usual_uptake_s,
+)
+from liverpair.dicom.suv_units import Body, body_of, dose_bq, normalisation, weight_g
+from liverpair.dicom.tracer import TracerDecision, TracerSettings, identify_tracer
+
+__all__ = ["SuvResult", "SuvSettings", "suv_factors", "to_suv"]
+
+#: Header half-lives further than this from the table are reported (spec suv.md) ...
+HALF_LIFE_WARNING = 0.01
+#: ... and refused beyond this: no rounding explains it, so the unit or the nuclide is wrong.
+HALF_LIFE_REFUSAL = 0.10
+#: Two ways to the same factor that differ by more than this are reported.
+FACTOR_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class SuvSettings:
+    """What the user knows better than the header. The defaults refuse whatever is ambiguous.
+
+    ``dose_unit``: auto | Bq | kBq | MBq | GBq | mCi. ``weight_kg``: 0 takes the header's. ``half_life_s``: 0 takes the
+    header's, then the table's for a coded nuclide.
+    """
+
+    dose_unit: str = "auto"
+    weight_kg: float = 0.0
+    half_life_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SuvResult:
+    """The outcome for one series: SUVbw = (m·P + b)·``factor[slice]``, slices in the order given.
+
+    ``status`` is ok | refused; ``reason`` a stable code, ``detail`` its sentence, both "" when ok. ``reference_time``
+    holds the rule and every candidate as ISO date-times of the header's own clock.
+    """
+
+    status: str
+    reason: str
+    detail: str
+    factor: tuple[float, ...]
+    units: str
+    decay_correction: str
+    reference_time: dict[str, Any]
+    uptake_minutes: float | None
+    half_life_s: float | None
+    tracer: str
+    warnings: tuple[str, ...]
+    facts: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer of ``liverpair suv --json``."""
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "detail": self.detail,
+            "factor": list(self.factor),
+            "units": self.units,
+            "decay_correction": self.decay_correction,
+            "reference_time": self.reference_time,
+            "uptake_minutes": self.uptake_minutes,
+            "half_life_s": self.half_life_s,
+            "tracer": self.tracer,
+            "warnings": list(self.warnings),
+            **self.facts,
+        }
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What has been found so far, so that a refusal reports it too."""
+
+    series: SeriesFacts | None = None
+    tracer: TracerDecision | None = None
+    reference: Reference | None = None
+    administration: Administration | None = None
+    half_life_s: float | None = None
+    dose_bq: float | None = None
+    body: Body | None = None
+    warnings: tuple[str, ...] = ()
+
+    def warn(self, *sentences: str) -> None:
+        self.warnings = tuple(dict.fromkeys((*self.warnings, *sentences)))
+
+
+class _FirstDataset:
+    """A data set that answers like a stack, for the tracer's decision."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    def first(self, keyword: str, default: Any = None) -> Any:
+        """The attribute as plain JSON."""
+        try:
+            value = self._dataset.get(keyword)
+        except (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError):
+            return default  # an unreadable attribute is an absent one
+        return _plain(value) if value is not None else default
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Dataset):
+        return {element.keyword: _plain(element.value) for element in value if element.keyword}
+    if isinstance(value, str | bytes | int | float):
+        return value
+    if hasattr(value, "__iter__"):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def suv_factors(datasets: Sequence[Dataset], settings: SuvSettings = SuvSettings()) -> SuvResult:  # noqa: B008 # frozen
+    """SUVbw factors of one PET stack: ``datasets`` are its headers in stack order (an enhanced object counts per frame).
+
+    Never raises for what a header says: a series without a sure SUV is a result with status refused.
+    """
+    notes = _Notes()
+    try:
+        return _result(notes, factor=_resolve(datasets, settings, notes))
+    except SuvRefusal as refusal:
+        return _result(notes, refusal=refusal)
+
+
+def _resolve(datasets: Sequence[Dataset], settings: SuvSettings, notes: _Notes) -> tuple[float, ...]:
+    if not datasets:
+        raise SuvRefusal("no_slices", "the series holds no slice header")
+    series = notes.series = read_series(datasets)
+    frames = read_frames(datasets)
+    notes.tracer = identify_tracer(_FirstDataset(datasets[0]), TracerSettings())
+    _refuse_unquantitative(series, frames, notes)
+    body = notes.body = body_of(series, settings.weight_kg or None)
+    notes.warn(*body.warnings)
+    if series.units in ("GML", "CM2ML"):
+        if series.decay_correction == "NONE":
+            raise SuvRefusal(
+                "not_decay_corrected", f"Units {series.units} with Decay Correction NONE is no usable SUV"
+            )
+        factor, warnings = normalisation(series, body)
+        notes.warn(*warnings)
+        return (factor,) * len(frames)
+    if series.units == "CNTS":
+        return _from_counts(series, frames, body, settings, notes)
+    return _from_activity(series, frames, body, settings, notes)
+
+
+# --- what can be quantified at all -----------------------------------------------------------------------------
+
+
+def _refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], notes: _Notes) -> None:
+    if series.units not in ("BQML", "CNTS", "GML", "CM2ML"):
+        raise SuvRefusal(
+            "units_unsupported",
+            f"Units (0054,1001) is {series.units!r}; only BQML, CNTS, GML and CM2ML lead to an SUV",
+        )
+    _refuse_uncorrected(series, notes)
+    if any(f.intercept != 0 for f in frames):
+        raise SuvRefusal(
+            "intercept_nonzero",
+            "a slice has a Rescale Intercept other than 0; PS3.3 C.8.9.4 requires 0 for PET, so the scale is not known",
+        )
+    slopes = [f.slope for f in frames]
+    if any(s is not None and s <= 0 for s in slopes):
+        raise SuvRefusal(
+            "slope_invalid", "a slice has a Rescale Slope of 0 or below; its values mean nothing"
+        )
+    if any(s is None for s in slopes):
+        notes.warn(
+            "slope_missing: Rescale Slope is absent in a slice; the factor applies to the stored values as read"
+        )
+    _refuse_unsplit(series, frames, notes)
+
+
+def _refuse_uncorrected(series: SeriesFacts, notes: _Notes) -> None:
+    if "ATTN" not in series.corrected:
+        method = series.attenuation_method.upper()
+        if series.corrected or method in ("", "NONE", "NO"):
+            raise SuvRefusal(
+                "not_attenuation_corrected",
+                f"Corrected Image holds {', '.join(sorted(series.corrected)) or 'nothing'}, not ATTN; take the "
+                "attenuation-corrected series",
+            )
+        notes.warn(
+            "corrected_image_missing: Corrected Image is empty; Attenuation Correction Method was believed"
+        )
+    if series.decay_correction not in ("START", "ADMIN", "NONE"):
+        if series.units == "GML" and not series.decay_correction:
+            notes.warn(
+                "decay_correction_missing: absent, and not needed for an SUV that the scanner computed"
+            )
+            return
+        if series.units == "CM2ML" and not series.decay_correction:
+            return
+        raise SuvRefusal(
+            "decay_correction_missing",
+            f"Decay Correction (0054,1102) is {series.decay_correction!r}; START, ADMIN and NONE give different SUVs",
+        )
+    decayed = "DECY" in series.corrected
+    if not decayed and series.decay_correction != "NONE" and series.corrected:
+        raise SuvRefusal(
+            "not_decay_corrected",
+            f"Corrected Image lacks DECY while Decay Correction is {series.decay_correction}; the pixels' reference is open",
+        )
+    if decayed and series.decay_correction == "NONE":
+        raise SuvRefusal(
+            "decay_correction_contradictory",
+            "Corrected Image holds DECY while Decay Correction is NONE; one is wrong",
+        )
+    if series.is_enhanced and series.decay_correction == "START" and not series.explicit_references:
+        raise SuvRefusal(
+            "reference_time_unresolved",
+            "Decay Corrected (0018,9758) is YES without Decay Correction DateTime (0018,9701), which it requires",
+        )
+
+
+def _refuse_unsplit(series: SeriesFacts, frames: Sequence[FrameFacts], notes: _Notes) -> None:
+    """Several times or gates at one position are several images; one of them alone keeps its SUV, with a note."""
+    kinds = {"DYNAMIC": "dynamic_series", "GATED": "gated_series"}
+    kind = next((kinds[k] for k in series.series_type if k in kinds), "")
+    positions = [f.position for f in frames if f.position is not None]
+    repeated = bool(positions) and max(Counter(positions).values()) > 1
+    moments = {(f.acquired, f.frame_reference_s) for f in frames}
+    if repeated and (kind or len(moments) > 1):
+        raise SuvRefusal(
+            kind or "dynamic_series",
+            "the series holds several times or gates of one position; split it first, they are never averaged here",
+        )
+    if kind and len(positions) < len(frames):
+        raise SuvRefusal(
+            kind, "a dynamic or gated series without slice positions cannot be shown to be one image"
+        )
+    if kind:
+        notes.warn(f"{kind}: the factor belongs to this one frame of the series")
+
+
+# --- the three ways to an SUV ------------------------------------------------------------------------------------
+
+
+def _from_counts(
+    series: SeriesFacts, frames: Sequence[FrameFacts], body: Body, settings: SuvSettings, notes: _Notes
+) -> tuple[float, ...]:
+    """Philips counts: (7053,1000) is the SUV's scale, (7053,1009) that of Bq/mL."""
+    scales = [f.suv_scale for f in frames]
+    activities = [f.activity_scale for f in frames]
+    direct = all(s is not None and s > 0 for s in scales) and series.decay_correction != "NONE"
+    indirect = all(a is not None and a > 0 for a in activities)
+    if direct:
+        factor = tuple(float(s or 0) for s in scales)
+        if indirect:
+            _cross_check(factor, series, frames, body, settings, notes)
+        return factor
+    if not indirect:
+        raise SuvRefusal(
+            "units_unsupported",
+            "Units are CNTS and neither the SUV scale (7053,1000) nor the activity scale (7053,1009) of the Philips "
+            "private group is usable; counts alone have no SUV",
+        )
+    per_bq = _from_activity(series, frames, body, settings, notes)
+    return tuple(f * float(a or 0) for f, a in zip(per_bq, activities, strict=True))
+
+
+def _cross_check(
+    factor: Sequence[float], series: SeriesFacts, frames: Sequence[FrameFacts], body: Body,
+    settings: SuvSettings, notes: _Notes,
+) -> None:  # fmt: skip
+    """Compare the scanner's SUV scale with the formula where the header allows both; a difference is reported."""
+    try:
+        per_bq = _from_activity(series, frames, body, settings, notes)
+    except SuvRefusal as refusal:
+        notes.warn(
+            f"not_cross_checked: the formula is not applicable ({refusal.reason}); the scanner's SUV scale was taken"
+        )
+        return
+    worst = max(
+        abs(b * float(f.activity_scale or 0) / s - 1) for s, b, f in zip(factor, per_bq, frames, strict=True)
+    )
+    if worst > FACTOR_TOLERANCE:
+        notes.warn(
+            f"philips_scales_differ: (7053,1000) and the formula with (7053,1009) differ by {100 * worst:.1f} %"
+        )
+
+
+def _from_activity(
+    series: SeriesFacts, frames: Sequence[FrameFacts], body: Body, settings: SuvSettings, notes: _Notes
+) -> tuple[float, ...]:
+    """SUVbw per Bq/mL by the formula of the series' Decay Correction."""
+    weight = weight_g(body)
+    dose, warnings = dose_bq(series, settings.dose_unit)
+    notes.dose_bq = dose
+    notes.warn(*warnings)
+    if series.decay_correction == "ADMIN":
+        _note_uptake(series, frames, settings, notes)
+        return (weight / dose,) * len(frames)
+    half_life = _half_life(series, settings, notes)
+    decay_constant = math.log(2) / half_life
+    if series.decay_correction == "NONE":
+        return _undecayed(series, frames, weight / dose, half_life, notes)
+    reference = notes.reference = resolve_reference(frames, series, decay_constant)
+    notes.warn(*reference.warnings)
+    start = notes.administration = resolve_administration(series, reference.time, half_life)
+    notes.warn(*start.warnings)
+    elapsed = (reference.time - start.time).total_seconds()
+    _refuse_reference_at_injection(reference, elapsed, decay_constant)
+    _warn_unusual_uptake(elapsed, half_life, notes)
+    return (weight / (dose * math.exp(-decay_constant * elapsed)),) * len(frames)
+
+
+def _undecayed(
+    series: SeriesFacts, frames: Sequence[FrameFacts], per_dose: float, half_life: float, notes: _Notes
+) -> tuple[float, ...]:
+    """Decay Correction NONE: each frame's mean activity is carried to its start, then to the injection."""
+    decay_constant = math.log(2) / half_life
+    times = [f.acquired for f in frames]
+    references = {f.frame_reference_s for f in frames}
+    if any(t is None for t in times) or any(not f.duration_s for f in frames):
+        raise SuvRefusal(
+            "reference_time_unresolved",
+            "Decay Correction is NONE and a slice lacks Acquisition Time or Actual Frame Duration; restore them",
+        )
+    if len(set(times)) == 1 and len(references) > 1:
+        raise SuvRefusal(
+            "reference_time_unresolved",
+            "Decay Correction is NONE and all slices state one Acquisition Time although their Frame Reference Times "
+            "differ: the beds' own start times are not known",
+        )
+    first = min(t for t in times if t is not None)
+    start = notes.administration = resolve_administration(series, first, half_life)
+    notes.reference = Reference("per_slice_acquisition", first, {"earliest_acquisition": first}, None, ())
+    notes.warn(*start.warnings)
+    _warn_unusual_uptake((first - start.time).total_seconds(), half_life, notes)
+    factors = []
+    for frame in frames:
+        if frame.acquired is None or frame.duration_s is None:
+            continue  # excluded above
+        elapsed = (frame.acquired - start.time).total_seconds() + mean_count_time(
+            decay_constant, frame.duration_s
+        )
+        factors.append(per_dose * math.exp(decay_constant * elapsed))
+    return tuple(factors)
+
+
+# --- half-life and waiting time ----------------------------------------------------------------------------------
+
+
+def _half_life(series: SeriesFacts, settings: SuvSettings, notes: _Notes) -> float:
+    """The setting's, the header's, or the table's for a coded nuclide; refused where they contradict each other."""
+    stated = settings.half_life_s or series.half_life_s
+    nuclide = identify_nuclide(series.nuclide_codes, stated)
+    table = HALF_LIVES_S.get(nuclide.by_code)
+    if settings.half_life_s:
+        notes.warn("half_life_overridden: the half-life was taken from the settings")
+    if not stated or stated <= 0:
+        if table is None:
+            raise SuvRefusal(
+                "half_life_missing",
+                "Radionuclide Half Life (0018,1075) is absent and no code names the nuclide. Restore it",
+            )
+        notes.warn(f"half_life_from_table: absent in the header, {table:g} s of {nuclide.by_code} was taken")
+        stated = table
+    elif table is not None and abs(stated / table - 1) > HALF_LIFE_REFUSAL:
+        raise SuvRefusal(
+            "half_life_contradictory",
+            f"Radionuclide Half Life is {stated:g} s and the nuclide is coded {nuclide.by_code} ({table:g} s); "
+            "correct the header or set half_life_s",
+        )
+    if notes.tracer and "nuclide_contradictory" in notes.tracer.flags and not settings.half_life_s:
+        raise SuvRefusal(
+            "half_life_contradictory",
+            f"half-life ({stated:g} s), nuclide code and radiopharmaceutical name different nuclides; correct the "
+            "header or set half_life_s",
+        )
+    nearest = HALF_LIVES_S.get(nuclide.by_code or nuclide.by_half_life)
+    if nearest and abs(stated / nearest - 1) > HALF_LIFE_WARNING:
+        notes.warn(
+            f"half_life_off: {stated:g} s in the header, {nearest:g} s in the table; the header's was taken"
+        )
+    notes.half_life_s = stated
+    return stated
+
+
+def _note_uptake(
+    series: SeriesFacts, frames: Sequence[FrameFacts], settings: SuvSettings, notes: _Notes
+) -> None:
+    """Report the waiting time of a series whose SUV does not depend on it; nothing here can refuse the SUV."""
+    try:
+        half_life = _half_life(series, settings, notes)
+        acquired = [f.acquired for f in frames if f.acquired is not None]
+        if not acquired:
+            return
+        notes.administration = resolve_administration(series, min(acquired), half_life)
+        notes.reference = Reference(
+            "administration", notes.administration.time, {"earliest_acquisition": min(acquired)}, None, ()
+        )
+        _warn_unusual_uptake((min(acquired) - notes.administration.time).total_seconds(), half_life, notes)
+    except SuvRefusal as refusal:
+        notes.warn(
+            f"uptake_unknown: {refusal.reason}; the SUV does not depend on it (Decay Correction ADMIN)"
+        )
+
+
+def _refuse_reference_at_injection(reference: Reference, elapsed: float, decay_constant: float) -> None:
+    """An explicit reference that is the injection while Decay Correction says START: both cannot be true."""
+    acquired = reference.candidates.get("earliest_acquisition")
+    if abs(elapsed) > 1 or acquired is None:
+        return
+    if math.expm1(decay_constant * (acquired - reference.time).total_seconds()) > FACTOR_TOLERANCE:
+        raise SuvRefusal(
+            "decay_correction_contradictory",
+            "Decay Correction is START while the explicit reference is the injection itself; one of them is wrong",
+        )
+
+
+def _warn_unusual_uptake(elapsed_s: float, half_life_s: float, notes: _Notes) -> None:
+    low, high = usual_uptake_s(half_life_s)
+    if not low <= elapsed_s <= high:
+        notes.warn(
+            f"uptake_unusual: {elapsed_s / 60:.0f} min between injection and image; usual {low / 60:.0f}–{high / 60:.0f} min"
+        )
+
+
+# --- results -------------------------------------------------------------------------------------------------------
+
+
+def _result(notes: _Notes, factor: tuple[float, ...] = (), refusal: SuvRefusal | None = None) -> SuvResult:
+    series, reference, start = notes.series, notes.reference, notes.administration
+    times: dict[str, Any] = {}
+    uptake = None
+    if reference is not None:
+        times = {
+            "rule": reference.rule,
+            "time": reference.time.isoformat(),
+            "candidates": {name: moment.isoformat() for name, moment in reference.candidates.items()},
+            "back_computed_spread_s": reference.spread_s,
+        }
+        scanned = reference.candidates.get("earliest_acquisition", reference.time)
+        begin = scanned if reference.rule == "administration" else reference.time
+        uptake = (begin - start.time).total_seconds() / 60 if start else None
+    return SuvResult(
+        status="refused" if refusal else "ok",
+        reason=refusal.reason if refusal else "",
+        detail=refusal.detail if refusal else "",
+        factor=() if refusal else factor,
+        units=series.units if series else "",
+        decay_correction=series.decay_correction if series else "",
+        reference_time=times or {"rule": "not_needed", "candidates": {}},
+        uptake_minutes=uptake,
+        half_life_s=notes.half_life_s,
+        tracer=notes.tracer.name if notes.tracer else "",
+        warnings=notes.warnings,
+        facts={
+            "administration_rule": start.rule if start else "",
+            "dose_bq": notes.dose_bq,
+            "weight_kg": notes.body.weight_kg if notes.body else None,
+            "suv_type": series.suv_type if series else "",
+        },
+    )
+
+
+def to_suv(volume: Volume, result: SuvResult) -> Volume:
+    """The volume in SUVbw: slice k of ``volume`` (values [i, j, k] as rescaled by its header) times factor k.
+
+    Raises SuvRefusal with the result's own reason where it was refused, GeometryRefusal("slices_mismatch") where the
+    volume's slices are not the series' (resampled) and the factors differ.
+    """
+    if result.status != "ok":
+        raise SuvRefusal(result.reason, result.detail)
+    factor = np.asarray(result.factor, dtype=np.float64)
+    if len(factor) != volume.grid.shape[2]:
+        if np.ptp(factor) > 1e-9 * factor.max():
+            raise GeometryRefusal(
+                "slices_mismatch",
+                f"{len(factor)} SUV factors do not fit {volume.grid.shape[2]} slices; apply them before resampling",
+            )
+        factor = np.full(volume.grid.shape[2], factor[0])
+    return Volume((volume.values * factor).astype(np.float32), volume.grid, Unit.SUVBW)

@@ -1,0 +1,331 @@
+"""Collect from PET headers the facts an SUV depends on, tolerant of how they are spelled, strict about what they say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from liverpair.core.errors import SuvRefusal
+from liverpair.dicom.dates import Stamp, parse_date, parse_datetime, parse_offset, parse_time
+from liverpair.dicom.frames import frame_datasets, is_enhanced
+
+__all__ = ["FrameFacts", "SeriesFacts", "read_frames", "read_series", "text"]
+
+#: Explicit decay references in order of trust (spec suv.md): name, group, private creator, element.
+PRIVATE_REFERENCES = (
+    ("siemens_0071_1022", 0x0071, "SIEMENS MED PT", 0x22),
+    ("ge_0009_100d", 0x0009, "GEMS_PETD_01", 0x0D),
+)
+PHILIPS = (0x7053, "Philips PET Private Group")
+#: UCUM units of an Enhanced PET's real-world values → (Units, SUV Type) of the classic object.
+UCUM_UNITS = {
+    "bq/ml": ("BQML", ""),
+    "{counts}": ("CNTS", ""),
+    "g/ml{suvbw}": ("GML", "BW"),
+    "{suvbw}g/ml": ("GML", "BW"),
+    "g/ml{suvlbm}": ("GML", "LBM"),
+    "{suvlbm}g/ml": ("GML", "LBM"),
+    "g/ml{suvlbm(james128)}": ("GML", "LBMJAMES128"),
+    "{suvlbm(james128)}g/ml": ("GML", "LBMJAMES128"),
+    "g/ml{suvlbm(janma)}": ("GML", "LBMJANMA"),
+    "{suvlbm(janma)}g/ml": ("GML", "LBMJANMA"),
+    "g/ml{suvibw}": ("GML", "IBW"),
+    "{suvibw}g/ml": ("GML", "IBW"),
+    "cm2/ml{suvbsa}": ("CM2ML", "BSA"),
+    "{suvbsa}cm2/ml": ("CM2ML", "BSA"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFacts:
+    """What one slice says; times in seconds, ``acquired`` is its start on the header's clock."""
+
+    acquired: datetime | None
+    duration_s: float | None
+    frame_reference_s: float | None
+    decay_factor: float | None
+    slope: float | None
+    intercept: float
+    suv_scale: float | None
+    activity_scale: float | None
+    position: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFacts:
+    """What the series says once; ``corrected`` holds the Corrected Image values, weight in the header's own number."""
+
+    units: str
+    suv_type: str
+    decay_correction: str
+    corrected: frozenset[str]
+    attenuation_method: str
+    series_type: tuple[str, ...]
+    is_ge: bool
+    is_enhanced: bool
+    weight: float | None
+    size: float | None
+    sex: str
+    dose: float | None
+    doses: int
+    half_life_s: float | None
+    nuclide_codes: tuple[tuple[str, str, str], ...]
+    start: datetime | None
+    start_datetime: Stamp | None
+    start_time: time | None
+    explicit_references: dict[str, Stamp]
+    offset: timedelta | None
+
+
+def value(dataset: Dataset, keyword: str) -> Any:
+    """The attribute's value, or None where it is absent, empty or not readable as its VR."""
+    try:
+        found = dataset.get(keyword)
+    except (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError):
+        return None  # pydicom converts on access: a malformed DS or IS raises here
+    if found is None or (isinstance(found, str | bytes) and not found.strip()):
+        return None
+    return found
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """The attribute as stripped text, "" where absent; the first of several values."""
+    found = value(dataset, keyword)
+    if found is None:
+        return ""
+    if not isinstance(found, str | bytes) and hasattr(found, "__iter__"):
+        items = list(found)
+        found = items[0] if items else ""
+    return _decoded(found)
+
+
+def _decoded(found: Any) -> str:
+    if isinstance(found, bytes):
+        found = found.decode("latin-1")
+    return str(found).strip().strip("\0").strip()
+
+
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """All values of a multi-valued attribute as stripped upper-case text."""
+    found = value(dataset, keyword)
+    if found is None:
+        return ()
+    items = [found] if isinstance(found, str | bytes) else list(found)
+    return tuple(part for item in items for part in _decoded(item).upper().split("\\") if part)
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """The attribute as a finite number, None where absent or not a number."""
+    return _number(text(dataset, keyword))
+
+
+def _number(written: str) -> float | None:
+    """A finite number; a decimal comma (German private tags) is read as a point."""
+    try:
+        found = float(written.replace(",", ".")) if written else None
+    except ValueError:
+        return None
+    return found if found is not None and math.isfinite(found) else None
+
+
+def private_text(dataset: Dataset, group: int, creator: str, element: int) -> str:
+    """A private attribute by its creator; at block 0x10 where no creator claims that block (anonymisers drop them)."""
+    wanted = creator.upper()
+    blocks = [b for b in range(0x10, 0x100) if _at(dataset, group, b).upper().startswith(wanted)]
+    if not blocks and not _at(dataset, group, 0x10):
+        blocks = [0x10]
+    for block in blocks:
+        found = _at(dataset, group, block << 8 | element)
+        if found:
+            return found
+    return ""
+
+
+def _at(dataset: Dataset, group: int, element: int) -> str:
+    """A raw element as text, "" where absent or unreadable."""
+    if (group, element) not in dataset:
+        return ""
+    try:
+        found = dataset[group, element].value
+    except (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError):
+        return ""
+    return "" if found is None else _decoded(found)
+
+
+def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    found = value(dataset, keyword)
+    return list(found) if found is not None and not isinstance(found, str | bytes) else []
+
+
+def _moment(
+    dataset: Dataset, keyword: str, day: str, clock: str, offset: timedelta | None
+) -> datetime | None:
+    """A date-time attribute, or its date and time pair, on the header's clock."""
+    stamp = parse_datetime(text(dataset, keyword)) if keyword else None
+    if stamp is not None:
+        both = stamp.offset is not None and offset is not None
+        return stamp.local - stamp.offset + offset if both else stamp.local  # type: ignore[operator] # both: neither is None
+    date_, time_ = parse_date(text(dataset, day)), parse_time(text(dataset, clock))
+    return datetime.combine(date_, time_) if date_ and time_ else None
+
+
+def _acquired(dataset: Dataset, offset: timedelta | None, start: datetime | None) -> datetime | None:
+    """Start of the frame; without Acquisition Date the series' date, or the day after where midnight passed."""
+    pair = _moment(dataset, "", "AcquisitionDate", "AcquisitionTime", offset)
+    if pair is not None and value(dataset, "FrameAcquisitionDateTime") is None:
+        return pair
+    moment = _moment(dataset, "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", offset)
+    clock = parse_time(text(dataset, "AcquisitionTime"))
+    if moment is not None or clock is None or start is None:
+        return moment
+    moment = datetime.combine(start.date(), clock)
+    return moment + timedelta(days=1) if moment < start - timedelta(hours=12) else moment
+
+
+def _frames_of(dataset: Dataset) -> list[Dataset]:
+    """The header of each frame; a classic single-frame object is its own only frame."""
+    return frame_datasets(dataset) if is_enhanced(dataset) else [dataset]
+
+
+def read_frames(datasets: Sequence[Dataset]) -> tuple[FrameFacts, ...]:
+    """Facts of every slice, in the order given; the frames of an enhanced object count one by one."""
+    return tuple(_frame(frame) for dataset in datasets for frame in _frames_of(dataset))
+
+
+def _frame(frame: Dataset) -> FrameFacts:
+    offset = parse_offset(text(frame, "TimezoneOffsetFromUTC"))
+    start = _moment(frame, "", "SeriesDate", "SeriesTime", offset)
+    duration, reference = number(frame, "ActualFrameDuration"), number(frame, "FrameReferenceTime")
+    return FrameFacts(
+        acquired=_acquired(frame, offset, start),
+        duration_s=duration / 1000 if duration is not None else None,
+        frame_reference_s=reference / 1000 if reference is not None else None,
+        decay_factor=number(frame, "DecayFactor"),
+        slope=number(frame, "RescaleSlope"),
+        intercept=number(frame, "RescaleIntercept") or 0.0,
+        suv_scale=_number(private_text(frame, *PHILIPS, 0x00)),
+        activity_scale=_number(private_text(frame, *PHILIPS, 0x09)),
+        position=_position(frame),
+    )
+
+
+def _position(frame: Dataset) -> tuple[float, ...] | None:
+    found = texts(frame, "ImagePositionPatient")
+    numbers = [_number(item) for item in found]
+    return (
+        tuple(round(n, 2) for n in numbers if n is not None)
+        if len(numbers) == 3 and None not in numbers
+        else None
+    )
+
+
+def read_series(datasets: Sequence[Dataset]) -> SeriesFacts:
+    """Facts that must hold for every slice.
+
+    Raises SuvRefusal("series_inconsistent") where slices contradict each other.
+    """
+    heads = [_frames_of(dataset)[0] for dataset in datasets]
+    facts = [_series(head) for head in heads]
+    for name in (
+        "units",
+        "suv_type",
+        "decay_correction",
+        "weight",
+        "dose",
+        "half_life_s",
+        "start_datetime",
+        "start_time",
+    ):
+        if len({getattr(f, name) for f in facts}) > 1:
+            raise SuvRefusal(
+                "series_inconsistent",
+                f"the slices disagree on {name}; they do not belong to one acquisition. Split the series first",
+            )
+    first = facts[0]
+    starts = [f.start for f in facts if f.start is not None]
+    corrected = frozenset.intersection(*(f.corrected for f in facts))
+    return _replaced(first, start=min(starts) if starts else None, corrected=corrected)
+
+
+def _replaced(facts: SeriesFacts, **changes: Any) -> SeriesFacts:
+    names = SeriesFacts.__dataclass_fields__
+    return SeriesFacts(**{name: changes.get(name, getattr(facts, name)) for name in names})
+
+
+def _series(head: Dataset) -> SeriesFacts:
+    offset = parse_offset(text(head, "TimezoneOffsetFromUTC"))
+    injections = _items(head, "RadiopharmaceuticalInformationSequence") or [head]
+    injection = injections[0]
+    units, suv_type = _units(head)
+    enhanced = value(head, "DecayCorrected") is not None
+    return SeriesFacts(
+        units=units,
+        suv_type=suv_type,
+        decay_correction=_decay_correction(head),
+        corrected=frozenset((*texts(head, "CorrectedImage"), *_enhanced_corrections(head))),
+        attenuation_method=text(head, "AttenuationCorrectionMethod"),
+        series_type=texts(head, "SeriesType"),
+        is_ge=text(head, "Manufacturer").upper().startswith(("GE ", "GEMS"))
+        or text(head, "Manufacturer").upper() == "GE",
+        is_enhanced=enhanced,
+        weight=number(head, "PatientWeight"),
+        size=number(head, "PatientSize"),
+        sex=text(head, "PatientSex").upper(),
+        dose=number(injection, "RadionuclideTotalDose"),
+        doses=len({_injection_key(item) for item in injections}),
+        half_life_s=number(injection, "RadionuclideHalfLife"),
+        nuclide_codes=tuple(
+            (text(code, "CodeValue"), text(code, "CodingSchemeDesignator"), text(code, "CodeMeaning"))
+            for code in _items(injection, "RadionuclideCodeSequence")
+        ),
+        start=_moment(head, "", "SeriesDate", "SeriesTime", offset),
+        start_datetime=parse_datetime(text(injection, "RadiopharmaceuticalStartDateTime")),
+        start_time=parse_time(text(injection, "RadiopharmaceuticalStartTime")),
+        explicit_references=dict(_explicit_references(head)),
+        offset=offset,
+    )
+
+
+def _injection_key(item: Dataset) -> tuple[Any, ...]:
+    keywords = ("RadionuclideTotalDose", "RadiopharmaceuticalStartTime", "RadiopharmaceuticalStartDateTime")
+    return tuple(text(item, keyword) for keyword in keywords)
+
+
+def _units(head: Dataset) -> tuple[str, str]:
+    """Units and SUV Type; those of an enhanced object come from its real-world value mapping."""
+    units, suv_type = text(head, "Units").upper(), text(head, "SUVType").upper()
+    if units:
+        return units, suv_type
+    for mapping in _items(head, "RealWorldValueMappingSequence"):
+        for code in _items(mapping, "MeasurementUnitsCodeSequence"):
+            known = UCUM_UNITS.get(text(code, "CodeValue").lower().replace(" ", ""))
+            if known:
+                return known
+    return "", suv_type
+
+
+def _decay_correction(head: Dataset) -> str:
+    """Decay Correction; an enhanced object states YES (to its Decay Correction DateTime: as START) or NO."""
+    stated = text(head, "DecayCorrection").upper()
+    return stated or {"YES": "START", "NO": "NONE"}.get(text(head, "DecayCorrected").upper(), "")
+
+
+def _enhanced_corrections(head: Dataset) -> Iterator[str]:
+    for keyword, term in (("AttenuationCorrected", "ATTN"), ("DecayCorrected", "DECY")):
+        if text(head, keyword).upper() == "YES":
+            yield term
+
+
+def _explicit_references(head: Dataset) -> Iterator[tuple[str, Stamp]]:
+    stamp = parse_datetime(text(head, "DecayCorrectionDateTime"))
+    if stamp is not None:
+        yield "decay_correction_datetime", stamp
+    for name, group, creator, element in PRIVATE_REFERENCES:
+        stamp = parse_datetime(private_text(head, group, creator, element))
+        if stamp is not None:
+            yield name, stamp
