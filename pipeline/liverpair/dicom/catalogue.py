@@ -28,8 +28,9 @@ SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE objects (
-    id INTEGER PRIMARY KEY, path TEXT NOT NULL, locator TEXT NOT NULL, sop_uid TEXT NOT NULL, series_uid TEXT NOT NULL,
-    study_uid TEXT NOT NULL, patient_id TEXT NOT NULL, frames BLOB NOT NULL, digest TEXT NOT NULL DEFAULT '');
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL, locator TEXT NOT NULL, sop_uid TEXT NOT NULL,
+    series_uid TEXT NOT NULL, study_uid TEXT NOT NULL, patient_id TEXT NOT NULL, frames BLOB NOT NULL,
+    digest TEXT NOT NULL DEFAULT '');
 CREATE INDEX objects_by_path ON objects (path);
 CREATE INDEX objects_by_sop ON objects (sop_uid);
 CREATE INDEX objects_by_series ON objects (patient_id, study_uid, series_uid);
@@ -44,8 +45,11 @@ COMPRESSION_LEVEL: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class IndexSummary:
-    """What an update did: ``files`` on disk, of which ``read`` now and ``unchanged``; ``removed`` rows' files;
-    ``objects`` kept, ``excluded`` files and members, ``series``."""
+    """What an update did.
+
+    ``files`` lie on disk, of which ``read`` were read now and ``unchanged`` were not; ``removed`` are gone
+    since the last update. The index holds ``objects`` in ``series``; ``excluded`` files and members are left out.
+    """
 
     files: int
     read: int
@@ -60,7 +64,11 @@ def _pack(frames: Sequence[InstanceRecord]) -> bytes:
     """The frames of one object: what they share once, then each frame's own attributes."""
     shared = dict(frames[0].header)
     for record in frames[1:]:
-        shared = {key: value for key, value in shared.items() if key in record.header and record.header[key] == value}
+        shared = {
+            key: value
+            for key, value in shared.items()
+            if key in record.header and record.header[key] == value
+        }
     own = [[r.frame, {k: v for k, v in r.header.items() if k not in shared}] for r in frames]
     text = json.dumps([shared, own], ensure_ascii=False, separators=(",", ":"))
     return zlib.compress(text.encode("utf-8", "surrogatepass"), COMPRESSION_LEVEL)
@@ -83,7 +91,7 @@ def _order(record: InstanceRecord) -> tuple[Any, ...]:
 
 
 def _sharing(records: list[InstanceRecord]) -> tuple[InstanceRecord, ...]:
-    """The same records with the values they have in common held once: a series of 1000 frames fits in memory."""
+    """The same records, holding once what they have in common: long series then take little memory."""
     if len(records) < 2:
         return tuple(records)
     common = dict(records[0].header)
@@ -102,7 +110,7 @@ def _digest(locator: str) -> str:
         content = stream.read()
     start = 0
     if content[128:132] == b"DICM":
-        # The group length element comes first in the meta information (PS3.10 §7.1) and counts the bytes after it.
+        # The meta information starts with the length of what follows (PS3.10 §7.1).
         length = int.from_bytes(content[140:144], "little") if content[132:136] == b"\x02\x00\x00\x00" else 0
         start = 144 + length if 0 < length < len(content) else 132
     return hashlib.sha256(memoryview(content)[start:]).hexdigest()
@@ -111,8 +119,8 @@ def _digest(locator: str) -> str:
 class Catalogue:
     """The persistent index of one archive (which may be many folders and files).
 
-    Safe to interrupt at any time: the next update goes on where this one stopped. One writer at a time; the file
-    must lie on a local disk, since SQLite's write-ahead log does not work on network file systems.
+    Safe to interrupt at any time: the next update goes on where this one stopped. One writer at a time; the
+    file must lie on a local disk, since SQLite's write-ahead log does not work on network file systems.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -120,7 +128,7 @@ class Catalogue:
 
     @classmethod
     def open(cls, path: Path) -> Catalogue:
-        """Open the index at ``path``; created if absent, built anew if another version of liverpair wrote it."""
+        """Open the index at ``path``; created if absent, emptied if another version of liverpair wrote it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -131,7 +139,9 @@ class Catalogue:
             content = None
         except sqlite3.DatabaseError as error:
             connection.close()
-            raise UsageError(f"{path} is not an index of liverpair; delete it or name another workspace") from error
+            raise UsageError(
+                f"{path} is not an index of liverpair; delete it or name another workspace"
+            ) from error
         if content != (CONTENT,):
             cls._create(connection)
         return cls(connection)
@@ -161,8 +171,9 @@ class Catalogue:
     ) -> IndexSummary:
         """Make the index say what ``archives`` hold now; files elsewhere are forgotten.
 
-        Only files whose size or modification time changed are read, in ``jobs`` processes. ``progress`` is told
-        (files done, files to read or None while they are being listed). The archives are never written to.
+        Only files whose size or modification time changed are read, in ``jobs`` processes. ``progress`` is
+        told (files done, files to read or None while they are being listed). The archives are never written
+        to.
         """
         found: dict[str, Source] = {}
         for source in files(archives):
@@ -217,7 +228,7 @@ class Catalogue:
         return self._db
 
     def _compare_repeated(self) -> None:
-        """Hash the objects whose SOP Instance UID occurs more than once, so that copies and conflicts differ."""
+        """Hash the objects whose SOP Instance UID occurs more than once: copies and conflicts then differ."""
         rows = self._db.execute(
             "SELECT id, locator FROM objects WHERE digest = '' AND sop_uid IN"
             " (SELECT sop_uid FROM objects GROUP BY sop_uid HAVING COUNT(*) > 1) ORDER BY locator"
@@ -258,10 +269,15 @@ class Catalogue:
         for kept, others in self._repeated():
             for locator, digest in others:
                 if digest == kept[1]:
-                    reason, detail = "duplicate_instance", "a copy of an object that is already indexed; the copy is not used"
+                    reason, detail = (
+                        "duplicate_instance",
+                        "a copy of an object that is already indexed; the copy is not used",
+                    )
                 else:
                     reason = "conflicting_instance"
-                    detail = "another object with the same SOP Instance UID is indexed; this one is not used, check the export"
+                    detail = (
+                        "another object has the same SOP Instance UID; this one is not used, check the export"
+                    )
                 found.append(Exclusion("file", locator, reason, detail))
         return sorted(found, key=lambda exclusion: (exclusion.id, exclusion.reason))
 

@@ -15,11 +15,14 @@ from liverpair.dicom.records import InstanceRecord
 
 __all__ = ["StackGeometry", "has_plane", "orientation", "slice_normal", "stack_geometry"]
 
-#: Direction cosines are written with six digits at best, often with four; beyond this they are not unit vectors.
+#: Direction cosines are written with six digits at best, often with four; beyond this they are not unit
+#: vectors.
 COSINE_TOLERANCE: Final = 1e-2
-#: Slices closer than this along the normal lie at one place (positions are rounded to 0.01 mm by some scanners).
+#: Slices closer than this along the normal lie at one place (positions are rounded to 0.01 mm by some
+#: scanners).
 SAME_POSITION_MM: Final = 0.01
-#: A slice may be off its regular place by this share of a step: far below what the slice profile blurs anyway.
+#: A slice may be off its regular place by this share of a step: far below what the slice profile blurs
+#: anyway.
 TOLERATED_SHARE_OF_STEP: Final = 0.05
 #: A step this many times the median one is a hole: halfway between no slice and one slice missing.
 MISSING_SLICE_FACTOR: Final = 1.5
@@ -30,9 +33,9 @@ class StackGeometry:
     """Where a stack's slices lie.
 
     ``order`` sorts the frames along the slice normal. ``affine`` (4×4, LPS mm) is that of the regular grid of
-    ``n_slices`` slices. ``places`` gives each sorted frame's place in units of slices of that grid. ``shift`` is the
-    drift of the slices' first pixel per step within the slice plane, in pixels along (i, j): not zero under gantry
-    tilt. ``even`` is False where the slices must be interpolated along the normal.
+    ``n_slices`` slices. ``places`` gives each sorted frame's place in units of slices of that grid. ``shift``
+    is the drift of the slices' first pixel per step within the slice plane, in pixels along (i, j): not zero
+    under gantry tilt. ``even`` is False where the slices must be interpolated along the normal.
     """
 
     order: tuple[int, ...]
@@ -50,7 +53,10 @@ class StackGeometry:
 
 def has_plane(record: InstanceRecord) -> bool:
     """Whether the frame says where its plane lies."""
-    return len(record.get("ImagePositionPatient", ())) == 3 and len(record.get("ImageOrientationPatient", ())) == 6
+    return (
+        len(record.get("ImagePositionPatient", ())) == 3
+        and len(record.get("ImageOrientationPatient", ())) == 6
+    )
 
 
 def orientation(record: InstanceRecord) -> NDArray[np.float64]:
@@ -62,7 +68,8 @@ def orientation(record: InstanceRecord) -> NDArray[np.float64]:
     lengths = np.linalg.norm(axes, axis=1)
     if np.abs(lengths - 1).max() > COSINE_TOLERANCE or abs(float(axes[0] @ axes[1])) > COSINE_TOLERANCE:
         raise GeometryRefusal(
-            "bad_orientation", "Image Orientation (Patient) is not a pair of orthogonal unit vectors; check the export"
+            "bad_orientation",
+            "Image Orientation (Patient) is not a pair of orthogonal unit vectors; check the export",
         )
     axes = axes / lengths[:, None]
     return np.asarray(axes)
@@ -78,7 +85,9 @@ def _spacing(record: InstanceRecord) -> tuple[float, float]:
     """Pixel steps in mm along (i, j): DICOM lists the row step (down a column, j) first."""
     spacing = record.get("PixelSpacing", ())
     if len(spacing) != 2 or min(spacing) <= 0:
-        raise GeometryRefusal("no_pixel_spacing", "Pixel Spacing is absent or not positive; sizes cannot be stated")
+        raise GeometryRefusal(
+            "no_pixel_spacing", "Pixel Spacing is absent or not positive; sizes cannot be stated"
+        )
     return float(spacing[1]), float(spacing[0])
 
 
@@ -86,16 +95,22 @@ def _check_alike(records: Sequence[InstanceRecord]) -> None:
     if not records:
         raise GeometryRefusal("empty_stack", "the stack has no frame")
     if not all(has_plane(record) for record in records):
-        raise GeometryRefusal("no_position", "a frame lacks Image Position or Orientation (Patient); it has no place")
+        raise GeometryRefusal(
+            "no_position", "a frame lacks Image Position or Orientation (Patient); it has no place"
+        )
     for keyword in ("Rows", "Columns", "PixelSpacing"):
         if any(record.get(keyword) != records[0].get(keyword) for record in records):
-            raise GeometryRefusal("mixed_frames", f"the frames differ in {keyword}; they do not form one volume")
+            raise GeometryRefusal(
+                "mixed_frames", f"the frames differ in {keyword}; they do not form one volume"
+            )
 
 
 def _single(record: InstanceRecord) -> float:
     step = record.get("SliceThickness") or record.get("SpacingBetweenSlices")
     if not step or step <= 0:
-        raise GeometryRefusal("no_slice_thickness", "a single slice needs a Slice Thickness to be a volume; none is given")
+        raise GeometryRefusal(
+            "no_slice_thickness", "a single slice needs a Slice Thickness to be a volume; none is given"
+        )
     return float(step)
 
 
@@ -106,16 +121,16 @@ def _steps(distance: NDArray[np.float64]) -> NDArray[np.float64]:
         count = int(np.count_nonzero(steps < SAME_POSITION_MM))
         raise GeometryRefusal(
             "duplicate_positions",
-            f"{count} of {len(distance)} slices lie where another one is, and nothing in their headers tells them "
-            "apart; remove the copies or choose one series",
+            f"{count} of {len(distance)} slices lie where another one is, and nothing in their headers "
+            "tells them apart; remove the copies or choose one series",
         )
     median = float(np.median(steps))
     if steps.max() > MISSING_SLICE_FACTOR * median:
         where = int(np.argmax(steps))
         raise GeometryRefusal(
             "missing_slice",
-            f"between slices {where + 1} and {where + 2} of {len(distance)} lie {steps.max():.3f} mm, elsewhere "
-            f"{median:.3f} mm; fetch the missing slices from the archive",
+            f"between slices {where + 1} and {where + 2} of {len(distance)} lie {steps.max():.3f} mm, "
+            f"elsewhere {median:.3f} mm; fetch the missing slices from the archive",
         )
     return np.asarray(steps)
 
@@ -123,15 +138,17 @@ def _steps(distance: NDArray[np.float64]) -> NDArray[np.float64]:
 def stack_geometry(records: Sequence[InstanceRecord]) -> StackGeometry:
     """The regular grid of the frames, sorted along row × column, from their positions alone.
 
-    Slice Thickness and Spacing Between Slices are never used (they differ from the step in most real series), except
-    for a single slice. Steps that differ a little are tolerated or, above 5 % of a step, left to interpolation
-    (``even`` False). Raises GeometryRefusal: no_position, bad_orientation, mixed_frames, no_pixel_spacing,
-    no_slice_thickness, duplicate_positions, missing_slice, mixed_orientations.
+    Slice Thickness and Spacing Between Slices are never used (they differ from the step in most real series),
+    except for a single slice. Steps that differ a little are tolerated or, above 5 % of a step, left to
+    interpolation (``even`` False). Raises GeometryRefusal: no_position, bad_orientation, mixed_frames,
+    no_pixel_spacing, no_slice_thickness, duplicate_positions, missing_slice, mixed_orientations.
     """
     _check_alike(records)
     axes = orientation(records[0])
     if any(np.abs(orientation(record) - axes).max() > COSINE_TOLERANCE for record in records):
-        raise GeometryRefusal("mixed_orientations", "the frames are not parallel; they do not form one volume")
+        raise GeometryRefusal(
+            "mixed_orientations", "the frames are not parallel; they do not form one volume"
+        )
     normal = slice_normal(axes)
     position = np.array([record.get("ImagePositionPatient") for record in records], dtype=np.float64)
     distance = position @ normal
@@ -140,7 +157,9 @@ def stack_geometry(records: Sequence[InstanceRecord]) -> StackGeometry:
     pixel = np.array(_spacing(records[0]))
     if len(records) == 1:
         vector = normal * _single(records[0])
-        return StackGeometry((0,), _affine(axes, pixel, vector, position[0]), 1, np.zeros(1), np.zeros(2), even=True)
+        return StackGeometry(
+            (0,), _affine(axes, pixel, vector, position[0]), 1, np.zeros(1), np.zeros(2), even=True
+        )
     _steps(distance)
     n = len(records)
     vector = (position[-1] - position[0]) / (n - 1)
@@ -156,7 +175,10 @@ def stack_geometry(records: Sequence[InstanceRecord]) -> StackGeometry:
 
 
 def _affine(
-    axes: NDArray[np.float64], pixel: NDArray[np.float64], vector: NDArray[np.float64], origin: NDArray[np.float64]
+    axes: NDArray[np.float64],
+    pixel: NDArray[np.float64],
+    vector: NDArray[np.float64],
+    origin: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     affine = np.eye(4)
     affine[:3, 0] = axes[0] * pixel[0]

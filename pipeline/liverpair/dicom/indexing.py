@@ -1,10 +1,10 @@
-"""Scan many files for the index, in this process or in several, in batches that can be stored as they come."""
+"""Scan many files for the index, in this process or in several, in batches that can be stored at once."""
 
 from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +17,8 @@ from liverpair.dicom.sources import Source, members, open_source
 
 __all__ = ["FileResult", "ObjectResult", "read_files"]
 
-#: Files, or members of one archive, per task: long enough to hide the cost of a task, short enough to lose little.
+#: Files, or members of one archive, per task: long enough to hide the cost of a task, short enough to lose
+#: little.
 BATCH: Final = 128
 #: Below this many files starting processes takes longer than reading.
 POOL_PAYS_FROM: Final = 256
@@ -36,7 +37,7 @@ class ObjectResult:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """Objects found in a file on disk; ``complete`` when it holds no more than what has been reported by now."""
+    """Objects found in a file on disk; ``complete`` when all it holds has been reported."""
 
     source: Source
     objects: tuple[ObjectResult, ...]
@@ -61,14 +62,18 @@ def _scan_members(source: Source, start: int) -> FileResult:
     if source.problem:
         return FileResult(source, (_scan_source(source),), complete=True)
     part = list(islice(members(source), start, start + BATCH + 1))
-    return FileResult(source, tuple(_scan_source(member) for member in part[:BATCH]), complete=len(part) <= BATCH)
+    return FileResult(
+        source, tuple(_scan_source(member) for member in part[:BATCH]), complete=len(part) <= BATCH
+    )
 
 
 def _scan_batch(batch: Sequence[tuple[Source, int]]) -> list[FileResult]:
     return [_scan_members(source, start) for source, start in batch]
 
 
-def _continued(batch: Sequence[tuple[Source, int]], results: Sequence[FileResult]) -> list[tuple[Source, int]]:
+def _continued(
+    batch: Sequence[tuple[Source, int]], results: Sequence[FileResult]
+) -> list[tuple[Source, int]]:
     """Where to go on in archives that hold more members than one batch."""
     pairs = zip(batch, results, strict=True)
     return [(source, start + BATCH) for (source, start), result in pairs if not result.complete]
@@ -94,11 +99,11 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork" if forkable else "spawn"))
 
 
-def read_files(sources: Sequence[Source], jobs: int = 1) -> Iterator[list[FileResult]]:
+def read_files(sources: Sequence[Source], jobs: int = 1) -> Generator[list[FileResult], None, None]:
     """Scan files (archives: all their members) and yield the results in batches, in no particular order.
 
-    With more than one job the batches are read in that many processes. Nothing a file holds raises: what cannot be
-    read comes back as a problem.
+    With more than one job the batches are read in that many processes. Nothing a file holds raises: what
+    cannot be read comes back as a problem.
     """
     if jobs <= 1 or len(sources) < POOL_PAYS_FROM:
         yield from _read_here(sources)
@@ -109,7 +114,9 @@ def read_files(sources: Sequence[Source], jobs: int = 1) -> Iterator[list[FileRe
     with _pool(jobs) as pool:
         try:
             while True:
-                while len(running) < jobs * BACKLOG and (batch := queued.pop() if queued else next(waiting, None)):
+                while len(running) < jobs * BACKLOG and (
+                    batch := queued.pop() if queued else next(waiting, None)
+                ):
                     running[pool.submit(_scan_batch, batch)] = batch
                 if not running:
                     return

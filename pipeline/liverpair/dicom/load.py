@@ -1,4 +1,4 @@
-"""Load an image, a mask or labels from whatever a user points at: NIfTI, DICOM folder, file, ZIP, SEG, RTSTRUCT."""
+"""Load an image, a mask or labels from what a user points at: NIfTI, DICOM folder, file or archive."""
 
 from __future__ import annotations
 
@@ -47,14 +47,15 @@ class Labels:
         for number, mask in self.masks.items():
             if np.any(values[mask.values]):
                 raise Refusal(
-                    "overlapping_regions", "two regions share voxels, which one label map cannot say; choose one by number"
+                    "overlapping_regions",
+                    "two regions share voxels, which one label map cannot say; choose one by number",
                 )
             values[mask.values] = number
         return LabelMap(values, self.grid)
 
 
 def find_series(path: Path) -> list[SeriesRecord]:
-    """Every series in a folder, file or archive, ordered like ``Catalogue.series``; what is no DICOM is passed over.
+    """Every series in a folder, file or archive, ordered like ``Catalogue.series``; other files do not count.
 
     Of objects with one SOP Instance UID the first in path order counts.
     """
@@ -71,11 +72,17 @@ def find_series(path: Path) -> list[SeriesRecord]:
         if str(records[0].get("SOPInstanceUID")) not in seen:
             seen.add(str(records[0].get("SOPInstanceUID")))
             first = records[0]
-            key = (str(first.get("PatientID", "")), str(first.get("StudyInstanceUID")), str(first.get("SeriesInstanceUID")))
+            key = (
+                str(first.get("PatientID", "")),
+                str(first.get("StudyInstanceUID")),
+                str(first.get("SeriesInstanceUID")),
+            )
             found.setdefault(key, []).extend(records)
     series = []
     for (patient, study, uid), records_ in sorted(found.items()):
-        ordered = sorted(records_, key=lambda r: (r.get("InstanceNumber", 0), r.get("SOPInstanceUID", ""), r.frame or 0))
+        ordered = sorted(
+            records_, key=lambda r: (r.get("InstanceNumber", 0), r.get("SOPInstanceUID", ""), r.frame or 0)
+        )
         series.append(SeriesRecord(uid, study, patient, tuple(ordered)))
     return series
 
@@ -83,7 +90,9 @@ def find_series(path: Path) -> list[SeriesRecord]:
 def find_stacks(path: Path) -> tuple[Stack, ...]:
     """Every stack of image frames (CT, MR, PT, NM with positions) at ``path``, in a stable order."""
     series = [s for s in find_series(path) if s.first("Modality") in IMAGE_MODALITIES]
-    return tuple(stack for one in series for stack in split(one) if all(has_plane(f) for f in stack.instances))
+    return tuple(
+        stack for one in series for stack in split(one) if all(has_plane(f) for f in stack.instances)
+    )
 
 
 def _describe(number: int, stack: Stack) -> str:
@@ -95,14 +104,18 @@ def _describe(number: int, stack: Stack) -> str:
 
 
 def _matches(stack: Stack, series: str) -> bool:
-    return series in (stack.series.series_uid, str(stack.first("SeriesNumber", "")), stack.first("SeriesDescription"))
+    return series in (
+        stack.series.series_uid,
+        str(stack.first("SeriesNumber", "")),
+        stack.first("SeriesDescription"),
+    )
 
 
 def load_stack(path: Path, series: str | None = None, stack: int | None = None) -> Stack:
     """The one stack of images at ``path``, which may be a folder, a file or an archive of DICOM.
 
-    Of several, ``series`` (a Series Instance UID, series number or description) and ``stack`` (the number in the list
-    that the error shows) choose. Raises UsageError where none or more than one is left.
+    Of several, ``series`` (a Series Instance UID, series number or description) and ``stack`` (the number in
+    the list that the error shows) choose. Raises UsageError where none or more than one is left.
     """
     if not path.exists():
         raise UsageError(f"{path} does not exist; give a folder, a file or an archive")
@@ -117,11 +130,13 @@ def load_stack(path: Path, series: str | None = None, stack: int | None = None) 
         listing = "\n".join(_describe(n, s) for n, s in enumerate(stacks, start=1))
         raise UsageError(f"{path.name}: {what} was found" + (f" among\n{listing}" if listing else ""))
     listing = "\n".join(_describe(n, s) for n, s in numbered)
-    raise UsageError(f"{path.name} holds {len(numbered)} volumes; choose one by series or by its number:\n{listing}")
+    raise UsageError(
+        f"{path.name} holds {len(numbered)} volumes; choose one by series or by its number:\n{listing}"
+    )
 
 
 def load_image(path: Path, series: str | None = None, stack: int | None = None) -> Volume:
-    """The image at ``path``: a NIfTI file, or the one volume in a DICOM folder, file or archive (``load_stack``).
+    """The image at ``path``: a NIfTI file, or the one volume of DICOM there (``load_stack``).
 
     PET is in the unit of its header; the conversion to SUV is another step. Raises UsageError and Refusal.
     """
@@ -132,14 +147,16 @@ def load_image(path: Path, series: str | None = None, stack: int | None = None) 
 
 def _objects(path: Path, modality: str) -> list[Dataset]:
     """Complete data sets of every object of a modality at ``path``."""
-    found = []
+    found: list[Dataset] = []
     for record in (r for s in find_series(path) if s.first("Modality") == modality for r in s.instances):
         with open_source(record.locator) as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 found.append(pydicom.dcmread(stream, force=True))
             except Exception as error:  # pydicom raises whatever damaged bytes provoke
-                raise Refusal("unreadable_file", f"the object cannot be read ({type(error).__name__})") from error
+                raise Refusal(
+                    "unreadable_file", f"the object cannot be read ({type(error).__name__})"
+                ) from error
     return found
 
 
@@ -164,7 +181,8 @@ def _on(labels: Labels, like: Grid | None) -> Labels:
     frames = {labels.grid.frame_of_reference, like.frame_of_reference}
     if len(frames) == 2 and "" not in frames:
         raise GeometryRefusal(
-            "other_frame_of_reference", "the mask and the image lie in different frames of reference; register them first"
+            "other_frame_of_reference",
+            "the mask and the image lie in different frames of reference; register them first",
         )
     masks = {n: Mask(_nearest(mask.values, labels.grid, like), like) for n, mask in labels.masks.items()}
     return Labels(like, masks, labels.names)
@@ -202,11 +220,11 @@ def _from_nifti(path: Path) -> Labels:
 
 
 def load_labels(path: Path, like: Grid | None = None) -> Labels:
-    """The regions at ``path``: a NIfTI label map, or the one DICOM SEG or RT Structure Set in a folder, file, archive.
+    """The regions at ``path``: a NIfTI label map, or the one DICOM SEG or RT Structure Set there.
 
-    Without ``like`` a SEG and a NIfTI file stay on their own grid, and a structure set needs the image it was drawn on
-    beside it. With ``like`` everything comes on that grid: contours are filled there, label maps are resampled by
-    nearest neighbour, which different frames of reference forbid. Raises UsageError and Refusal.
+    Without ``like`` a SEG and a NIfTI file stay on their own grid, and a structure set needs the image it was
+    drawn on beside it. With ``like`` everything comes on that grid: contours are filled there, label maps are
+    resampled by nearest neighbour, which different frames of reference forbid. Raises UsageError and Refusal.
     """
     if is_nifti(path):
         return _on(_from_nifti(path), like)
@@ -227,7 +245,9 @@ def load_mask(path: Path, like: Grid | None = None, label: int | None = None) ->
     labels = load_labels(path, like)
     if label is not None:
         if label not in labels.masks:
-            raise UsageError(f"{path.name} has no label {label}; it has {', '.join(map(str, labels.masks)) or 'none'}")
+            raise UsageError(
+                f"{path.name} has no label {label}; it has {', '.join(map(str, labels.masks)) or 'none'}"
+            )
         return labels.masks[label]
     values = np.zeros(labels.grid.shape, dtype=np.bool_)
     for mask in labels.masks.values():

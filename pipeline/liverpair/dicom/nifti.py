@@ -43,22 +43,28 @@ def _load(path: Path) -> tuple[NDArray[Any], Grid, str]:
             "unreadable_nifti", f"the file cannot be read as NIfTI ({type(error).__name__}); write it again"
         ) from error
     if values.dtype.fields is not None or np.iscomplexobj(values):
-        raise Refusal("colour_image", "the NIfTI file holds colours or complex numbers, not one value a voxel")
+        raise Refusal(
+            "colour_image", "the NIfTI file holds colours or complex numbers, not one value a voxel"
+        )
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 3:
         raise Refusal("not_3d", f"the NIfTI file has shape {values.shape}; extract one 3D volume")
     shape = (int(values.shape[0]), int(values.shape[1]), int(values.shape[2]))
-    description = bytes(image.header["descrip"].tobytes()).split(b"\0")[0].decode("latin-1") if "descrip" in image.header else ""
+    description = (
+        bytes(image.header["descrip"].tobytes()).split(b"\0")[0].decode("latin-1")
+        if "descrip" in image.header
+        else ""
+    )
     return values, Grid(shape, lps_to_ras(image.affine)), description
 
 
 def read_nifti(path: Path) -> Volume:
     """The 3D image in a .nii or .nii.gz file, its affine turned from RAS to LPS; values [i, j, k] as stored.
 
-    Not-a-number voxels (how some tools mark "outside the field of view") become 0. The unit is known only for files
-    that ``write_nifti`` wrote. Raises UsageError for a missing file; Refusal: unreadable_nifti, colour_image, not_3d;
-    GeometryRefusal for an affine with shear.
+    Not-a-number voxels (how some tools mark "outside the field of view") become 0. The unit is known only for
+    files that ``write_nifti`` wrote. Raises UsageError for a missing file; Refusal: unreadable_nifti,
+    colour_image, not_3d; GeometryRefusal for an affine with shear.
     """
     values, grid, description = _load(path)
     unit = Unit.ARBITRARY
@@ -78,12 +84,14 @@ def read_nifti_labels(path: Path) -> LabelMap:
     finite = np.nan_to_num(values.astype(np.float64), nan=0.0)
     labels = np.rint(finite)
     if np.abs(labels - finite).max() > 1e-3 or labels.min() < 0 or labels.max() > np.iinfo(np.uint16).max:
-        raise Refusal("not_labels", "the file holds other values than whole numbers from 0 to 65535; it is no label map")
+        raise Refusal(
+            "not_labels", "the file holds other values than whole numbers from 0 to 65535; it is no label map"
+        )
     return LabelMap(labels.astype(np.uint16), grid)
 
 
 def _stored(image: Volume | Mask | LabelMap) -> NDArray[Any]:
-    """The values in the smallest type that keeps them: uint8 masks and labels, int16 where exact, else float32."""
+    """The values in a type that keeps them: uint8 masks and labels, int16 where exact, else float32."""
     if isinstance(image, Mask):
         return image.values.astype(np.uint8)
     if isinstance(image, LabelMap):
@@ -97,9 +105,10 @@ def _stored(image: Volume | Mask | LabelMap) -> NDArray[Any]:
 
 
 def write_nifti(image: Volume | Mask | LabelMap, path: Path) -> None:
-    """Write ``image`` as .nii or .nii.gz by the path's suffix, whole or not at all; equal input gives equal bytes.
+    """Write ``image`` as .nii or .nii.gz by the path's suffix, whole or not at all.
 
-    The LPS affine is written as RAS into sform and qform, both with code 1 (scanner coordinates).
+    Equal input gives equal bytes. The LPS affine is written as RAS into sform and qform, both with code 1
+    (scanner coordinates).
     """
     if not path.name.lower().endswith(SUFFIXES):
         raise UsageError(f"{path.name}: a NIfTI file ends in .nii or .nii.gz")

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     JPEG2000,
-    RLELossless,
-    ImplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -20,6 +19,7 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
+    RLELossless,
 )
 
 from liverpair.core.errors import Refusal
@@ -74,8 +74,17 @@ def _decoding_refusal(dataset: Dataset, error: Exception) -> Refusal:
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     name = getattr(syntax, "name", "an unknown transfer syntax")
     text = str(error).lower()
-    if "missing dependencies" in text or "no pixel data decoders" in text or isinstance(error, NotImplementedError):
+    if (
+        "missing dependencies" in text
+        or "no pixel data decoders" in text
+        or isinstance(error, NotImplementedError)
+    ):
         package = DECODERS.get(syntax) if syntax is not None else None
-        advice = f"pip install {package}" if package else "have the archive send it in another transfer syntax"
+        advice = (
+            f"pip install {package}" if package else "have the archive send it in another transfer syntax"
+        )
         return Refusal("no_decoder", f"no decoder is installed for {name}; {advice}")
-    return Refusal("undecodable_pixels", f"the pixels ({name}) cannot be decoded ({type(error).__name__}); export it again")
+    return Refusal(
+        "undecodable_pixels",
+        f"the pixels ({name}) cannot be decoded ({type(error).__name__}); export it again",
+    )

@@ -25,7 +25,9 @@ from liverpair.dicom.sources import open_source
 __all__ = ["read_headers", "read_stack", "stack_order", "stack_unit"]
 
 #: Header words by which scanners name apparent diffusion coefficient maps.
-ADC_WORDS: Final = re.compile(r"(?<![a-z])(e?adc|apparent diffusion|diffusionskoeffizient)(?![a-z])", re.IGNORECASE)
+ADC_WORDS: Final = re.compile(
+    r"(?<![a-z])(e?adc|apparent diffusion|diffusionskoeffizient)(?![a-z])", re.IGNORECASE
+)
 PET_UNITS: Final = {"BQML": Unit.BECQUEREL_PER_ML, "CNTS": Unit.COUNTS}
 
 
@@ -47,7 +49,11 @@ def stack_unit(stack: Stack) -> Unit:
             return Unit.SUVBW
         return PET_UNITS.get(stack.first("Units", ""), Unit.ARBITRARY)
     if modality == "MR":
-        words = [*stack.first("ImageType", ()), stack.first("SeriesDescription", ""), stack.first("SequenceName", "")]
+        words = [
+            *stack.first("ImageType", ()),
+            stack.first("SeriesDescription", ""),
+            stack.first("SequenceName", ""),
+        ]
         if any(ADC_WORDS.search(str(word)) for word in words):
             return Unit.DIFFUSIVITY
     return Unit.ARBITRARY
@@ -65,7 +71,8 @@ def _datasets(records: Sequence[InstanceRecord], *, pixels: bool) -> Iterator[tu
                 dataset = pydicom.dcmread(stream, stop_before_pixels=not pixels, force=True)
             except Exception as error:  # pydicom raises whatever damaged bytes provoke
                 raise Refusal(
-                    "unreadable_file", f"an object of the series cannot be read ({type(error).__name__}); export it again"
+                    "unreadable_file",
+                    f"an object of the series cannot be read ({type(error).__name__}); export it again",
                 ) from error
             for position in positions:
                 yield position, dataset, records[position].frame or 0
@@ -92,7 +99,9 @@ def read_headers(stack: Stack) -> list[Dataset]:
 def _rescale(record: InstanceRecord) -> tuple[float, float]:
     slope, intercept = float(record.get("RescaleSlope", 1.0)), float(record.get("RescaleIntercept", 0.0))
     if slope == 0:
-        raise Refusal("bad_rescale", "Rescale Slope is 0, which would erase the image; export the series again")
+        raise Refusal(
+            "bad_rescale", "Rescale Slope is 0, which would erase the image; export the series again"
+        )
     return slope, intercept
 
 
@@ -106,7 +115,9 @@ def _slices(records: Sequence[InstanceRecord], factors: Sequence[float] | None) 
             decoded = {id(dataset): decode(dataset)}
         frames = decoded[id(dataset)]
         if frame >= len(frames) or frames.shape[1:] != (rows, columns):
-            raise Refusal("bad_pixels", "the pixels do not fit Rows, Columns and Number of Frames; export it again")
+            raise Refusal(
+                "bad_pixels", "the pixels do not fit Rows, Columns and Number of Frames; export it again"
+            )
         slope, intercept = _rescale(records[position])
         factor = 1.0 if factors is None else float(factors[position])
         values[:, :, position] = (frames[frame].T * (slope * factor) + intercept * factor).astype(np.float32)
@@ -126,8 +137,8 @@ def _straightened(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """The sheared stack on an upright grid that holds all of it, and that grid's affine.
 
-    Each slice is moved within its plane by linear interpolation; where no slice reaches, the volume's least value
-    stands (air in CT).
+    Each slice is moved within its plane by linear interpolation; where no slice reaches, the volume's least
+    value stands (air in CT).
     """
     drift = geometry.shift[None, :] * geometry.places[:, None]
     start = np.floor(drift.min(axis=0)).astype(int)
@@ -154,19 +165,20 @@ def _straightened(
 def read_stack(stack: Stack, factors: Sequence[float] | None = None, unit: Unit | None = None) -> Volume:
     """The volume of a stack: values [i, j, k] = [column, row, slice along row × column], float32.
 
-    Every slice gets its own Rescale Slope and Intercept. ``factors``, one per frame in ``stack_order``, multiply the
-    rescaled values before anything is interpolated (per-slice SUV factors); ``unit`` then says what results. Philips'
-    private MR scale factors (2005,100E) are left alone: they only matter between series. Padding values stay as
-    stored, and MONOCHROME1 only says how to display, so values are not inverted. Uneven steps and a tilted gantry
-    (CT) are resampled linearly.
+    Every slice gets its own Rescale Slope and Intercept. ``factors``, one per frame in ``stack_order``,
+    multiply the rescaled values before anything is interpolated (per-slice SUV factors); ``unit`` then says
+    what results. Philips' private MR scale factors (2005,100E) are left alone: they only matter between
+    series. Padding values stay as stored, and MONOCHROME1 only says how to display, so values are not
+    inverted. Uneven steps and a tilted gantry (CT) are resampled linearly.
 
-    Raises GeometryRefusal (see ``stack_geometry``, and sheared_stack) and Refusal: unreadable_file, no_decoder,
-    undecodable_pixels, no_pixels, bad_pixels, bad_rescale, colour_image.
+    Raises GeometryRefusal (see ``stack_geometry``, and sheared_stack) and Refusal: unreadable_file,
+    no_decoder, undecodable_pixels, no_pixels, bad_pixels, bad_rescale, colour_image.
     """
     geometry = stack_geometry(stack.instances)
     if geometry.tilted and stack.first("Modality") != "CT":
         raise GeometryRefusal(
-            "sheared_stack", "the slices drift sideways along their normal, which only a CT gantry may do; check the export"
+            "sheared_stack",
+            "the slices drift sideways along their normal, which only a CT gantry may do; check the export",
         )
     records = [stack.instances[k] for k in geometry.order]
     if factors is not None and len(factors) != len(records):
@@ -178,6 +190,8 @@ def read_stack(stack: Stack, factors: Sequence[float] | None = None, unit: Unit 
     if not geometry.even:
         values = _even_slices(values, geometry.places)
     grid = Grid(
-        (values.shape[0], values.shape[1], values.shape[2]), affine, str(stack.first("FrameOfReferenceUID", ""))
+        (values.shape[0], values.shape[1], values.shape[2]),
+        affine,
+        str(stack.first("FrameOfReferenceUID", "")),
     )
     return Volume(values, grid, unit or stack_unit(stack))

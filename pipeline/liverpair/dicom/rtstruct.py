@@ -18,7 +18,8 @@ from liverpair.core.volume import Mask
 __all__ = ["Region", "fill_contours", "is_structure_set", "read_regions", "referenced_series"]
 
 STORAGE_CLASS: Final = "1.2.840.10008.5.1.4.1.1.481.3"
-#: A contour's points may leave its slice plane by this share of the slice step (rounding); more is another plane.
+#: A contour's points may leave its slice plane by this share of the slice step (rounding); more is another
+#: plane.
 OFF_PLANE_SHARE: Final = 0.5
 #: Contours closer than this along the normal were drawn on one slice.
 SAME_PLANE_MM: Final = 0.05
@@ -27,7 +28,7 @@ CLOSED: Final = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """One region of interest: its number, name, frame of reference and closed contours, each (n, 3) in LPS mm."""
+    """A region of interest: number, name, frame of reference and closed contours, each (n, 3) in LPS mm."""
 
     number: int
     name: str
@@ -62,9 +63,11 @@ def _contours(item: Dataset) -> tuple[NDArray[np.float64], ...]:
 
 
 def read_regions(dataset: Dataset) -> tuple[Region, ...]:
-    """Every region with closed contours, by ROI number. Raises Refusal("bad_structure_set", "no_contours")."""
+    """Every region with closed contours, by ROI number. Raises Refusal: bad_structure_set, no_contours."""
     try:
-        described = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or Sequence()}
+        described = {
+            int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or Sequence()
+        }
         regions = []
         for item in dataset.get("ROIContourSequence") or Sequence():
             number = int(item.ReferencedROINumber)
@@ -72,10 +75,13 @@ def read_regions(dataset: Dataset) -> tuple[Region, ...]:
             contours = _contours(item)
             if contours:
                 name = str(roi.get("ROIName") or f"ROI {number}")
-                regions.append(Region(number, name, str(roi.get("ReferencedFrameOfReferenceUID") or ""), contours))
+                regions.append(
+                    Region(number, name, str(roi.get("ReferencedFrameOfReferenceUID") or ""), contours)
+                )
     except Exception as error:  # a damaged object surfaces anywhere in its nested sequences
         raise Refusal(
-            "bad_structure_set", f"the structure set cannot be understood ({type(error).__name__}); export it again"
+            "bad_structure_set",
+            f"the structure set cannot be understood ({type(error).__name__}); export it again",
         ) from error
     if not regions:
         raise Refusal("no_contours", "the structure set holds no closed contour, so there is no region")
@@ -101,7 +107,9 @@ def _filled(polygon: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.
     return inside
 
 
-def _planes(contours: tuple[NDArray[np.float64], ...], grid: Grid) -> list[tuple[float, list[NDArray[np.float64]]]]:
+def _planes(
+    contours: tuple[NDArray[np.float64], ...], grid: Grid
+) -> list[tuple[float, list[NDArray[np.float64]]]]:
     """Contours in index units, gathered by the slice place k they were drawn at, ascending."""
     step = float(grid.spacing[2])
     indexed = []
@@ -109,7 +117,8 @@ def _planes(contours: tuple[NDArray[np.float64], ...], grid: Grid) -> list[tuple
         index = grid.to_index(points)
         if np.ptp(index[:, 2]) > OFF_PLANE_SHARE:
             raise GeometryRefusal(
-                "contours_not_in_plane", "contours are not parallel to the image's slices; give the image they were drawn on"
+                "contours_not_in_plane",
+                "contours are not parallel to the image's slices; give the image they were drawn on",
             )
         indexed.append((float(index[:, 2].mean()), index[:, :2]))
     planes: list[tuple[float, list[NDArray[np.float64]]]] = []
@@ -122,14 +131,20 @@ def _planes(contours: tuple[NDArray[np.float64], ...], grid: Grid) -> list[tuple
 
 
 def fill_contours(region: Region, grid: Grid) -> Mask:
-    """The region on ``grid``: voxels whose centre lies inside an odd number of its contours (holes are contours too).
+    """The region on ``grid``: voxels whose centre lies inside an odd number of contours (a hole is one too).
 
-    A slice takes the contours of the nearest drawn plane within half a plane distance, so contours drawn on thicker
-    slices fill a finer grid without gaps. Raises GeometryRefusal: other_frame_of_reference, contours_not_in_plane.
+    A slice takes the contours of the nearest drawn plane within half a plane distance, so contours drawn on
+    thicker slices fill a finer grid without gaps. Raises GeometryRefusal: other_frame_of_reference,
+    contours_not_in_plane.
     """
-    if region.frame_of_reference and grid.frame_of_reference and region.frame_of_reference != grid.frame_of_reference:
+    if (
+        region.frame_of_reference
+        and grid.frame_of_reference
+        and region.frame_of_reference != grid.frame_of_reference
+    ):
         raise GeometryRefusal(
-            "other_frame_of_reference", "the contours were drawn in another frame of reference than the image's"
+            "other_frame_of_reference",
+            "the contours were drawn in another frame of reference than the image's",
         )
     planes = _planes(region.contours, grid)
     places = np.array([place for place, _ in planes])

@@ -41,7 +41,8 @@ class Segmentation:
         for number, mask in self.masks.items():
             if np.any(values[mask.values]):
                 raise Refusal(
-                    "overlapping_segments", "two segments share voxels, which one label map cannot say; choose a segment"
+                    "overlapping_segments",
+                    "two segments share voxels, which one label map cannot say; choose a segment",
                 )
             values[mask.values] = number
         return LabelMap(values, self.grid)
@@ -57,7 +58,7 @@ def _group(frame: Dataset, shared: Dataset, name: str) -> Dataset | None:
     for item in (frame, shared):
         found = item.get(name)
         if found:
-            return found[0]  # type: ignore[no-any-return]  # pydicom leaves the items of a sequence untyped
+            return found[0]
     return None
 
 
@@ -66,13 +67,15 @@ def _plane(frame: Dataset, shared: Dataset) -> tuple[NDArray[np.float64], NDArra
     direction = _group(frame, shared, "PlaneOrientationSequence")
     measures = _group(frame, shared, "PixelMeasuresSequence")
     if position is None or direction is None or measures is None or not measures.get("PixelSpacing"):
-        raise GeometryRefusal("no_position", "a frame of the segmentation lacks its position, orientation or pixel size")
+        raise GeometryRefusal(
+            "no_position", "a frame of the segmentation lacks its position, orientation or pixel size"
+        )
     axes = np.array(direction.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
     return np.array(position.ImagePositionPatient, dtype=np.float64), axes, measures
 
 
 def _step(distance: NDArray[np.float64], measures: Dataset) -> float:
-    """The step between slices in mm; frames without any voxel are often left out, so it may be hidden in gaps."""
+    """The step between slices in mm; empty frames are often left out, so gaps may hide it."""
     unique = np.unique(np.round(distance / SAME_POSITION_MM) * SAME_POSITION_MM)
     gaps = np.diff(unique)
     candidates = [float(measures.get("SpacingBetweenSlices") or 0), float(gaps.min()) if len(gaps) else 0.0]
@@ -118,16 +121,19 @@ def _inside(pixels: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
 def _names(dataset: Dataset) -> dict[int, str]:
     """Segment labels by number, in the order of the numbers."""
     items = dataset.get("SegmentSequence") or Sequence()
-    names = {int(item.SegmentNumber): str(item.get("SegmentLabel") or f"segment {item.SegmentNumber}") for item in items}
+    names = {
+        int(item.SegmentNumber): str(item.get("SegmentLabel") or f"segment {item.SegmentNumber}")
+        for item in items
+    }
     return dict(sorted(names.items()))
 
 
 def read_segmentation(dataset: Dataset) -> Segmentation:
     """Masks [i, j, k] of every segment on the segmentation's own grid (LPS mm), frames left out being empty.
 
-    The slice step comes from the frames' positions (and Spacing Between Slices where they agree with it), never from
-    Slice Thickness unless there is a single slice. Raises Refusal: bad_segmentation, no_pixels, no_decoder,
-    undecodable_pixels; GeometryRefusal: no_position, mixed_orientations, uneven_steps.
+    The slice step comes from the frames' positions (and Spacing Between Slices where they agree with it),
+    never from Slice Thickness unless there is a single slice. Raises Refusal: bad_segmentation, no_pixels,
+    no_decoder, undecodable_pixels; GeometryRefusal: no_position, mixed_orientations, uneven_steps.
     """
     try:
         return _read(dataset)
@@ -135,7 +141,8 @@ def read_segmentation(dataset: Dataset) -> Segmentation:
         raise
     except Exception as error:  # a damaged object surfaces anywhere in its nested sequences
         raise Refusal(
-            "bad_segmentation", f"the segmentation cannot be understood ({type(error).__name__}); export it again"
+            "bad_segmentation",
+            f"the segmentation cannot be understood ({type(error).__name__}); export it again",
         ) from error
 
 

@@ -15,12 +15,13 @@ __all__ = ["split"]
 
 Frames = Sequence[InstanceRecord]
 
-#: Frames whose axes differ by less than this (0.3°) are parallel; localizers differ by 90°, double obliques by degrees.
+#: Frames whose axes differ by less than this (0.3°) are parallel; localizers differ by 90°, double obliques
+#: by degrees.
 PARALLEL_TOLERANCE: Final = 0.005
 #: In-plane positions of two fields of view differ by centimetres; drift and rounding stay below.
 IN_PLANE_STEP_MM: Final = 5.0
-#: An attribute tells phases apart when its values each occur at half of the positions or more; one that changes from
-#: slice to slice (Trigger Time of a 2D acquisition, a per-slice Acquisition Time) does not.
+#: An attribute tells phases apart when its values each occur at half of the positions or more; one that
+#: changes from slice to slice (Trigger Time of a 2D acquisition, a per-slice Acquisition Time) does not.
 MIN_COVERAGE: Final = 0.5
 #: What may tell frames at one position apart, the most telling first.
 DISTINGUISHING: Final = (
@@ -96,7 +97,10 @@ def _places(frames: Frames) -> dict[int, int]:
 def _by_layout(frames: Frames) -> list[tuple[dict[str, Any], list[InstanceRecord]]]:
     """Groups of parallel frames of one matrix, pixel size and frame of reference."""
     layouts = _grouped(
-        frames, lambda f: tuple(_plain(f.get(word)) for word in ("FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing"))
+        frames,
+        lambda f: tuple(
+            _plain(f.get(word)) for word in ("FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing")
+        ),
     )
     groups: list[tuple[Any, np.ndarray[Any, Any], list[InstanceRecord]]] = []
     for layout, members in layouts.items():
@@ -131,14 +135,16 @@ def _separates(groups: dict[Any, list[InstanceRecord]], place: dict[int, int]) -
     n_places = len(set(place.values()))
     covered = [{place[id(frame)] for frame in group} for group in groups.values()]
     overlap = sum(len(places) for places in covered) > n_places
-    return len(groups) > 1 and overlap and float(np.mean([len(p) for p in covered])) >= MIN_COVERAGE * n_places
+    return (
+        len(groups) > 1 and overlap and float(np.mean([len(p) for p in covered])) >= MIN_COVERAGE * n_places
+    )
 
 
 def _by_instance_order(frames: Frames, place: dict[int, int]) -> list[list[InstanceRecord]]:
     """Phases that only Instance Number tells apart; a single group where even that does not.
 
-    Phase after phase (slices 1…n, then 1…n again) survives a missing slice; slice after slice (all phases of slice 1,
-    then of slice 2) needs every phase at every slice.
+    Phase after phase (slices 1…n, then 1…n again) survives a missing slice; slice after slice (all phases of
+    slice 1, then of slice 2) needs every phase at every slice.
     """
     counts: dict[int, int] = {}
     for frame in frames:
@@ -173,13 +179,16 @@ def _separated(frames: Frames, words: Sequence[str]) -> list[tuple[dict[str, Any
         return [({}, list(frames))]
     for position, word in enumerate(words):
         groups = _grouped(
-            frames, _in_plane if word == IN_PLANE_KEY else lambda f, w=word: _plain(f.get(w))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            frames,
+            _in_plane if word == IN_PLANE_KEY else lambda f, w=word: _plain(f.get(w)),  # type: ignore[misc]  # mypy cannot infer a lambda with a default
         )
         if not _separates(groups, place):
             continue
         rest = words[position + 1 :]
         return [
-            ({word: value} | key, stack) for value, group in groups.items() for key, stack in _separated(group, rest)
+            ({word: value} | key, stack)
+            for value, group in groups.items()
+            for key, stack in _separated(group, rest)
         ]
     phases = _by_instance_order(frames, place)
     if len(phases) == 1:
@@ -190,11 +199,11 @@ def _separated(frames: Frames, words: Sequence[str]) -> list[tuple[dict[str, Any
 def split(series: SeriesRecord) -> tuple[Stack, ...]:
     """The stacks of a series in a stable order.
 
-    Frames of different orientation, matrix, pixel size or frame of reference never share a stack. Beyond that a
-    series is split only where the same position occurs more than once, by what differs between the frames there
-    (``DISTINGUISHING``, in that order), and at last by Instance Number order (key ``InstanceOrder``). A series without
-    positions (reports, structure sets, screenshots) is one stack. Copies that nothing tells apart stay in one stack,
-    which ``read_stack`` then refuses.
+    Frames of different orientation, matrix, pixel size or frame of reference never share a stack. Beyond that
+    a series is split only where the same position occurs more than once, by what differs between the frames
+    there (``DISTINGUISHING``, in that order), and at last by Instance Number order (key ``InstanceOrder``). A
+    series without positions (reports, structure sets, screenshots) is one stack. Copies that nothing tells
+    apart stay in one stack, which ``read_stack`` then refuses.
     """
     placed = [frame for frame in series.instances if has_plane(frame)]
     if not placed:
