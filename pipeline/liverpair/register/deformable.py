@@ -1,0 +1,166 @@
+"""Deform the moving image onto the fixed one: squared local correlation, cubic B-splines, exact gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import ndimage, optimize
+
+from liverpair.register.bspline import BSplineSpace
+from liverpair.register.local_ncc import LocalCorrelation, sample
+from liverpair.register.prepare import Scene
+
+__all__ = ["Cost", "DeformSettings", "FreeForm", "minimise"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeformSettings:
+    """How the free-form deformation runs; the levels are those measured in registration.md.
+
+    ``spacings_mm``, ``knots_mm``, ``blurs_mm`` and ``iterations`` have one entry per level, coarse to fine.
+    ``bending`` is in mm² (it multiplies the mean squared second derivative, mm⁻²); ``surface`` multiplies
+    the mean squared difference of the clamped distance maps in units of their clamp.
+    """
+
+    spacings_mm: tuple[float, ...] = (4.0, 3.0, 2.0)
+    knots_mm: tuple[float, ...] = (40.0, 20.0, 15.0)
+    blurs_mm: tuple[float, ...] = (2.0, 1.5, 1.5)
+    iterations: tuple[int, ...] = (40, 30, 30)
+    window_mm: float = 6.0
+    margin_mm: float = 4.0
+    bending: float = 100.0
+    surface: float = 0.1
+    noise_share: float = 0.05
+    pad_mm: float = 24.0
+
+
+@njit(cache=True, nogil=True)
+def _surface(
+    fixed: NDArray[np.float32], moved: NDArray[np.float32], weights: NDArray[np.float32], scale: float,
+    gradient: NDArray[np.float32],
+) -> float:  # fmt: skip
+    """Weighted mean squared difference (flat arrays); its voxel gradient is written."""
+    total = 0.0
+    for x in range(fixed.size):
+        d = (moved[x] - fixed[x]) * weights[x]
+        total += d * d
+        gradient[x] = 2 * scale * d * weights[x]
+    return total * scale
+
+
+@njit(cache=True, nogil=True)
+def _force(
+    metric: NDArray[np.float32], slope: NDArray[np.float32], surface: NDArray[np.float32],
+    surface_slope: NDArray[np.float32], share: float,
+) -> None:  # fmt: skip
+    """Voxel gradients by displacement, written over ``slope`` (3, n): −metric·slope + share·surface·slope."""
+    for d in range(3):
+        for x in range(metric.size):
+            slope[d, x] = -metric[x] * slope[d, x] + share * surface[x] * surface_slope[d, x]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cost:
+    """The function of a displacement field that a level minimises, and its gradient by the field."""
+
+    scene: Scene
+    correlation: LocalCorrelation
+    active: NDArray[np.bool_]
+    surface_share: float
+
+    @classmethod
+    def of(cls, scene: Scene, settings: DeformSettings) -> Cost:
+        """Prepare a level."""
+        radius = window_radius(settings.window_mm, scene.spacing)
+        correlation = LocalCorrelation.of(scene.fixed, scene.weights, radius, scene.noise)
+        # Only voxels that some weighted window reads need to be sampled.
+        active = ndimage.maximum_filter(scene.weights, 2 * radius + 1) > 0
+        share = (
+            settings.surface
+            if scene.fixed_distance is not None and scene.moving_distance is not None
+            else 0.0
+        )
+        return cls(scene, correlation, active, share)
+
+    def __call__(self, field: NDArray[np.float32]) -> tuple[float, NDArray[np.float32], float]:
+        """Cost, gradient (3, n0, n1, n2) by the field, and the weighted mean squared correlation."""
+        scene = self.scene
+        values, slope = np.empty_like(scene.fixed), np.empty_like(field)
+        offset = np.full(3, float(scene.pad))
+        sample(scene.moving, offset, scene.spacing, field, self.active, values, slope)
+        similarity, metric, _ = self.correlation.evaluate(values)
+        if self.surface_share == 0 or scene.fixed_distance is None or scene.moving_distance is None:
+            slope *= -metric
+            return -similarity, slope, similarity
+        surface_values, surface_slope = np.empty_like(values), np.empty_like(field)
+        sample(
+            scene.moving_distance, offset, scene.spacing, field, self.active, surface_values, surface_slope
+        )
+        weights = scene.distance_weights * self.active
+        count = max(float(weights.sum(dtype=np.float64)), 1.0)
+        gradient = np.empty_like(values)
+        scale = 1 / (count * 15.0**2)
+        mismatch = _surface(
+            scene.fixed_distance.ravel(), surface_values.ravel(), weights.ravel(), scale, gradient.ravel()
+        )
+        _force(
+            metric.ravel(),
+            slope.reshape(3, -1),
+            gradient.ravel(),
+            surface_slope.reshape(3, -1),
+            self.surface_share,
+        )
+        return -similarity + self.surface_share * mismatch, slope, similarity
+
+    def correlation_map(
+        self, field: NDArray[np.float32], shift: tuple[float, float, float] = (0, 0, 0)
+    ) -> NDArray[np.float32]:
+        """Squared correlation of every window with the field displaced by a further ``shift`` (mm)."""
+        values, slope = np.empty_like(self.scene.fixed), np.empty_like(field)
+        offset = self.scene.pad + np.asarray(shift, dtype=np.float64) / self.scene.spacing
+        sample(self.scene.moving, offset, self.scene.spacing, field, self.active, values, slope)
+        return self.correlation.score(values)[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FreeForm:
+    """A level's result: the field (3, n0, n1, n2) in mm on its scene's grid and what it cost."""
+
+    field: NDArray[np.float32]
+    similarity: float
+    bending: float
+    evaluations: int
+
+
+def window_radius(window_mm: float, spacing: float) -> int:
+    """Window half width in voxels for ``window_mm`` of radius; at least 1."""
+    return max(1, int(round(window_mm / spacing)))
+
+
+def minimise(
+    cost: Cost, knot_mm: float, iterations: int, bending: float, start: NDArray[np.float32] | None
+) -> FreeForm:
+    """Run L-BFGS-B over the control points of one level from the field ``start`` (zero if None)."""
+    space = BSplineSpace.over(cost.scene.grid.shape, cost.scene.spacing, knot_mm)
+    initial = np.zeros(space.controls) if start is None else space.fit(start)
+    evaluations = 0
+
+    def objective(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        nonlocal evaluations
+        evaluations += 1
+        coefficients = x.reshape(space.controls)
+        value, force, _ = cost(space.displacement(coefficients))
+        roughness, pull = space.bending(coefficients)
+        gradient = space.transpose(force) + bending * pull
+        return value + bending * roughness, gradient.ravel()
+
+    result = optimize.minimize(
+        objective, initial.ravel(), jac=True, method="L-BFGS-B",
+        options={"maxiter": iterations, "maxfun": int(1.25 * iterations) + 5, "ftol": 1e-7, "gtol": 1e-9},
+    )  # fmt: skip
+    coefficients = np.asarray(result.x).reshape(space.controls)
+    field = space.displacement(coefficients)
+    return FreeForm(field, cost(field)[2], space.bending(coefficients)[0], evaluations)

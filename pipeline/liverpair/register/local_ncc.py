@@ -1,0 +1,213 @@
+"""The squared local correlation of two images and its exact gradient, by running sums over box windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["LocalCorrelation", "box_sum", "sample"]
+
+Array = NDArray[np.float32]
+
+
+@njit(cache=True, nogil=True, fastmath=False)
+def _box_first(a: Array, r: int, out: Array) -> None:
+    """Window sums along the first axis of a (n, m) array."""
+    n, m = a.shape
+    for j in range(m):
+        out[0, j] = a[0, j]
+    for i in range(1, min(r + 1, n)):
+        for j in range(m):
+            out[0, j] += a[i, j]
+    for i in range(1, n):
+        new, old = i + r, i - r - 1
+        if new < n and old >= 0:
+            for j in range(m):
+                out[i, j] = out[i - 1, j] + (a[new, j] - a[old, j])
+        elif new < n:
+            for j in range(m):
+                out[i, j] = out[i - 1, j] + a[new, j]
+        elif old >= 0:
+            for j in range(m):
+                out[i, j] = out[i - 1, j] - a[old, j]
+        else:
+            for j in range(m):
+                out[i, j] = out[i - 1, j]
+
+
+@njit(cache=True, nogil=True)
+def _box_last(a: Array, r: int, out: Array) -> None:
+    """Window sums along the last axis of a (n, m) array; each window is summed afresh (it vectorises)."""
+    n, m = a.shape
+    for i in range(n):
+        for j in range(min(r, m)):
+            s = np.float32(0)
+            for d in range(min(j + r + 1, m)):
+                s += a[i, d]
+            out[i, j] = s
+        for j in range(max(m - r, min(r, m)), m):
+            s = np.float32(0)
+            for d in range(max(j - r, 0), m):
+                s += a[i, d]
+            out[i, j] = s
+        if m > 2 * r:
+            for j in range(r, m - r):
+                out[i, j] = a[i, j - r]
+            for d in range(-r + 1, r + 1):
+                for j in range(r, m - r):
+                    out[i, j] += a[i, j + d]
+
+
+def box_sum(a: Array, r: int) -> Array:
+    """Sums over (2r+1)³ windows, truncated at the array's faces; shape of ``a`` (n0, n1, n2)."""
+    n0, n1, n2 = a.shape
+    one, two = np.empty_like(a), np.empty_like(a)
+    _box_last(a.reshape(n0 * n1, n2), r, one.reshape(n0 * n1, n2))
+    for i in range(n0):
+        _box_first(one[i], r, two[i])
+    _box_first(two.reshape(n0, n1 * n2), r, one.reshape(n0, n1 * n2))
+    return one
+
+
+@njit(cache=True, nogil=True)
+def _statistics(
+    sj: Array, sjj: Array, sij: Array, count: Array, mi: Array, vi: Array, w: Array, ei: float, ej: float,
+    a: Array, am: Array, b: Array, bm: Array, cc: Array,
+) -> float:  # fmt: skip
+    """Squared correlation per window, and the four fields whose window sums make the gradient (flat arrays)."""
+    total = 0.0
+    for x in range(sj.size):
+        if w[x] <= 0:
+            a[x] = am[x] = b[x] = bm[x] = cc[x] = 0
+            continue
+        n = count[x]
+        mj = sj[x] / n
+        vj = max(sjj[x] / n - mj * mj, np.float32(0)) + ej
+        cov = sij[x] / n - mi[x] * mj
+        d = (vi[x] + ei) * vj
+        c = cov * cov / d
+        cc[x] = c
+        total += w[x] * c
+        a[x] = w[x] * 2 * cov / d / n
+        am[x] = a[x] * mi[x]
+        b[x] = w[x] * 2 * c / vj / n
+        bm[x] = b[x] * mj
+    return total
+
+
+@njit(cache=True, nogil=True)
+def sample(
+    image: Array, offset: NDArray[np.float64], spacing: float, field: Array, active: NDArray[np.bool_],
+    values: Array, slope: Array,
+) -> None:  # fmt: skip
+    """Trilinear values of ``image`` at voxel + offset + field/spacing, and the interpolant's own slope per mm.
+
+    ``field`` (3, n0, n1, n2) in mm; ``values`` (n0, n1, n2) and ``slope`` (3, n0, n1, n2) are written where
+    ``active``, zero elsewhere. Beyond the image the edge value continues with slope 0.
+    """
+    n0, n1, n2 = image.shape
+    top0, top1, top2 = n0 - 1.001, n1 - 1.001, n2 - 1.001
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            for k in range(values.shape[2]):
+                if not active[i, j, k]:
+                    values[i, j, k] = 0
+                    slope[0, i, j, k] = slope[1, i, j, k] = slope[2, i, j, k] = 0
+                    continue
+                x = i + offset[0] + field[0, i, j, k] / spacing
+                y = j + offset[1] + field[1, i, j, k] / spacing
+                z = k + offset[2] + field[2, i, j, k] / spacing
+                inx, iny, inz = 0 <= x <= top0, 0 <= y <= top1, 0 <= z <= top2
+                x, y, z = min(max(x, 0.0), top0), min(max(y, 0.0), top1), min(max(z, 0.0), top2)
+                p, q, r = int(x), int(y), int(z)
+                fx, fy, fz = np.float32(x - p), np.float32(y - q), np.float32(z - r)
+                c000, c001 = image[p, q, r], image[p, q, r + 1]
+                c010, c011 = image[p, q + 1, r], image[p, q + 1, r + 1]
+                c100, c101 = image[p + 1, q, r], image[p + 1, q, r + 1]
+                c110, c111 = image[p + 1, q + 1, r], image[p + 1, q + 1, r + 1]
+                d00, d01, d10, d11 = c001 - c000, c011 - c010, c101 - c100, c111 - c110
+                v00, v01, v10, v11 = c000 + fz * d00, c010 + fz * d01, c100 + fz * d10, c110 + fz * d11
+                v0, v1 = v00 + fy * (v01 - v00), v10 + fy * (v11 - v10)
+                values[i, j, k] = v0 + fx * (v1 - v0)
+                d0, d1 = d00 + fy * (d01 - d00), d10 + fy * (d11 - d10)
+                e0, e1 = v01 - v00, v11 - v10
+                slope[0, i, j, k] = (v1 - v0) / spacing if inx else 0
+                slope[1, i, j, k] = (e0 + fx * (e1 - e0)) / spacing if iny else 0
+                slope[2, i, j, k] = (d0 + fx * (d1 - d0)) / spacing if inz else 0
+
+
+@njit(cache=True, nogil=True)
+def _voxel_gradient(
+    fixed: Array, moved: Array, a: Array, am: Array, b: Array, bm: Array, scale: float
+) -> None:
+    """d(loss)/d(moved) per voxel, written over ``a`` (flat arrays)."""
+    for x in range(a.size):
+        a[x] = scale * (fixed[x] * a[x] - am[x] - moved[x] * b[x] + bm[x])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocalCorrelation:
+    """Everything about the fixed image that does not change while the moving one is deformed.
+
+    ``fixed`` and ``weights`` have shape (n0, n1, n2); windows are (2·radius+1)³ voxels. ``noise`` = (fixed,
+    moving) variances added to the windows' own, so that a window of pure noise does not count as structure.
+    """
+
+    fixed: Array
+    weights: Array
+    radius: int
+    noise: tuple[float, float]
+    count: Array
+    mean: Array
+    variance: Array
+    total_weight: float
+
+    @classmethod
+    def of(cls, fixed: Array, weights: Array, radius: int, noise: tuple[float, float]) -> LocalCorrelation:
+        """Prepare the fixed image's window statistics."""
+        count = box_sum(np.ones_like(fixed), radius)
+        mean = box_sum(fixed, radius) / count
+        variance = np.maximum(box_sum(fixed * fixed, radius) / count - mean * mean, 0)
+        total = max(float(weights.sum(dtype=np.float64)), 1e-6)
+        return cls(fixed, weights, radius, noise, count, mean, variance, total)
+
+    def evaluate(self, moved: Array) -> tuple[float, Array, Array]:
+        """Weighted mean of the squared correlation, its gradient by ``moved``, and the map of the windows'."""
+        flat = [np.empty(moved.shape, dtype=np.float32) for _ in range(5)]
+        a, am, b, bm, cc = flat
+        sums = [
+            box_sum(moved, self.radius),
+            box_sum(moved * moved, self.radius),
+            box_sum(self.fixed * moved, self.radius),
+        ]
+        total = _statistics(
+            *(s.ravel() for s in sums), self.count.ravel(), self.mean.ravel(), self.variance.ravel(),
+            self.weights.ravel(), *self.noise, *(f.ravel() for f in flat),
+        )  # fmt: skip
+        a, am, b, bm = (box_sum(x, self.radius) for x in (a, am, b, bm))
+        _voxel_gradient(
+            self.fixed.ravel(),
+            moved.ravel(),
+            a.ravel(),
+            am.ravel(),
+            b.ravel(),
+            bm.ravel(),
+            1 / self.total_weight,
+        )
+        return total / self.total_weight, a, cc
+
+    def score(self, moved: Array) -> tuple[float, Array]:
+        """Weighted mean of the squared correlation and the map of the windows', without the gradient."""
+        value = [
+            box_sum(moved, self.radius),
+            box_sum(moved * moved, self.radius),
+            box_sum(self.fixed * moved, self.radius),
+        ]
+        mean = value[0] / self.count
+        variance = np.maximum(value[1] / self.count - mean * mean, 0) + np.float32(self.noise[1])
+        covariance = value[2] / self.count - self.mean * mean
+        cc = covariance * covariance / ((self.variance + np.float32(self.noise[0])) * variance)
+        return float((cc * self.weights).sum(dtype=np.float64)) / self.total_weight, cc

@@ -1,0 +1,178 @@
+"""Bring both images into one isotropic working box around the fixed liver, normalised for comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from liverpair.core.geometry import Grid
+from liverpair.core.transform import SpatialTransform
+from liverpair.core.units import Unit
+from liverpair.core.volume import Mask, Volume
+from liverpair.register.resample import covered, resample, resample_mask
+
+__all__ = ["Scene", "box_around", "crop_to", "region_weights", "scene", "signed_distance"]
+
+#: Soft tissue: fat and fluid to enhanced liver and vessels. Bone, air and metal carry no liver motion.
+CT_WINDOW_HU = (-100.0, 250.0)
+#: Tails of an MR histogram (flow, coil hot spots, air) cut off before scaling.
+MR_PERCENTILES = (0.5, 99.5)
+#: Distances to the liver's surface beyond this say nothing about the surface (registration.md).
+DISTANCE_CLAMP_MM = 15.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """Both images in the working box at one resolution.
+
+    ``fixed`` float32 (n0, n1, n2) on ``grid`` (axes along LPS, isotropic). ``moving`` float32 on a box that
+    is ``pad`` voxels larger on every side, already carried by the start's affine, so that a fixed voxel (i,
+    j, k) sits at (i, j, k) + pad. ``weights`` say where the comparison counts. ``fixed_distance`` and
+    ``moving_distance`` are signed distances to the liver's surface in mm, clamped (None without masks).
+    ``noise``: variances of pure noise in windows of each image.
+    """
+
+    grid: Grid
+    spacing: float
+    fixed: NDArray[np.float32]
+    moving: NDArray[np.float32]
+    pad: int
+    weights: NDArray[np.float32]
+    fixed_distance: NDArray[np.float32] | None
+    moving_distance: NDArray[np.float32] | None
+    distance_weights: NDArray[np.float32]
+    noise: tuple[float, float]
+
+
+def box_around(
+    centre_box: tuple[NDArray[np.float64], NDArray[np.float64]], spacing: float, frame: str
+) -> Grid:
+    """An isotropic grid along LPS over the box from its lowest to its highest corner (LPS mm)."""
+    low, high = centre_box
+    count = np.maximum(8, np.ceil((high - low) / spacing).astype(int) + 1)
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = (low + high) / 2 - (count - 1) * spacing / 2
+    return Grid((int(count[0]), int(count[1]), int(count[2])), affine, frame)
+
+
+def padded(grid: Grid, voxels: int) -> Grid:
+    """``grid`` with ``voxels`` more on every side."""
+    n0, n1, n2 = grid.shape
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.to_world((-voxels, -voxels, -voxels))
+    return Grid((n0 + 2 * voxels, n1 + 2 * voxels, n2 + 2 * voxels), affine, grid.frame_of_reference)
+
+
+def mask_box(mask: Mask, margin_mm: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest LPS corner of the region, widened by ``margin_mm``."""
+    start, stop = mask.bounds()
+    corners = mask.grid.cropped(start, stop).corners()
+    return corners.min(axis=0) - margin_mm, corners.max(axis=0) + margin_mm
+
+
+def crop_to(image: Volume, grid: Grid, affine: NDArray[np.float64], margin_mm: float) -> Volume | None:
+    """The part of ``image`` that ``grid`` can see through ``affine``; None where they do not meet."""
+    corners = grid.corners() @ affine[:3, :3].T + affine[:3, 3]
+    index = image.grid.to_index(corners)
+    margin = np.ceil(margin_mm / image.grid.spacing)
+    start = np.maximum(np.floor(index.min(axis=0) - margin), 0).astype(np.int64)
+    stop = np.minimum(np.ceil(index.max(axis=0) + margin) + 1, image.grid.shape).astype(np.int64)
+    if np.any(stop - start < 2):
+        return None
+    return image.cropped(start, stop)
+
+
+def blurred(image: Volume, sigma_mm: float) -> Volume:
+    """A Gaussian blur of ``sigma_mm`` on the native grid, less the voxel's own width (h²/12)."""
+    spacing = image.grid.spacing
+    sigma = np.sqrt(np.maximum(sigma_mm**2 - spacing**2 / 12, 0.0)) / spacing
+    return Volume(ndimage.gaussian_filter(image.values, sigma, mode="nearest", truncate=3.0), image.grid)
+
+
+def signed_distance(mask: Mask, grid: Grid, transform: SpatialTransform | None = None) -> NDArray[np.float32]:
+    """mm inside (+) or outside (−) the region's surface at the voxels of ``grid``, clamped to ±15 mm."""
+    inside = resample_mask(mask, grid, transform).values
+    step = grid.spacing
+    distance = ndimage.distance_transform_edt(inside, sampling=step) - ndimage.distance_transform_edt(
+        ~inside, sampling=step
+    )
+    # A voxel's centre lies on average half a step from the surface that the binary transform counts from.
+    distance -= np.where(inside, 0.5, -0.5) * float(step.min())
+    return np.clip(distance, -DISTANCE_CLAMP_MM, DISTANCE_CLAMP_MM).astype(np.float32)
+
+
+def region_weights(distance: NDArray[np.float32], margin_mm: float, spacing: float) -> NDArray[np.float32]:
+    """1 inside the liver and up to ``margin_mm`` outside, falling to 0 over one voxel."""
+    return np.clip((distance + margin_mm) / spacing + 0.5, 0, 1).astype(np.float32)
+
+
+def noise_variance(
+    image: NDArray[np.float32], weights: NDArray[np.float32], radius: int, share: float
+) -> float:
+    """The window variance that the region's quietest windows reach (their ``share`` quantile)."""
+    size = 2 * radius + 1
+    mean = ndimage.uniform_filter(image, size)
+    variance = ndimage.uniform_filter(image * image, size) - mean * mean
+    inside = variance[weights > 0.5]
+    return max(float(np.quantile(inside, share)), 1e-4) if len(inside) else 1e-3
+
+
+def scene(
+    fixed: Volume, moving: Volume, fixed_liver: Mask | None, moving_liver: Mask | None, affine: NDArray[np.float64],
+    box: tuple[NDArray[np.float64], NDArray[np.float64]], spacing: float, blur_mm: float, margin_mm: float,
+    radius: int, pad_mm: float, noise_share: float, moving_blur: float = 0.8,
+) -> Scene | None:  # fmt: skip
+    """The two images at ``spacing`` mm with the moving one carried by ``affine``; None if they never overlap."""
+    grid = box_around(box, spacing, fixed.grid.frame_of_reference)
+    pad = int(np.ceil(pad_mm / spacing))
+    wide = padded(grid, pad)
+    carry = SpatialTransform(affine)
+    near = crop_to(fixed, grid, np.eye(4), 3 * blur_mm)
+    far = crop_to(moving, wide, affine, 3 * blur_mm)
+    if near is None or far is None:
+        return None
+    fixed_values = resample(blurred(near, blur_mm), grid, fill=np.nan).values
+    moving_values = resample(blurred(far, moving_blur * blur_mm), wide, carry, fill=np.nan).values
+    fixed_seen, moving_seen = covered(fixed.grid, grid), covered(moving.grid, wide, carry)
+    inner = tuple(slice(pad, n - pad) for n in wide.shape)
+    seen = fixed_seen & moving_seen[inner]
+    fixed_distance = signed_distance(fixed_liver, grid) if fixed_liver is not None else None
+    moving_distance = signed_distance(moving_liver, wide, carry) if moving_liver is not None else None
+    guide = fixed_distance
+    if guide is None:
+        guide = (
+            moving_distance[inner]
+            if moving_distance is not None
+            else np.full(grid.shape, 15, dtype=np.float32)
+        )
+    # A window that reaches beyond either field of view compares tissue with nothing: erode what both see.
+    clear = ndimage.binary_erosion(seen, iterations=radius, border_value=1)
+    weights = region_weights(guide, margin_mm, spacing) * clear
+    a = _tidy(fixed_values, guide > 0, fixed.unit)
+    full_guide = np.full(wide.shape, -15, dtype=np.float32)
+    full_guide[inner] = guide
+    b = _tidy(moving_values, full_guide > 0, moving.unit)
+    noise = (
+        noise_variance(a, weights, radius, noise_share),
+        noise_variance(b[inner], weights, radius, noise_share),
+    )
+    return Scene(
+        grid, spacing, a, b, pad, weights, fixed_distance, moving_distance, seen.astype(np.float32), noise
+    )  # fmt: skip
+
+
+def _tidy(values: NDArray[np.float32], region: NDArray[np.bool_], unit: Unit) -> NDArray[np.float32]:
+    """Normalise by what lies in the region and set what no image covers to the region's middle."""
+    known = np.isfinite(values)
+    inside = values[known & region] if bool((known & region).any()) else values[known]
+    if len(inside) == 0:
+        return np.zeros_like(values)
+    low, high = CT_WINDOW_HU if unit is Unit.HOUNSFIELD else np.percentile(values[known], MR_PERCENTILES)
+    centre = float(np.median(inside))
+    spread = 1.4826 * float(np.median(np.abs(inside - centre)))
+    spread = spread if spread > 0 else max(float(np.std(inside)), 1e-6)
+    out = (np.clip(values, low, high) - np.float32(centre)) / np.float32(spread)
+    return np.where(known, out, 0).astype(np.float32)
