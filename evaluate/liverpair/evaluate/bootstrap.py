@@ -1,8 +1,8 @@
 """Patient-level bootstrap of everything that is a function of the four cells of a 2×2 table.
 
-Patients with the same (tp, fp, fn, tn) are exchangeable, so drawing m patients with replacement is drawing how often
-each *pattern* occurs from a multinomial: the same distribution as resampling patients one by one, at a fraction of the
-cost, and independent of the order of the rows.
+Patients with the same (tp, fp, fn, tn) are exchangeable, so drawing m patients with replacement is drawing
+how often each *pattern* occurs from a multinomial: the same distribution as resampling patients one by one,
+at a fraction of the cost, and independent of the order of the rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 __all__ = ["DEFINED_SHARE", "cell_measures", "percentile_intervals", "resample_cells"]
 
-#: An interval is withheld where fewer replicates than this share define the quantity: it would describe a selection.
+#: An interval is withheld where fewer replicates than this share define the quantity: it would describe a
+#: selection.
 DEFINED_SHARE = 0.9
 
 
@@ -32,7 +33,9 @@ def resample_cells(cells: NDArray[np.int64], replicates: int, seed: int) -> NDAr
 
 
 def cell_measures(cells: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Accuracy measures of tables (..., 4) in the order tp, fp, fn, tn; NaN where a table does not define one."""
+    """Accuracy measures of tables (..., 4) in the order tp, fp, fn, tn; NaN where a table does not define
+    one.
+    """
     tp, fp, fn, tn = np.moveaxis(np.asarray(cells, dtype=np.float64), -1, 0)
     total = tp + fp + fn + tn
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,7 +1,8 @@
 """From lesions and reports to the verdict of an examination, and from two verdicts to the outcome of a pair.
 
-MRI is the reference standard and PET the index test. Neither verdict looks at the other examination: an MR focus does
-not become credible because PET shows it, else the comparison would confirm itself (incorporation bias).
+MRI is the reference standard and PET the index test. Neither verdict looks at the other examination: an MR
+focus does not become credible because PET shows it, else the comparison would confirm itself (incorporation
+bias).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class CallSettings:
 
     ``present_confidence``: a focus at or above it is called; ½ is the break-even of a calibrated probability.
     ``uncertain_confidence``: a focus between the two leaves the examination uncertain.
-    ``uncertain_flags``: a focus with one of these flags cannot call an examination positive alone: a known mimic.
-    ``reference_source``, ``index_source``: image | report, used where there is no consensus reading.
+    ``uncertain_flags``: a focus with one of these flags cannot call an examination positive alone: a known
+    mimic. ``reference_source``, ``index_source``: image | report, used where there is no consensus reading.
     """
 
     present_confidence: float = 0.5
@@ -53,7 +54,9 @@ class ImageCall:
 
 @dataclass(frozen=True, slots=True)
 class ChosenCall:
-    """The verdict that counts for an examination and where it came from (consensus | image | report | none)."""
+    """The verdict that counts for an examination and where it came from (consensus | image | report |
+    none).
+    """
 
     status: str
     source: str
@@ -83,8 +86,8 @@ def image_call(
 ) -> ImageCall:
     """The image verdict of one examination from its foci.
 
-    ``refusal`` is the reason why the examination cannot be judged at all (no liver found, no SUV, liver outside the
-    field of view), or None. Lesions of the other modality in ``lesions`` are ignored.
+    ``refusal`` is the reason why the examination cannot be judged at all (no liver found, no SUV, liver
+    outside the field of view), or None. Lesions of the other modality in ``lesions`` are ignored.
     """
     settings = settings or CallSettings()
     if refusal:
@@ -92,7 +95,9 @@ def image_call(
     foci = [x for x in lesions if x.modality is modality and x.nature is Nature.METASTASIS]
     called = tuple(x.lesion_id for x in foci if is_countable(x, settings))
     if called:
-        return ImageCall("present", f"{len(called)} focus/foci at confidence ≥ {settings.present_confidence}", called)
+        return ImageCall(
+            "present", f"{len(called)} focus/foci at confidence ≥ {settings.present_confidence}", called
+        )
     mimics = tuple(
         x.lesion_id
         for x in foci
@@ -102,16 +107,20 @@ def image_call(
         return ImageCall("uncertain", "every confident focus is flagged as a possible mimic", mimics)
     doubtful = tuple(x.lesion_id for x in foci if x.confidence >= settings.uncertain_confidence)
     if doubtful:
-        return ImageCall("uncertain", f"best focus below the call threshold {settings.present_confidence}", doubtful)
+        return ImageCall(
+            "uncertain", f"best focus below the call threshold {settings.present_confidence}", doubtful
+        )
     benign = sum(x.modality is modality and x.nature is not Nature.METASTASIS for x in lesions)
-    return ImageCall("absent", f"no focus reaches the threshold ({benign} benign)" if benign else "no focus found")
+    return ImageCall(
+        "absent", f"no focus reaches the threshold ({benign} benign)" if benign else "no focus found"
+    )
 
 
 def choose_call(consensus: str, image: str, report: str, source: str = "image") -> ChosenCall:
     """The verdict that counts: the consensus reading where there is one, else the configured source.
 
-    A source that is silent ("") yields to nothing: the verdict is then not_evaluable, not borrowed from elsewhere.
-    ``overridden`` names the sources that said something different.
+    A source that is silent ("") yields to nothing: the verdict is then not_evaluable, not borrowed from
+    elsewhere. ``overridden`` names the sources that said something different.
     """
     said: Mapping[str, str] = {"consensus": consensus, "image": image, "report": report}
     for name, status in said.items():
@@ -122,14 +131,16 @@ def choose_call(consensus: str, image: str, report: str, source: str = "image") 
     chosen = "consensus" if consensus else source
     status = said[chosen]
     overridden = tuple(n for n, s in said.items() if n != chosen and s and s != status)
-    return ChosenCall(status, chosen, overridden) if status else ChosenCall("not_evaluable", "none", overridden)
+    return (
+        ChosenCall(status, chosen, overridden) if status else ChosenCall("not_evaluable", "none", overridden)
+    )
 
 
 def outcome(reference: str, index: str) -> str:
     """TP | FP | FN | TN | indeterminate | not_evaluable of a pair's two verdicts.
 
-    A verdict that is missing or not evaluable makes the pair not_evaluable; an uncertain one, or a report that does
-    not mention the liver's metastases, makes it indeterminate: silence is not taken for absence.
+    A verdict that is missing or not evaluable makes the pair not_evaluable; an uncertain one, or a report
+    that does not mention the liver's metastases, makes it indeterminate: silence is not taken for absence.
     """
     for status in (reference, index):
         if status not in CALLS:

@@ -1,10 +1,10 @@
 """Intervals and tests where several studies come from one patient, so that the units are not independent.
 
-Input is per cluster (patient): ``x`` successes of ``n`` trials, arrays of shape (clusters,). Clusters without a trial
-(n = 0) do not belong to the proportion and are dropped first; m counts those that are left.
+Input is per cluster (patient): ``x`` successes of ``n`` trials, arrays of shape (clusters,). Clusters without
+a trial (n = 0) do not belong to the proportion and are dropped first; m counts those that are left.
 
-Sources: Cochran's ratio estimator with the logit transform and t(m−1); Korn & Graubard, Survey Methodology 24 (1998);
-Liang & Zeger 1986 (GEE), Mancl & DeRouen 2001 (bias reduction); Obuchowski, Stat Med 17 (1998) 1495.
+Sources: Cochran's ratio estimator with the logit transform and t(m−1); Korn & Graubard, Survey Methodology 24
+(1998); Liang & Zeger 1986 (GEE), Mancl & DeRouen 2001 (bias reduction); Obuchowski, Stat Med 17 (1998) 1495.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ __all__ = [
     "ratio_variance",
 ]
 
-#: Below this many clusters the robust variance is biased low; Mancl–DeRouen's corrected one is given beside it (statistics.md).
+#: Below this many clusters the robust variance is biased low; Mancl–DeRouen's corrected one is given beside
+#: it (statistics.md).
 FEW_CLUSTERS = 40
 
 
@@ -79,14 +80,19 @@ class ClusterSums:
 
 
 def cluster_sums(success: ArrayLike, cluster: ArrayLike) -> ClusterSums:
-    """Sum unit-level successes (bool, shape (units,)) within clusters (any hashable labels, shape (units,))."""
+    """Sum unit-level successes (bool, shape (units,)) within clusters (any hashable labels, shape
+    (units,)).
+    """
     hit = np.asarray(success, dtype=np.float64)
     labels = np.asarray(cluster)
     if hit.shape != labels.shape:
         raise UsageError("every unit needs a cluster")
     _, index = np.unique(labels, return_inverse=True)
     size = int(index.max()) + 1 if len(index) else 0
-    return ClusterSums(np.bincount(index, hit, minlength=size), np.bincount(index, minlength=size).astype(float))
+    x, n = np.zeros(size), np.zeros(size)
+    np.add.at(x, index, hit)
+    np.add.at(n, index, 1.0)
+    return ClusterSums(x, n)
 
 
 def _informative(sums: ClusterSums) -> float:
@@ -121,8 +127,8 @@ def ratio_logit(sums: ClusterSums, level: float = 0.95) -> Interval:
 def korn_graubard(sums: ClusterSums, level: float = 0.95) -> Interval:
     """Clopper–Pearson at the effective sample size n_eff = p(1−p)/v·[t(N−1)/t(m−1)]².
 
-    Where all units agree the variance is 0 and the plain Clopper–Pearson interval is returned (the caller says so).
-    n_eff is not capped at N: the oracle of statistics.md is not.
+    Where all units agree the variance is 0 and the plain Clopper–Pearson interval is returned (the caller
+    says so). n_eff is not capped at N: the oracle of statistics.md is not.
     """
     p = sums.p
     if p in (0.0, 1.0):
@@ -140,8 +146,8 @@ def korn_graubard(sums: ClusterSums, level: float = 0.95) -> Interval:
 def gee_independence(sums: ClusterSums, level: float = 0.95, bias_reduced: bool = False) -> Interval:
     """Intercept-only logistic GEE, independence working correlation, robust variance, normal quantile.
 
-    In closed form: se(logit p)² = Σ r²/(N·p·q)², r = x − p·n; ``bias_reduced`` takes Mancl–DeRouen's residuals
-    r/(1 − n/N), advisable below ``FEW_CLUSTERS`` clusters.
+    In closed form: se(logit p)² = Σ r²/(N·p·q)², r = x − p·n; ``bias_reduced`` takes Mancl–DeRouen's
+    residuals r/(1 − n/N), advisable below ``FEW_CLUSTERS`` clusters.
     """
     p = _informative(sums)
     residual = sums.x - p * sums.n

@@ -1,7 +1,9 @@
-"""Concordance of the index test (PET) with the reference standard (MRI) over a cohort, as concordance.json holds it.
+"""Concordance of the index test (PET) with the reference standard (MRI) over a cohort, as concordance.json
+holds it.
 
-The unit of the headline is the study pair (Grawe et al., Cancer Imaging 2023); patients and lesions stand beside it.
-Nothing here looks at an image: rows of verdicts go in, plain numbers come out. Degenerate cohorts give null and a note.
+The unit of the headline is the study pair (Grawe et al., Cancer Imaging 2023); patients and lesions stand
+beside it. Nothing here looks at an image: rows of verdicts go in, plain numbers come out. Degenerate cohorts
+give null and a note.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ STRENGTH = ("present", "uncertain", "not_mentioned", "absent")
 
 @dataclass(frozen=True, slots=True)
 class ConcordanceSettings:
-    """What is estimated and how. ``headline`` names the interval a report leads with (statistics.md: cluster-robust).
+    """What is estimated and how. ``headline`` names the interval a report leads with (statistics.md:
+    cluster-robust).
 
     ``seed`` starts the bootstrap; ``bootstrap_replicates`` of 10 000 fix a percentile bound to about 0.0005.
     """
@@ -63,7 +66,9 @@ class ConcordanceSettings:
 
 
 def _cells_by_patient(calls: Sequence[PairCall]) -> NDArray[np.int64]:
-    """Each patient's (tp, fp, fn, tn), shape (patients, 4), patients with no such pair left out, in order of ID."""
+    """Each patient's (tp, fp, fn, tn), shape (patients, 4), patients with no such pair left out, in order
+    of ID.
+    """
     column = {"TP": 0, "FP": 1, "FN": 2, "TN": 3}
     rows: dict[str, list[int]] = {}
     for call in calls:
@@ -73,10 +78,16 @@ def _cells_by_patient(calls: Sequence[PairCall]) -> NDArray[np.int64]:
     return np.array([rows[p] for p in sorted(rows)], dtype=np.int64).reshape(-1, 4)
 
 
-def _ratio(value: tuple[float, exact.Interval] | None, boot: exact.Interval | None, note: str) -> dict[str, Any]:
+def _ratio(
+    value: tuple[float, exact.Interval] | None, boot: exact.Interval | None, note: str
+) -> dict[str, Any]:
     """A ratio with its log-method and bootstrap intervals, or the reason why there is none."""
     if value is None:
-        return {"value": None, "intervals": {"log": None, "bootstrap": None}, "notes": {"value": "an empty cell"}}
+        return {
+            "value": None,
+            "intervals": {"log": None, "bootstrap": None},
+            "notes": {"value": "an empty cell"},
+        }
     notes = {"bootstrap": note} if note else {}
     methods = {"log": list(value[1]), "bootstrap": None if boot is None else list(boot)}
     return {"value": value[0], "intervals": methods, "notes": notes}
@@ -139,7 +150,9 @@ def first_pairs(calls: Sequence[PairCall]) -> list[PairCall]:
 
 
 def patient_calls(calls: Sequence[PairCall]) -> list[PairCall]:
-    """One call per patient: positive when any pair is. Only pairs in which both were evaluable speak for either."""
+    """One call per patient: positive when any pair is. Only pairs in which both were evaluable speak for
+    either.
+    """
     pairs: dict[str, list[PairCall]] = {}
     for call in calls:
         pairs.setdefault(call.patient_id, []).append(call)
@@ -182,9 +195,10 @@ def concordance(
 ) -> dict[str, Any]:
     """The whole of concordance.json from calls and, where there are any, lesions.
 
-    ``false_foci`` counts index foci on no reference lesion, where images tell. ``config_sha256`` is the fingerprint of
-    the run's settings; without one, that of ``settings``. Every value is a JSON type; undetermined ones are None and
-    explained in a ``notes`` mapping beside them. Raises UsageError for a repeated pair_id or an unknown verdict.
+    ``false_foci`` counts index foci on no reference lesion, where images tell. ``config_sha256`` is the
+    fingerprint of the run's settings; without one, that of ``settings``. Every value is a JSON type;
+    undetermined ones are None and explained in a ``notes`` mapping beside them. Raises UsageError for a
+    repeated pair_id or an unknown verdict.
     """
     settings = settings or ConcordanceSettings()
     _check(calls)

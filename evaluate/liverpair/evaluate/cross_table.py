@@ -1,4 +1,6 @@
-"""The full table of verdicts: 2×2 counts, the 2×3 with indeterminate ones, and bounds on what those could change."""
+"""The full table of verdicts: 2×2 counts, the 2×3 with indeterminate ones, and bounds on what those could
+change.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +52,8 @@ def _possible(status: str, open_ended: Sequence[str]) -> tuple[str, ...]:
 def _extreme(calls: Sequence[PairCall], measure: str, open_ended: Sequence[str], best: bool) -> float | None:
     """The measure when every open verdict turns out as well (or badly) as it can for it.
 
-    A pair goes to a wanted cell if it can, else leaves the denominator if it can: either choice moves a proportion
-    the wanted way, whatever the other pairs do.
+    A pair goes to a wanted cell if it can, else leaves the denominator if it can: either choice moves a
+    proportion the wanted way, whatever the other pairs do.
     """
     success, failure = MEASURE_CELLS[measure]
     wanted, unwanted = (success, failure) if best else (failure, success)
@@ -60,7 +62,9 @@ def _extreme(calls: Sequence[PairCall], measure: str, open_ended: Sequence[str],
         if call.reference not in (*KNOWN, *open_ended) or call.index not in (*KNOWN, *open_ended):
             continue
         cells = {
-            outcome(r, i) for r in _possible(call.reference, open_ended) for i in _possible(call.index, open_ended)
+            outcome(r, i)
+            for r in _possible(call.reference, open_ended)
+            for i in _possible(call.index, open_ended)
         }
         if cells & set(wanted):
             good += 1
@@ -72,14 +76,19 @@ def _extreme(calls: Sequence[PairCall], measure: str, open_ended: Sequence[str],
 
 
 def bounds(calls: Sequence[PairCall]) -> dict[str, Any]:
-    """Worst and best case of each measure: indeterminate verdicts resolved, and not evaluable ones as well."""
+    """Worst and best case of each measure: indeterminate verdicts resolved, and not evaluable ones as
+    well.
+    """
     rules = {
         "indeterminate": INDETERMINATE,
         "indeterminate_and_not_evaluable": (*INDETERMINATE, "not_evaluable", ""),
     }
     return {
         rule: {
-            m: {"worst": _extreme(calls, m, states, best=False), "best": _extreme(calls, m, states, best=True)}
+            m: {
+                "worst": _extreme(calls, m, states, best=False),
+                "best": _extreme(calls, m, states, best=True),
+            }
             for m in MEASURE_CELLS
         }
         for rule, states in rules.items()

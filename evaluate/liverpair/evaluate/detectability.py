@@ -1,8 +1,10 @@
-"""Could this PET have shown this lesion? Predicted contrast-to-noise, P(detect), minimal diameter, and the bound T₉₅.
+"""Could this PET have shown this lesion? Predicted contrast-to-noise, P(detect), minimal diameter, and the
+bound T₉₅.
 
-Model: a sphere of diameter D and true tumour-to-liver ratio T shows a peak of (T − 1)·RCmax(D, F) liver means, against
-voxel noise of COV liver means; it is detected when peak plus noise exceeds t standard deviations (t is the detector's
-own threshold). All ratios are to the liver reference's mean. Source: ../shared/spec/lesions.md.
+Model: a sphere of diameter D and true tumour-to-liver ratio T shows a peak of (T − 1)·RCmax(D, F) liver
+means, against voxel noise of COV liver means; it is detected when peak plus noise exceeds t standard
+deviations (t is the detector's own threshold). All ratios are to the liver reference's mean. Source:
+../shared/spec/lesions.md.
 """
 
 from __future__ import annotations
@@ -40,12 +42,13 @@ Z95 = 1.6448536269514722
 class DetectabilitySettings:
     """How a missed lesion is judged.
 
-    ``non_avid_t95``: a bound below this says the lesion itself is not avid. ``visible_p``: P(detect) below it is
-    "expected invisible". ``shortest_mm``: no minimal diameter below this is stated, the model is optimistic there.
-    ``least_recovery``: an avid lesion smaller than this recovery allows says too little about T (a 10 % error of its
-    diameter would change T − 1 by more than a quarter). ``avid_ratio``: a measured ratio above it is avid.
-    ``fewest_lesions``: with fewer corrected lesions than this in the patient, the cohort speaks.
-    ``largest_uncertainty_mm``: a registration less certain than this cannot say where to look.
+    ``non_avid_t95``: a bound below this says the lesion itself is not avid. ``visible_p``: P(detect) below it
+    is "expected invisible". ``shortest_mm``: no minimal diameter below this is stated, the model is
+    optimistic there. ``least_recovery``: an avid lesion smaller than this recovery allows says too little
+    about T (a 10 % error of its diameter would change T − 1 by more than a quarter). ``avid_ratio``: a
+    measured ratio above it is avid. ``fewest_lesions``: with fewer corrected lesions than this in the
+    patient, the cohort speaks. ``largest_uncertainty_mm``: a registration less certain than this cannot say
+    where to look.
     """
 
     non_avid_t95: float = 1.5
@@ -58,15 +61,18 @@ class DetectabilitySettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.visible_p < 1 or not 0 < self.least_recovery < 1 or self.non_avid_t95 <= 1:
-            raise ConfigError("detectability: visible_p and least_recovery lie in (0, 1), non_avid_t95 above 1")
+            raise ConfigError(
+                "detectability: visible_p and least_recovery lie in (0, 1), non_avid_t95 above 1"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
     """What decides visibility in one PET: resolution F (mm) and its source, liver noise, detector threshold.
 
-    ``threshold`` is in standard deviations of the voxel noise; ``voxel_mm`` the largest voxel step that the resolution
-    does not already contain (0 where F was measured in the image); ``breathing_mm`` the cranio-caudal amplitude.
+    ``threshold`` is in standard deviations of the voxel noise; ``voxel_mm`` the largest voxel step that the
+    resolution does not already contain (0 where F was measured in the image); ``breathing_mm`` the
+    cranio-caudal amplitude.
     """
 
     fwhm_mm: float
@@ -94,7 +100,9 @@ class Avidity:
 
 @dataclass(frozen=True, slots=True)
 class MinimalDiameter:
-    """The smallest visible diameter in mm; None with a reason where there is none. ``reason`` may also qualify it."""
+    """The smallest visible diameter in mm; None with a reason where there is none. ``reason`` may also
+    qualify it.
+    """
 
     mm: float | None
     reason: str = ""
@@ -147,7 +155,9 @@ def minimal_diameter(
 
 
 def t95(z_obs: float, diameter_mm: float, scanner: Scanner) -> float:
-    """Upper 95 % bound of the true ratio of a lesion where z_obs was measured: 1 + (z_obs + 1.645)·COV/RC(D)."""
+    """Upper 95 % bound of the true ratio of a lesion where z_obs was measured: 1 + (z_obs +
+    1.645)·COV/RC(D).
+    """
     return 1 + (z_obs + Z95) * scanner.cov / recovery(diameter_mm, scanner)
 
 
@@ -157,10 +167,12 @@ def estimate_avidity(
     cohort: Avidity | None = None,
     settings: DetectabilitySettings | None = None,
 ) -> Avidity | None:
-    """T of this patient from its seen lesions, each (measured SUVmax-to-liver ratio, diameter in mm, best from MRI).
+    """T of this patient from its seen lesions, each (measured SUVmax-to-liver ratio, diameter in mm, best
+    from MRI).
 
-    Each is corrected for partial volume, T = 1 + (ratio − 1)/RC; lesions that are not avid or too small to correct are
-    left out. With too few left the cohort's T is returned, and None where there is no cohort either.
+    Each is corrected for partial volume, T = 1 + (ratio − 1)/RC; lesions that are not avid or too small to
+    correct are left out. With too few left the cohort's T is returned, and None where there is no cohort
+    either.
     """
     settings = settings or DetectabilitySettings()
     corrected = []
@@ -180,7 +192,9 @@ def classify(
     avidity: Avidity | None,
     settings: DetectabilitySettings | None = None,
 ) -> str:
-    """truly_non_avid | expected_invisible | indeterminate from T₉₅, P(detect) and the patient's avid lesions."""
+    """truly_non_avid | expected_invisible | indeterminate from T₉₅, P(detect) and the patient's avid
+    lesions.
+    """
     settings = settings or DetectabilitySettings()
     if bound is not None and bound < settings.non_avid_t95:
         return "truly_non_avid"
@@ -200,8 +214,9 @@ def predict(
 ) -> Prediction:
     """Everything the model says of one reference lesion that PET did not show.
 
-    ``z_obs`` is the PET's signal at its place (evidence.py), None where it could not be measured; ``not_evaluable``
-    is the reason why the place cannot be judged at all (outside the field of view, registration too uncertain).
+    ``z_obs`` is the PET's signal at its place (evidence.py), None where it could not be measured;
+    ``not_evaluable`` is the reason why the place cannot be judged at all (outside the field of view,
+    registration too uncertain).
     """
     settings = settings or DetectabilitySettings()
     if scanner is None or diameter_mm is None or diameter_mm <= 0:
@@ -220,4 +235,6 @@ def predict(
     if not_evaluable:
         return Prediction(cnr, probability, spread, bound, "not_evaluable", not_evaluable)
     verdict = classify(bound, probability, avidity, settings)
-    return Prediction(cnr, probability, spread, bound, verdict, "" if avidity else "no avid lesion to take T from")
+    return Prediction(
+        cnr, probability, spread, bound, verdict, "" if avidity else "no avid lesion to take T from"
+    )

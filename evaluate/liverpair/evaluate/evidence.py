@@ -1,9 +1,10 @@
 """What the PET measures at an MRI lesion's registered place, within the registration's uncertainty.
 
-The place is known only to the registration's 95 % bound, so the brightest voxel within it is taken. The maximum over N
-independent looks at pure noise is positive by itself; without a correction every miss would seem slightly avid. The
-signal c is bounded by P(max ≤ m | c) = Φ(m − c)·Φ(m)^(N−1) = 5 %, and ``z_obs`` is that bound − 1.645, so that
-T₉₅ = 1 + (z_obs + 1.645)·COV/RC holds as lesions.md writes it; for one look z_obs is the measured z itself.
+The place is known only to the registration's 95 % bound, so the brightest voxel within it is taken. The
+maximum over N independent looks at pure noise is positive by itself; without a correction every miss would
+seem slightly avid. The signal c is bounded by P(max ≤ m | c) = Φ(m − c)·Φ(m)^(N−1) = 5 %, and ``z_obs`` is
+that bound − 1.645, so that T₉₅ = 1 + (z_obs + 1.645)·COV/RC holds as lesions.md writes it; for one look z_obs
+is the measured z itself.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from liverpair.core.lesion import ReferenceRegion
 from liverpair.core.volume import Mask, Volume
 from liverpair.evaluate.detectability import Z95
 
-__all__ = ["EvidenceSettings", "PlaceEvidence", "debiased_z", "independent_looks", "pet_evidence"]
+__all__ = [
+    "EvidenceSettings",
+    "PlaceEvidence",
+    "debiased_z",
+    "expected_maximum",
+    "independent_looks",
+    "pet_evidence",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,8 @@ class EvidenceSettings:
     """``cranio_caudal_stretch``: breathing makes the place least certain along z (lesions.md: 1.5–2×).
 
     ``largest_uncertainty_mm``: beyond it the place is unknown and nothing is measured.
-    ``least_free_share``: where other foci cover more of the search region than 1 − this, the lesion is hidden.
+    ``least_free_share``: where other foci cover more of the search region than 1 − this, the lesion is
+    hidden.
     """
 
     cranio_caudal_stretch: float = 1.75
@@ -35,7 +44,11 @@ class EvidenceSettings:
     least_free_share: float = 0.25
 
     def __post_init__(self) -> None:
-        if self.cranio_caudal_stretch < 1 or self.largest_uncertainty_mm <= 0 or not 0 < self.least_free_share <= 1:
+        if (
+            self.cranio_caudal_stretch < 1
+            or self.largest_uncertainty_mm <= 0
+            or not 0 < self.least_free_share <= 1
+        ):
             raise ConfigError("evidence: stretch ≥ 1, a positive largest uncertainty, a free share in (0, 1]")
 
 
@@ -43,13 +56,15 @@ class EvidenceSettings:
 class PlaceEvidence:
     """PET at one place; numbers are None where ``not_evaluable`` says why.
 
-    ``suv_centre`` is the nearest voxel's value, ``suv_max`` the maximum within the search region, ``tlr`` its ratio to
-    the liver; ``z_centre`` and ``z_max`` are the same in standard deviations; ``looks`` independent noise samples.
+    ``suv_centre`` is the nearest voxel's value, ``suv_max`` the maximum within the search region, ``tlr`` its
+    ratio to the liver and ``tlr_corrected`` that without what the best of ``looks`` noise samples adds by
+    chance; ``z_centre`` and ``z_max`` are in standard deviations of the liver's voxel noise.
     """
 
     suv_centre: float | None
     suv_max: float | None
     tlr: float | None
+    tlr_corrected: float | None
     z_centre: float | None
     z_max: float | None
     z_obs: float | None
@@ -68,23 +83,34 @@ def independent_looks(volume_mm3: float, noise_fwhm_mm: float, voxel_volume_mm3:
 
 
 def debiased_z(z_max: float, looks: float) -> float:
-    """z_obs: the 95 % upper bound of the signal behind a maximum over ``looks``, less 1.645 (module docstring)."""
+    """z_obs: the 95 % upper bound of the signal behind a maximum over ``looks``, less 1.645 (module
+    docstring).
+    """
     chance = float(stats.norm.logcdf(z_max)) * (looks - 1)
     tail = min(0.05 / max(float(np.exp(chance)), 0.1), 0.5)  # the bound never falls below the maximum itself
     return z_max - float(stats.norm.ppf(tail)) - Z95
 
 
+def expected_maximum(looks: float) -> float:
+    """Mean of the largest of ``looks`` standard normal samples (Blom's approximation), 0 for one."""
+    return float(stats.norm.ppf((looks - 0.375) / (looks + 0.25)))
+
+
 def _region(
     suv: Volume, place: NDArray[np.float64], radius_mm: float, stretch: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Voxel indices (n, 3) in the ellipsoid around a place (at least the nearest voxel), and their values (n,)."""
+    """Voxel indices (n, 3) in the ellipsoid around a place (at least the nearest voxel), and their values
+    (n,).
+    """
     semi = np.array([radius_mm, radius_mm, radius_mm * stretch])
     box = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * semi + place
     corner = suv.grid.to_index(box)
     top = np.asarray(suv.grid.shape) - 1
     low = np.clip(np.ceil(corner.min(axis=0)).astype(np.int64), 0, top)
     high = np.clip(np.floor(corner.max(axis=0)).astype(np.int64), 0, top)
-    index = np.stack(np.meshgrid(*[np.arange(a, b + 1) for a, b in zip(low, high, strict=True)], indexing="ij"), -1)
+    index = np.stack(
+        np.meshgrid(*[np.arange(a, b + 1) for a, b in zip(low, high, strict=True)], indexing="ij"), -1
+    )
     index = index.reshape(-1, 3)
     distance = np.linalg.norm((suv.grid.to_world(index) - place) / semi, axis=1)
     index = index[distance <= 1]
@@ -94,7 +120,7 @@ def _region(
 
 
 def _absent(reason: str, inside: bool) -> PlaceEvidence:
-    return PlaceEvidence(None, None, None, None, None, None, 0.0, inside, reason)
+    return PlaceEvidence(None, None, None, None, None, None, None, 0.0, inside, reason)
 
 
 def pet_evidence(
@@ -108,8 +134,8 @@ def pet_evidence(
 ) -> PlaceEvidence:
     """Measure the PET (SUV, LPS mm frame) around an MR lesion's place in the PET/CT frame, shape (3,).
 
-    ``uncertainty_mm`` is the registration's local 95 % bound; ``occupied`` marks the voxels of PET foci that belong to
-    other lesions, which must not count for this one.
+    ``uncertainty_mm`` is the registration's local 95 % bound; ``occupied`` marks the voxels of PET foci that
+    belong to other lesions, which must not count for this one.
     """
     settings = settings or EvidenceSettings()
     if centre_lps is None:
@@ -140,6 +166,7 @@ def pet_evidence(
         suv_centre=centre,
         suv_max=peak,
         tlr=peak / reference.mean,
+        tlr_corrected=(peak - expected_maximum(looks) * reference.sd) / reference.mean,
         z_centre=(centre - reference.mean) / reference.sd,
         z_max=z_max,
         z_obs=debiased_z(z_max, looks),

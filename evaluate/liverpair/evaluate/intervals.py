@@ -1,7 +1,8 @@
 """Intervals and tests on counts whose units are independent: proportions, likelihood ratios, agreement.
 
-A 2×2 table is ``Table(tp, fp, fn, tn)``: the reference standard decides positive and negative, the index test true and
-false. Everything is a plain number; an estimate that the counts do not define is None (never NaN, never a crash).
+A 2×2 table is ``Table(tp, fp, fn, tn)``: the reference standard decides positive and negative, the index test
+true and false. Everything is a plain number; an estimate that the counts do not define is None (never NaN,
+never a crash).
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ def _log_interval(value: float, se_log: float, level: float) -> Interval:
 
 
 def likelihood_ratio_positive(t: Table, level: float = 0.95) -> tuple[float, Interval] | None:
-    """LR+ = sensitivity / (1 − specificity) with its log-method interval (Simel 1991); None without the cells."""
+    """LR+ = sensitivity / (1 − specificity) with its log-method interval (Simel 1991); None without the
+    cells.
+    """
     positives, negatives = t.tp + t.fn, t.fp + t.tn
     if min(positives, negatives, t.tp, t.fp) == 0:
         return None
@@ -86,7 +89,9 @@ def likelihood_ratio_positive(t: Table, level: float = 0.95) -> tuple[float, Int
 
 
 def likelihood_ratio_negative(t: Table, level: float = 0.95) -> tuple[float, Interval] | None:
-    """LR− = (1 − sensitivity) / specificity with its log-method interval (Simel 1991); None without the cells."""
+    """LR− = (1 − sensitivity) / specificity with its log-method interval (Simel 1991); None without the
+    cells.
+    """
     positives, negatives = t.tp + t.fn, t.fp + t.tn
     if min(positives, negatives, t.fn, t.tn) == 0:
         return None
@@ -148,7 +153,9 @@ def mcnemar_exact(b: int, c: int) -> float:
 
 
 def mcnemar_chi2(b: int, c: int, correction: bool = False) -> tuple[float, float] | None:
-    """McNemar's χ² (1 degree of freedom) and p, with or without Edwards' correction; None without discordance."""
+    """McNemar's χ² (1 degree of freedom) and p, with or without Edwards' correction; None without
+    discordance.
+    """
     if b + c == 0:
         return None
     difference = max(abs(b - c) - (1 if correction else 0), 0)

@@ -1,8 +1,8 @@
 """Lesions as the unit: detection by size bin, with the sensitivity to rounding of sizes, and false foci.
 
-A reference lesion is detected when any index focus lies within its tolerance (several may share one focus): true
-positives are counted on reference lesions, false positives on index foci. Overlap measures across modalities are not
-used: PET and MRI do not draw the same outline.
+A reference lesion is detected when any index focus lies within its tolerance (several may share one focus):
+true positives are counted on reference lesions, false positives on index foci. Overlap measures across
+modalities are not used: PET and MRI do not draw the same outline.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,20 @@ from liverpair.evaluate.estimates import as_json, estimate
 from liverpair.evaluate.records import LesionOutcome
 from liverpair.evaluate.size_curve import size_curve
 
-__all__ = ["LesionLevelSettings", "bin_edges", "detected_within", "lesion_level", "size_bins", "tolerance_sweep"]
+__all__ = [
+    "LesionLevelSettings",
+    "bin_edges",
+    "detected_within",
+    "lesion_level",
+    "size_bins",
+    "tolerance_sweep",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class LesionLevelSettings:
-    """``size_edges_mm`` part left-closed bins [0, e₁) [e₁, e₂) … [eₙ, ∞); ``rounding_mm`` is the shift of sizes for
-    the sensitivity analysis (report sizes are rounded to the millimetre or worse)."""
+    """``size_edges_mm`` part left-closed bins [0, e₁) [e₁, e₂) … [eₙ, ∞); ``rounding_mm`` is the shift of
+    sizes for the sensitivity analysis (report sizes are rounded to the millimetre or worse)."""
 
     size_edges_mm: tuple[float, ...] = (6.0, 10.0, 20.0)
     rounding_mm: float = 1.0
@@ -45,7 +53,7 @@ class LesionLevelSettings:
 def bin_edges(settings: LesionLevelSettings) -> list[tuple[float, float]]:
     """The left-closed bins [low, high) in mm; the last reaches to infinity."""
     edges = [0.0, *settings.size_edges_mm, math.inf]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def detected_within(
@@ -54,10 +62,11 @@ def detected_within(
     index_lps: NDArray[np.float64],
     tolerance_mm: float,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which reference lesions (n,) are hit and which index foci (k,) hit one, the reference dilated by a tolerance.
+    """Which reference lesions (n,) are hit and which index foci (k,) hit one, the reference dilated by a
+    tolerance.
 
-    Centres are (n, 3) and (k, 3) LPS mm in one frame; a focus hits when its centre lies within the reference lesion's
-    radius plus ``tolerance_mm``. Many-to-one is allowed.
+    Centres are (n, 3) and (k, 3) LPS mm in one frame; a focus hits when its centre lies within the reference
+    lesion's radius plus ``tolerance_mm``. Many-to-one is allowed.
     """
     if tolerance_mm < 0:
         raise UsageError(f"a tolerance cannot be negative, got {tolerance_mm} mm")
@@ -72,7 +81,9 @@ def tolerance_sweep(
     pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]],
     tolerances_mm: Sequence[float],
 ) -> list[dict[str, Any]]:
-    """Lesion detection and false foci at each tolerance; a pair is (reference_lps, reference_radius_mm, index_lps)."""
+    """Lesion detection and false foci at each tolerance; a pair is (reference_lps, reference_radius_mm,
+    index_lps).
+    """
     rows = []
     for tolerance in tolerances_mm:
         hits = [detected_within(*pair, tolerance) for pair in pairs]
@@ -95,7 +106,9 @@ def _judged(lesions: Sequence[LesionOutcome]) -> list[LesionOutcome]:
 
 
 def _sums(lesions: Sequence[LesionOutcome]) -> ClusterSums:
-    return cluster_sums([bool(x.detected) for x in lesions], np.array([x.patient_id for x in lesions], dtype=str))
+    return cluster_sums(
+        [bool(x.detected) for x in lesions], np.array([x.patient_id for x in lesions], dtype=str)
+    )
 
 
 def _estimate(lesions: Sequence[LesionOutcome], settings: LesionLevelSettings) -> dict[str, Any]:
@@ -111,7 +124,9 @@ def _estimate(lesions: Sequence[LesionOutcome], settings: LesionLevelSettings) -
 def size_bins(
     lesions: Sequence[LesionOutcome], settings: LesionLevelSettings | None = None, shift_mm: float = 0.0
 ) -> list[dict[str, Any]]:
-    """Detected of judged lesions per bin, sizes shifted by ``shift_mm``; lesions without a size are left out."""
+    """Detected of judged lesions per bin, sizes shifted by ``shift_mm``; lesions without a size are left
+    out.
+    """
     settings = settings or LesionLevelSettings()
     sized = [x for x in _judged(lesions) if x.size_mm is not None]
     rows = []
@@ -129,14 +144,17 @@ def lesion_level(
     false_foci: int | None = None,
     pairs: int | None = None,
 ) -> dict[str, Any]:
-    """Everything with the lesion as its unit: sensitivity, size bins, ± rounding, size curve, false foci a pair.
+    """Everything with the lesion as its unit: sensitivity, size bins, ± rounding, size curve, false foci a
+    pair.
 
     ``false_foci`` counts index foci on no reference lesion over ``pairs`` judged pairs, where images exist.
     """
     settings = settings or LesionLevelSettings()
     judged = _judged(lesions)
     sized = sum(x.size_mm is not None for x in judged)
-    shifts = {f"{s:+g} mm": size_bins(lesions, settings, s) for s in (-settings.rounding_mm, settings.rounding_mm)}
+    shifts = {
+        f"{s:+g} mm": size_bins(lesions, settings, s) for s in (-settings.rounding_mm, settings.rounding_mm)
+    }
     return {
         "lesions": len(lesions),
         "not_evaluable": len(lesions) - len(judged),

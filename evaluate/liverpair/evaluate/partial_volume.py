@@ -1,11 +1,12 @@
 """What the scanner's blur leaves of a small sphere's uptake: recovery coefficients in closed form.
 
-Model: a sphere of diameter D with uniform uptake T (in units of the background) in a uniform background of 1, seen
-through an isotropic Gaussian point spread of full width at half maximum F. Every measured value is then
+Model: a sphere of diameter D with uniform uptake T (in units of the background) in a uniform background of 1,
+seen through an isotropic Gaussian point spread of full width at half maximum F. Every measured value is then
 ``1 + (T − 1)·RC`` with a recovery coefficient RC in [0, 1] that depends on D/F alone. All lengths are in mm.
 
-Source: closed forms by integrating the Gaussian over the ball; ../shared/spec/lesions.md holds their table. Breathing
-follows Lujan et al., Med Phys 26 (1999) 715: the organ rests at end-expiration and dips by A·cos⁴ in between.
+Source: closed forms by integrating the Gaussian over the ball; ../shared/spec/lesions.md holds their table.
+Breathing follows Lujan et al., Med Phys 26 (1999) 715: the organ rests at end-expiration and dips by A·cos⁴
+in between.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def rc_mean(diameter_mm: ArrayLike, fwhm_mm: ArrayLike, voxel_mm: float = 0.0) -
         - 1.5 / ratio * np.sqrt(2 / np.pi) * (1 - (1 + b**2) * fall)
         + 0.5 / ratio**3 * np.sqrt(2 / np.pi) * (1 - (1 + b**2 + b**4 / 2) * fall)
     )
-    small = 4 / (3 * _SQRT_PI) * (radius / sigma / _SQRT2) ** 3  # a small ball recovers nearly the same everywhere
+    small = (
+        4 / (3 * _SQRT_PI) * (radius / sigma / _SQRT2) ** 3
+    )  # a small ball recovers nearly the same everywhere
     return np.asarray(np.where(radius / sigma < 10 * SMALL_RATIO, small, exact))
 
 
@@ -104,15 +107,18 @@ def rc_peak(
 ) -> NDArray[np.float64]:
     """Recovery of the mean over a sphere of ``peak_radius_mm`` at the centre: (3/R_p³)·∫ r²·f(r) dr."""
     x, w = _legendre(96)
-    at = profile(x * peak_radius_mm, np.asarray(diameter_mm)[..., None], np.asarray(fwhm_mm)[..., None], voxel_mm)
+    at = profile(
+        x * peak_radius_mm, np.asarray(diameter_mm)[..., None], np.asarray(fwhm_mm)[..., None], voxel_mm
+    )
     return np.asarray(3 * np.sum(w * x**2 * at, axis=-1))
 
 
 def rc_max_breathing(diameter_mm: float, fwhm_mm: float, amplitude_mm: float, voxel_mm: float = 0.0) -> float:
-    """Largest recovery of a sphere that breathes cranio-caudally by ``amplitude_mm`` peak to peak during the scan.
+    """Largest recovery of a sphere that breathes cranio-caudally by ``amplitude_mm`` peak to peak during the
+    scan.
 
-    The blurred profile is averaged over the positions A·cos⁴(φ), φ uniform, and its maximum along the motion taken.
-    At F = 7, D = 8: .387 still, .260 at 10 mm, .195 at 20 mm.
+    The blurred profile is averaged over the positions A·cos⁴(φ), φ uniform, and its maximum along the motion
+    taken. At F = 7, D = 8: .387 still, .260 at 10 mm, .195 at 20 mm.
     """
     if amplitude_mm < 0:
         raise UsageError(f"a breathing amplitude cannot be negative, got {amplitude_mm}")
@@ -130,9 +136,7 @@ def rc_max_breathing(diameter_mm: float, fwhm_mm: float, amplitude_mm: float, vo
     return float(blurred.max())
 
 
-def effective_fwhm(
-    diameter_mm: float, fwhm_mm: float, amplitude_mm: float, voxel_mm: float = 0.0
-) -> float:
+def effective_fwhm(diameter_mm: float, fwhm_mm: float, amplitude_mm: float, voxel_mm: float = 0.0) -> float:
     """The isotropic F without motion and voxels that gives the same RCmax as F with them."""
     target = rc_max_breathing(diameter_mm, fwhm_mm, amplitude_mm, voxel_mm)
     low = fwhm_mm * 0.999
@@ -158,11 +162,15 @@ def diameter_at_rc_max(
 
 def measured_ratio(true_ratio: ArrayLike, recovery: ArrayLike) -> NDArray[np.float64]:
     """Measured tumour-to-liver ratio 1 + (T − 1)·RC of a true ratio T."""
-    return np.asarray(1 + (np.asarray(true_ratio, dtype=np.float64) - 1) * np.asarray(recovery, dtype=np.float64))
+    return np.asarray(
+        1 + (np.asarray(true_ratio, dtype=np.float64) - 1) * np.asarray(recovery, dtype=np.float64)
+    )
 
 
 def contrast_from(measured: float, recovery: float) -> float:
-    """True tumour-to-liver ratio of a measured one: 1 + (measured − 1)/RC; refused where nothing is recovered."""
+    """True tumour-to-liver ratio of a measured one: 1 + (measured − 1)/RC; refused where nothing is
+    recovered.
+    """
     if recovery <= 0:
         raise UsageError("a recovery of 0 carries no information about the true ratio")
     return 1 + (measured - 1) / recovery
@@ -171,8 +179,8 @@ def contrast_from(measured: float, recovery: float) -> float:
 def brt(diameter_over_fwhm: ArrayLike) -> NDArray[np.float64]:
     """Background-corrected fraction of the maximum at which a contour encloses the true volume.
 
-    That contour passes through the sphere's true edge, so the fraction is f(R)/f(0) in closed form: .691 at D/F = .8,
-    .594 at 1, .383 at 2, rising to one half for large spheres.
+    That contour passes through the sphere's true edge, so the fraction is f(R)/f(0) in closed form: .691 at
+    D/F = .8, .594 at 1, .383 at 2, rising to one half for large spheres.
     """
     ratio = np.maximum(np.asarray(diameter_over_fwhm, dtype=np.float64), 1e-3)
     return np.asarray(profile(ratio / 2, ratio, 1.0) / rc_max(ratio, 1.0))

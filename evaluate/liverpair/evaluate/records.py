@@ -1,4 +1,6 @@
-"""The plain records evaluation works on: calls of pairs, outcomes of lesions, and estimates with their intervals."""
+"""The plain records evaluation works on: calls of pairs, outcomes of lesions, and estimates with their
+intervals.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ OUTCOMES = ("TP", "FP", "FN", "TN", "indeterminate", "not_evaluable")
 class PairCall:
     """The verdicts of one pair: ``reference`` (MRI) and ``index`` (PET), both from ``CALLS``.
 
-    ``attributes`` holds what subgroups are formed by: tracer, vendor, interval_days, pet_date (ISO), largest_mm, and
-    any other column of the user's table.
+    ``attributes`` holds what subgroups are formed by: tracer, vendor, interval_days, pet_date (ISO),
+    largest_mm, and any other column of the user's table.
     """
 
     pair_id: str
@@ -47,8 +49,9 @@ class LesionOutcome:
 class Estimate:
     """A proportion k/n with every interval that was asked for.
 
-    An interval that the data do not determine is None and ``notes`` says why under the interval's name. ``clusters``
-    counts the patients in the denominator; ``design_effect`` is the cluster variance over the independent one.
+    An interval that the data do not determine is None and ``notes`` says why under the interval's name.
+    ``clusters`` counts the patients in the denominator; ``design_effect`` is the cluster variance over the
+    independent one.
     """
 
     k: int

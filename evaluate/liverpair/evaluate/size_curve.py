@@ -1,10 +1,12 @@
 """Detection against size: a logistic curve on ln(size), and the sizes at which 50 % and 90 % are detected.
 
-The covariance is the cluster sandwich without small-sample correction (as R's geepack), so that several lesions of one
-patient do not count as independent. Separated data, where every lesion above some size is found and none below, have
-no finite maximum-likelihood slope: Firth's penalised fit then places d50, and no interval is given.
+The covariance is the cluster sandwich without small-sample correction (as R's geepack), so that several
+lesions of one patient do not count as independent. Separated data, where every lesion above some size is
+found and none below, have no finite maximum-likelihood slope: Firth's penalised fit then places d50, and no
+interval is given.
 
-Sources: Firth, Biometrika 80 (1993); Fieller 1954; MASS::dose.p (Venables & Ripley) for the delta standard error.
+Sources: Firth, Biometrika 80 (1993); Fieller 1954; MASS::dose.p (Venables & Ripley) for the delta standard
+error.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ FloatArray = NDArray[np.float64]
 NEWTON_STEPS = 100
 #: Newton stops when no coefficient moves by more than this; well below the digits anyone prints.
 NEWTON_TOLERANCE = 1e-10
-#: One Newton step moves no coefficient further than this, which keeps the first steps of Firth's fit from overshooting.
+#: One Newton step moves no coefficient further than this, which keeps the first steps of Firth's fit from
+#: overshooting.
 LONGEST_STEP = 5.0
 
 
@@ -50,7 +53,7 @@ def _score_and_information(
     residual = y - trials * p
     if penalised:
         leverage = weight * np.einsum("ij,jk,ik->i", X, np.linalg.pinv(information), X)
-        residual = residual + leverage * (0.5 - p)
+        residual = np.asarray(residual + leverage * (0.5 - p))
     return residual, information
 
 
@@ -61,9 +64,11 @@ def fit_logistic(
     clusters: NDArray[Any] | None = None,
     penalised: bool = False,
 ) -> LogisticFit:
-    """Maximum likelihood logistic fit of ``y`` successes in ``trials`` (default 1) on the design X, shape (n, p).
+    """Maximum likelihood logistic fit of ``y`` successes in ``trials`` (default 1) on the design X, shape (n,
+    p).
 
-    With ``clusters`` (labels, shape (n,)) the covariance is the robust cluster sandwich, else the inverse information.
+    With ``clusters`` (labels, shape (n,)) the covariance is the robust cluster sandwich, else the inverse
+    information.
     """
     counts = np.ones(len(y)) if trials is None else np.asarray(trials, dtype=np.float64)
     beta = np.zeros(X.shape[1])
@@ -77,7 +82,7 @@ def fit_logistic(
             converged = True
             break
     residual, information = _score_and_information(X, y, counts, beta, penalised)
-    bread = np.linalg.pinv(information)
+    bread: FloatArray = np.asarray(np.linalg.pinv(information), dtype=np.float64)
     if clusters is None:
         return LogisticFit(beta, bread, converged, penalised)
     _, index = np.unique(clusters, return_inverse=True)
@@ -89,10 +94,11 @@ def fit_logistic(
 def dose(
     intercept: float, slope: float, covariance: FloatArray, probability: float, level: float = 0.95
 ) -> tuple[float, float, tuple[float, float], tuple[float, float] | str]:
-    """Where the curve reaches ``probability``: (x, delta SE, delta interval, Fieller interval or "unbounded").
+    """Where the curve reaches ``probability``: (x, delta SE, delta interval, Fieller interval or
+    "unbounded").
 
-    ``covariance`` (2, 2) is that of (intercept, slope). Fieller's set is the x with |b0 + b1·x − logit p| within z
-    standard errors; it is no interval where the slope is not significant (A ≤ 0): "unbounded".
+    ``covariance`` (2, 2) is that of (intercept, slope). Fieller's set is the x with |b0 + b1·x − logit p|
+    within z standard errors; it is no interval where the slope is not significant (A ≤ 0): "unbounded".
     """
     z = float(stats.norm.ppf(0.5 + level / 2))
     offset = intercept - math.log(probability / (1 - probability))
@@ -141,7 +147,8 @@ def _empty(n: int, reason: str) -> dict[str, Any]:
 
 
 def size_curve(lesions: Sequence[LesionOutcome], level: float = 0.95) -> dict[str, Any]:
-    """The curve in the shape of concordance.json's ``size_curve``; what the data do not determine is None with a note.
+    """The curve in the shape of concordance.json's ``size_curve``; what the data do not determine is None
+    with a note.
 
     Lesions without a size or without a verdict do not take part.
     """

@@ -1,10 +1,13 @@
-"""Which subgroup a pair belongs to: tracer, vendor, interval, era, size, or any column of the user's table."""
+"""Which subgroup a pair belongs to: tracer, vendor, interval, era, size, or any column of the user's
+table.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from liverpair.core.errors import ConfigError
@@ -15,10 +18,11 @@ __all__ = ["SubgroupSettings", "number", "split_by", "subgroup_names"]
 
 @dataclass(frozen=True, slots=True)
 class SubgroupSettings:
-    """``columns`` are taken as they are; interval, era and size are formed from interval_days, pet_date, largest_mm.
+    """``columns`` are taken as they are; interval, era and size are formed from interval_days, pet_date,
+    largest_mm.
 
-    ``interval_edges_days`` part |interval| into 0–30, 31–60, 61–92 days; ``era_years`` is the width of an era;
-    ``max_levels``: a column with more distinct values is an identifier, not a subgroup.
+    ``interval_edges_days`` part |interval| into 0–30, 31–60, 61–92 days; ``era_years`` is the width of an
+    era; ``max_levels``: a column with more distinct values is an identifier, not a subgroup.
     """
 
     columns: tuple[str, ...] = ("tracer", "vendor", "mr_vendor", "site")
@@ -74,7 +78,7 @@ def _size(call: PairCall, settings: SubgroupSettings) -> str | None:
     if largest is None:
         return None
     edges = [0.0, *settings.size_edges_mm, math.inf]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         if low <= largest < high:
             return f"≥ {low:g} mm" if math.isinf(high) else f"[{low:g}, {high:g}) mm"
     return None
@@ -86,7 +90,9 @@ def subgroup_names(settings: SubgroupSettings) -> tuple[str, ...]:
 
 
 def split_by(calls: Sequence[PairCall], name: str, settings: SubgroupSettings) -> dict[str, list[PairCall]]:
-    """Pairs by level of one grouping, levels sorted; empty where the column is absent or no grouping (one level)."""
+    """Pairs by level of one grouping, levels sorted; empty where the column is absent or no grouping (one
+    level).
+    """
     groups: dict[str, list[PairCall]] = {}
     for call in calls:
         if name == "interval":

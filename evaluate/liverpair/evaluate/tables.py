@@ -1,0 +1,245 @@
+"""Evaluate bare tables of calls and lesions, for studies without images.
+
+Rows are mappings of column name to text, as csv.DictReader gives them. Only the named columns are needed; any
+other column is kept as an attribute (tracer, vendor, interval_days, pet_date, largest_mm ... then form
+subgroups). Sizes may use a decimal comma. Every complaint names the row as a spreadsheet counts it (the
+header is row 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from liverpair.core.errors import UsageError
+from liverpair.core.provenance import plain
+from liverpair.evaluate.attribution import Attribution, AttributionSettings, attribute
+from liverpair.evaluate.calls import outcome
+from liverpair.evaluate.concordance import ConcordanceSettings, concordance
+from liverpair.evaluate.flag_odds import cause_counts, flag_odds, size_sweep
+from liverpair.evaluate.pair_evidence import LesionEvidence, PairEvidence, Treatment
+from liverpair.evaluate.records import CALLS, LesionOutcome, PairCall
+from liverpair.evaluate.subgroups import number
+
+__all__ = ["TableEvaluation", "attribution_row", "evaluate_tables", "parse_calls", "parse_lesions"]
+
+Rows = Sequence[Mapping[str, Any]]
+CALL_COLUMNS = ("patient_id", "pair_id", "reference", "index")
+LESION_COLUMNS = ("patient_id", "pair_id", "lesion_id", "long_axis_mm", "detected")
+TRUE = frozenset({"true", "1", "yes", "y", "ja"})
+FALSE = frozenset({"false", "0", "no", "n", "nein"})
+UNKNOWN = frozenset({"", "na", "n/a", "nan", "none", "not_evaluable"})
+REPORT_COLUMNS = ("mr_image", "pet_image", "mr_report", "pet_report")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableEvaluation:
+    """``concordance`` as concordance.json, ``calls`` with their outcome, ``attribution`` of every FN and
+    FP.
+    """
+
+    concordance: dict[str, Any]
+    calls: tuple[dict[str, Any], ...]
+    attribution: tuple[Attribution, ...]
+
+
+def _text(row: Mapping[str, Any], column: str) -> str:
+    value = row.get(column)
+    return "" if value is None else str(value).strip()
+
+
+def _needed(rows: Rows, columns: Sequence[str], table: str) -> None:
+    missing = [c for c in columns if rows and c not in rows[0]]
+    if missing:
+        found = ", ".join(str(c) for c in rows[0])
+        raise UsageError(
+            f"the {table} table lacks the column(s) {', '.join(missing)}; it has {found}. Rename or add them."
+        )
+
+
+def _identity(row: Mapping[str, Any], column: str, at: int, table: str) -> str:
+    value = _text(row, column)
+    if not value:
+        raise UsageError(
+            f"{table} table, row {at}: {column} is empty. Fill it in; it decides what counts together."
+        )
+    return value
+
+
+def _millimetres(row: Mapping[str, Any], column: str, at: int, table: str) -> float | None:
+    """A size in mm, None where the cell is empty."""
+    text = _text(row, column)
+    if text.lower() in UNKNOWN:
+        return None
+    value = number(text.replace(",", "."))
+    if value is None or value < 0:
+        raise UsageError(
+            f"{table} table, row {at}: {column} is {text!r}. Give a size in mm (a number) or leave it empty."
+        )
+    return value
+
+
+def parse_calls(rows: Rows) -> list[PairCall]:
+    """Calls with their extra columns as attributes; refuses repeated pairs and words outside the
+    vocabulary.
+    """
+    _needed(rows, CALL_COLUMNS, "calls")
+    seen: dict[str, int] = {}
+    calls = []
+    for at, row in enumerate(rows, start=2):
+        pair_id = _identity(row, "pair_id", at, "calls")
+        if pair_id in seen:
+            raise UsageError(
+                f"calls table, row {at}: pair_id repeats row {seen[pair_id]}. Give each pair its own."
+            )
+        seen[pair_id] = at
+        said = {}
+        for column in ("reference", "index"):
+            said[column] = _text(row, column).lower().replace(" ", "_")
+            if said[column] not in CALLS:
+                allowed = ", ".join(c for c in CALLS if c)
+                raise UsageError(
+                    f"calls table, row {at}: {column} is {said[column]!r}. Use one of {allowed}."
+                )
+        extra = {str(k): v for k, v in row.items() if k not in CALL_COLUMNS and k is not None}
+        if "largest_mm" in extra:
+            extra["largest_mm"] = _millimetres(row, "largest_mm", at, "calls")
+        patient = _identity(row, "patient_id", at, "calls")
+        calls.append(PairCall(pair_id, patient, said["reference"], said["index"], extra))
+    return calls
+
+
+def parse_lesions(rows: Rows) -> list[LesionOutcome]:
+    """Reference lesions with their size and whether the index test showed them."""
+    _needed(rows, LESION_COLUMNS, "lesions")
+    seen: dict[tuple[str, str], int] = {}
+    patients: dict[str, str] = {}
+    lesions = []
+    for at, row in enumerate(rows, start=2):
+        patient, pair, lesion = (
+            _identity(row, c, at, "lesions") for c in ("patient_id", "pair_id", "lesion_id")
+        )
+        if (pair, lesion) in seen:
+            raise UsageError(
+                f"lesions table, row {at}: the lesion stands in row {seen[(pair, lesion)]} already. "
+                "Give each lesion of a pair its own lesion_id."
+            )
+        seen[(pair, lesion)] = at
+        if patients.setdefault(pair, patient) != patient:
+            raise UsageError(
+                f"lesions table, row {at}: its pair has another patient_id in an earlier row. Correct one."
+            )
+        word = _text(row, "detected").lower()
+        if word not in TRUE | FALSE | UNKNOWN:
+            raise UsageError(
+                f"lesions table, row {at}: detected is {word!r}. Use true, false, or leave it empty."
+            )
+        detected = None if word in UNKNOWN else word in TRUE
+        size = _millimetres(row, "long_axis_mm", at, "lesions")
+        lesions.append(LesionOutcome(pair, patient, lesion, size, detected))
+    return lesions
+
+
+def _iso(value: Any) -> date | None:
+    try:
+        return date.fromisoformat(str(value or "").strip()[:10])
+    except ValueError:
+        return None
+
+
+def _treatments(call: PairCall) -> tuple[Treatment, ...]:
+    """A therapy from the optional columns therapy, therapy_date (with pet_date, mr_date) or
+    therapy_days_before_pet.
+    """
+    a = call.attributes
+    kind = str(a.get("therapy") or "").strip()
+    if not kind:
+        return ()
+    given, pet, mr = (_iso(a.get(c)) for c in ("therapy_date", "pet_date", "mr_date"))
+    before_pet = (pet - given).days if given and pet else None
+    before_mr = (mr - given).days if given and mr else None
+    days, interval = number(a.get("therapy_days_before_pet")), number(a.get("interval_days"))
+    if before_pet is None and days is not None:
+        before_pet = round(days)
+    if before_mr is None and before_pet is not None and interval is not None:
+        before_mr = before_pet + round(interval)
+    return (Treatment(kind, before_pet, before_mr),)
+
+
+def _evidence(call: PairCall, lesions: Sequence[LesionOutcome]) -> PairEvidence:
+    a = call.attributes
+    interval, hu, count = (number(a.get(c)) for c in ("interval_days", "liver_hu", "count"))
+    said = {c: str(a.get(c) or "").strip().lower() for c in REPORT_COLUMNS}
+    tlr = number(a.get("tlr"))
+    own = tuple(LesionEvidence(x.lesion_id, x.size_mm, x.detected, tlr=tlr) for x in lesions)
+    if not own and tlr is not None and a.get("largest_mm") is not None:
+        own = (LesionEvidence("", a["largest_mm"], False, tlr=tlr),)
+    return PairEvidence(
+        call.pair_id,
+        call.patient_id,
+        outcome(call.reference, call.index),
+        own,
+        largest_mm=a.get("largest_mm"),
+        count=None if count is None else round(count),
+        liver_hu=hu,
+        interval_days=None if interval is None else round(interval),
+        treatments=_treatments(call),
+        tracer=str(a.get("tracer") or ""),
+        consensus=bool(a.get("mr_consensus") or a.get("pet_consensus")),
+        mr_image=said["mr_image"],
+        pet_image=said["pet_image"],
+        mr_report=said["mr_report"],
+        pet_report=said["pet_report"],
+    )
+
+
+def attribution_row(value: Attribution) -> dict[str, Any]:
+    """The row of attribution.csv."""
+    return dict(plain(value))
+
+
+def evaluate_tables(
+    calls: Rows | None = None,
+    lesions: Rows | None = None,
+    settings: ConcordanceSettings | None = None,
+    attribution: AttributionSettings | None = None,
+) -> TableEvaluation:
+    """Everything that bare tables allow; either table may be absent, not both.
+
+    The concordance gains ``false_negative_causes``, ``false_positive_causes``, ``flag_odds`` and
+    ``size_sweep``.
+    """
+    if not calls and not lesions:
+        raise UsageError(
+            "there is nothing to evaluate: give a calls table, a lesions table, or both, with rows in them"
+        )
+    attribution = attribution or AttributionSettings()
+    pairs, foci = parse_calls(calls or []), parse_lesions(lesions or [])
+    known = {c.pair_id: c.patient_id for c in pairs}
+    for lesion in foci:
+        if known.get(lesion.pair_id, lesion.patient_id) != lesion.patient_id:
+            raise UsageError(
+                "a pair has one patient_id in the calls and another in the lesions table. Correct one."
+            )
+    of_pair: dict[str, list[LesionOutcome]] = {}
+    for lesion in foci:
+        of_pair.setdefault(lesion.pair_id, []).append(lesion)
+    rows = [attribute(_evidence(c, of_pair.get(c.pair_id, [])), attribution) for c in pairs]
+    result = concordance(pairs, settings, foci)
+    result["false_negative_causes"] = cause_counts(rows, "FN")
+    result["false_positive_causes"] = cause_counts(rows, "FP")
+    result["flag_odds"] = plain(flag_odds(rows))
+    result["size_sweep"] = plain(size_sweep(rows, attribution.size_sweep_mm))
+    answered = tuple(
+        {
+            "pair_id": c.pair_id,
+            "patient_id": c.patient_id,
+            "reference": c.reference,
+            "index": c.index,
+            "outcome": outcome(c.reference, c.index),
+        }
+        for c in pairs
+    )
+    return TableEvaluation(result, answered, tuple(r for r in rows if r.outcome in ("FN", "FP")))
