@@ -9,7 +9,6 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, BinaryIO, Final, cast
 
@@ -162,20 +161,22 @@ def _spooled(content: IO[bytes], announced: int) -> BinaryIO:
     return cast("BinaryIO", target)
 
 
+def _decompressor(stream: BinaryIO, start: bytes) -> IO[bytes]:
+    """A reader of the compressed ``stream``, which begins with ``start``."""
+    if start[:2] == b"\x1f\x8b":
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
+    return bz2.BZ2File(stream) if start[:3] == b"BZh" else lzma.LZMAFile(stream)
+
+
 def _unpacked(stream: BinaryIO) -> BinaryIO:
     """The plain tar inside ``stream``, unpacked once if compressed, so that members can be reached."""
     start = stream.read(6)
     stream.seek(0)
     if start[:2] != b"\x1f\x8b" and start[:3] != b"BZh" and start != b"\xfd7zXZ\x00":
         return stream
-    openers: dict[bytes, Callable[[BinaryIO], IO[bytes]]] = {
-        b"\x1f": lambda packed: gzip.GzipFile(fileobj=packed),
-        b"B": lambda packed: bz2.BZ2File(packed),
-        b"\xfd": lambda packed: lzma.LZMAFile(packed),
-    }
     target = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115 - lives with the tar
     total = 0
-    with openers[start[:1]](stream) as content:
+    with _decompressor(stream, start) as content:
         while chunk := content.read(1 << 20):
             total += len(chunk)
             if total > 16 * MAX_MEMBER_BYTES:

@@ -48,7 +48,8 @@ class IndexSummary:
     """What an update did.
 
     ``files`` lie on disk, of which ``read`` were read now and ``unchanged`` were not; ``removed`` are gone
-    since the last update. The index holds ``objects`` in ``series``; ``excluded`` files and members are left out.
+    since the last update. The index holds ``objects`` in ``series``; ``excluded`` files and members are left
+    out.
     """
 
     files: int

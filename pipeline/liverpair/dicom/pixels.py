@@ -14,26 +14,17 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
     RLELossless,
 )
 
 from liverpair.core.errors import Refusal
+from liverpair.dicom.gdcm_decoder import GDCM_SYNTAXES, decode_with_gdcm
 
 __all__ = ["decode"]
 
-#: What to install where pydicom finds no decoder.
+#: What to install where pydicom finds no decoder (all of it comes with liverpair).
 DECODERS: Final = {
-    JPEGLossless: "python-gdcm",
-    JPEGLosslessSV1: "python-gdcm",
     JPEGBaseline8Bit: "pillow",
-    JPEGExtended12Bit: "python-gdcm",
-    JPEGLSLossless: "pyjpegls",
-    JPEGLSNearLossless: "pyjpegls",
     JPEG2000Lossless: "pylibjpeg-openjpeg",
     JPEG2000: "pylibjpeg-openjpeg",
     RLELossless: "pylibjpeg-rle",
@@ -66,6 +57,8 @@ def decode(dataset: Dataset) -> NDArray[Any]:
         _with_syntax(dataset)
         pixels = np.asarray(dataset.pixel_array)
     except Exception as error:  # decoders raise whatever damaged bytes provoke
+        if hasattr(dataset, "file_meta") and dataset.file_meta.get("TransferSyntaxUID") in GDCM_SYNTAXES:
+            return decode_with_gdcm(dataset)
         raise _decoding_refusal(dataset, error) from error
     return pixels[None] if pixels.ndim == 2 else pixels
 
