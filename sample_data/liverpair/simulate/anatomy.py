@@ -218,7 +218,9 @@ def _paint_wall(painter: _Painter, habitus: _Habitus, ring: Array, diaphragm: Ar
     cavity = np.asarray(ring + np.float32(habitus.fat + habitus.muscle), dtype=np.float32)
     spacing, slope = np.float32(31.0), np.float32(0.95)
     height = (z - habitus.ribs_from - slope * y + 15) % spacing - 15
-    rib = np.sqrt(((cavity - 4.5) / np.float32(0.75)) ** 2 + (height / np.float32(1.9)) ** 2) - np.float32(4.6)
+    rib = np.sqrt(((cavity - 4.5) / np.float32(0.75)) ** 2 + (height / np.float32(1.9)) ** 2) - np.float32(
+        4.6
+    )
     arch = (-70 - np.float32(0.75) * y - z) * np.float32(0.8)  # no ribs below the costal arch
     front = np.float32(18) - np.abs(x) - np.maximum(y + 40, 0)  # the sternum's gap
     painter.paint("bone", np.maximum(np.maximum(rib, arch), front))

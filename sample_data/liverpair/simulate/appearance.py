@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["TISSUES", "lesion_value", "tissue_table"]
+__all__ = ["PHASES", "TISSUES", "lesion_value", "tissue_table"]
 
 #: Columns of the table below.
 COLUMNS = ("ct", "pet", "mr-t1-native", "mr-hbp", "mr-t2", "mr-dwi", "mr-adc")
@@ -55,20 +55,64 @@ LESIONS: Mapping[str, tuple[float, ...]] = {
     "cyst": (6.0, 75.0, 80.0, 900.0, 30.0, 2900.0),
     "haemangioma": (37.0, 160.0, 190.0, 620.0, 125.0, 1850.0),
 }
+#: T1 phases with extracellular contrast: tissues that differ from the native image (arterial, portal venous).
+ENHANCEMENT: Mapping[str, tuple[float, float]] = {
+    "heart": (420.0, 430.0),
+    "blood": (620.0, 560.0),
+    "spleen": (470.0, 460.0),
+    "kidney": (560.0, 600.0),
+    "medulla": (280.0, 520.0),
+    "adrenal": (360.0, 380.0),
+    "pancreas": (440.0, 380.0),
+    "uncinate": (440.0, 380.0),
+    "stomach_wall": (300.0, 340.0),
+    "bowel_wall": (300.0, 340.0),
+    "muscle": (235.0, 265.0),
+    "liver": (345.0, 455.0),
+    "portal_vein": (230.0, 600.0),
+    "hepatic_vein": (150.0, 580.0),
+}
+#: Neuroendocrine metastases are hypervascular; a haemangioma fills late and slowly.
+LESION_ENHANCEMENT: Mapping[str, tuple[float, float]] = {
+    "metastasis": (455.0, 370.0),
+    "cyst": (75.0, 78.0),
+    "haemangioma": (230.0, 480.0),
+}
+#: Where FDG's physiology differs from that of the SSR tracers, as a multiple of the liver's uptake.
+FDG_UPTAKE: Mapping[str, float] = {
+    "heart": 1.8,
+    "blood": 0.75,
+    "spleen": 0.85,
+    "kidney": 1.5,
+    "medulla": 2.0,
+    "urine": 8.0,
+    "adrenal": 0.8,
+    "muscle": 0.35,
+    "marrow": 0.6,
+    "pancreas": 0.7,
+    "uncinate": 0.7,
+    "cord": 0.8,
+}
+PHASES = ("mr-arterial", "mr-portal")
 #: Fatty infiltration of 1 (severe) lowers the liver by this much on CT, and its fat-suppressed signals by these factors.
 STEATOSIS_HU = 45.0
 STEATOSIS_SIGNAL = 0.25
 
 
-def tissue_table(image: str, liver_suv: float, steatosis: float, bile: float) -> dict[str, float]:
+def tissue_table(
+    image: str, liver_suv: float, steatosis: float, bile: float, uptake: str = "ssr"
+) -> dict[str, float]:
     """Value of every tissue in one image ("ct", "pet" or an MR role).
 
     ``liver_suv`` scales PET; ``steatosis`` in 0..1; ``bile`` in 0..1 is how much of the hepatobiliary contrast agent
     has reached the gallbladder, which then turns from dark to brighter than the liver.
     """
-    column = COLUMNS.index(image)
+    column = COLUMNS.index("mr-t1-native" if image in PHASES else image)
     table = {name: row[column] for name, row in TISSUES.items()}
+    if image in PHASES:
+        table |= {name: values[PHASES.index(image)] for name, values in ENHANCEMENT.items()}
     if image == "pet":
+        table |= FDG_UPTAKE if uptake == "fdg" else {}
         table = {name: value * liver_suv for name, value in table.items()}
     elif image == "ct":
         table["liver"] -= STEATOSIS_HU * steatosis
@@ -89,6 +133,10 @@ def lesion_value(image: str, nature: str, tlr: float, liver_suv: float, contrast
         return tlr * liver_suv
     if nature == "inflammation":
         return None
+    if image in PHASES:
+        phase = PHASES.index(image)
+        liver = ENHANCEMENT["liver"][phase]
+        return float(liver + np.clip(contrast, 0.3, 1.5) * (LESION_ENHANCEMENT[nature][phase] - liver))
     order = ("ct", "mr-t1-native", "mr-hbp", "mr-t2", "mr-dwi", "mr-adc")
     value = LESIONS[nature][order.index(image)]
     liver = TISSUES["liver"][COLUMNS.index(image)]

@@ -26,9 +26,13 @@ class PairSettings:
     """What one simulated pair is like; every None is drawn from the seed.
 
     Lengths in mm, angles in degrees. ``lesions`` None draws a mixed bag. ``sequences`` are the MR images to make.
+    ``anatomy_seed`` gives two pairs the same body (one patient, two dates); ``uptake`` is the
+    tracer's physiology, ssr or fdg.
     """
 
     lesions: tuple[LesionRequest, ...] | None = None
+    anatomy_seed: int | None = None
+    uptake: str = "ssr"
     sequences: tuple[str, ...] = ("mr-hbp", "mr-t2", "mr-dwi", "mr-adc")
     liver_ml: float | None = None
     liver_suv: float | None = None
@@ -81,6 +85,7 @@ class SimulatedPair:
     liver_suv: float
     pet_cov: float
     pet_fwhm_mm: float
+    pet_respiration_mm: float
     landmarks_pet: NDArray[np.float64]
     landmarks_mr: NDArray[np.float64]
     motion: Motion
@@ -142,6 +147,8 @@ def simulate_pair(seed: int, settings: PairSettings | None = None) -> SimulatedP
     settings = settings or PairSettings()
     streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(seed).spawn(6)]
     choose, body, place, move, tomograph, magnet = streams
+    if settings.anatomy_seed is not None:
+        body = np.random.Generator(np.random.PCG64(settings.anatomy_seed))
     liver_ml = _choice(choose, settings.liver_ml, 1200.0, 1900.0)
     drawn_suv = float(np.clip(np.exp(choose.normal(np.log(5.0), 0.28)), 2.5, 10.0))
     liver_suv = drawn_suv if settings.liver_suv is None else settings.liver_suv
@@ -167,7 +174,7 @@ def simulate_pair(seed: int, settings: PairSettings | None = None) -> SimulatedP
     frame_pet, frame_mr = f"2.25.{1000 + seed}1", f"2.25.{1000 + seed}2"
 
     def values(image: str) -> dict[str, float]:
-        return tissue_table(image, liver_suv, steatosis, bile)
+        return tissue_table(image, liver_suv, steatosis, bile, settings.uptake)
 
     def drawn_lesions(image: str) -> list[tuple[PlacedLesion, float]]:
         found = [
@@ -229,6 +236,7 @@ def simulate_pair(seed: int, settings: PairSettings | None = None) -> SimulatedP
         liver_suv,
         cov,
         settings.pet_fwhm_mm,
+        respiration,
         marks + pet_offset,
         motion.forward(marks) + mr_offset,
         motion,
