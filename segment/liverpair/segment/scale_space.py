@@ -164,8 +164,8 @@ def _curvature(
                 f *= 0.25 * scale[1] * scale[2]
                 low, middle, high = _eigen3(-sign * a, -sign * b, -sign * c, -sign * d, -sign * e, -sign * f)
                 weakest[i, j, k] = low
-                if low > 0.0:
-                    blobness[i, j, k] = low / math.sqrt(middle * high)
+                if low > 0.0 and middle * high > 0.0:
+                    blobness[i, j, k] = min(1.0, low / math.sqrt(middle * high))
 
 
 def weakest_curvature(

@@ -1,0 +1,283 @@
+"""Find focal liver lesions on MR: blobs by weakest curvature in every sequence, fused, benign ones told
+apart.
+
+Each sequence proposes peaks on its own grid; peaks of one place become one focus; every sequence then
+testifies at every focus (allowing a few mm of residual shift). The confidence adds the log-likelihood ratios
+that the sequences, the focus' shape (vessels, ducts) and its place (capsule, leaks) give. Cysts and
+haemangiomas are named with the reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liverpair.core.errors import Refusal
+from liverpair.core.lesion import Candidate, Detection, Nature
+from liverpair.core.volume import LabelMap, Mask, Volume
+from liverpair.segment.mr_evidence import Sequence, SequencePeak, prepare_sequence, sequence_peaks
+from liverpair.segment.mr_nature import Testimony, confidence_of, nature_of, testimony
+from liverpair.segment.mr_regions import paint_regions, region_of
+
+__all__ = ["MAIN_ROLES", "MrDetectionSettings", "detect_mr"]
+
+#: The first of these that is present carries the label map: best resolution and contrast first.
+MAIN_ROLES = ("mr-hbp", "mr-dwi", "mr-t2", "mr-portal", "mr-t1-native", "mr-arterial", "mr-adc")
+#: Roles that may propose foci. ADC is a quotient of noisy images: it testifies, it does not propose unless
+#: alone.
+PROPOSING = ("mr-hbp", "mr-dwi", "mr-t2", "mr-portal", "mr-t1-native", "mr-arterial")
+
+
+@dataclass(frozen=True, slots=True)
+class MrDetectionSettings:
+    """Settings of the MR detector.
+
+    ``diameters_mm``: a factor √2 apart, from the smallest lesion of interest to beyond 40 mm. ``threshold_z``
+    (SDs of the response in this liver) and ``blobness`` gate proposals (spec lesions.md: z > 5, B > 0.45 at
+    CNR 3; the fusion may start lower). ``closing_mm`` takes in capsule lesions that the liver mask leaves
+    out. ``shift_mm``: residual motion between sequences of one examination. ``confidence_floor``: foci less
+    likely are not reported.
+    """
+
+    diameters_mm: tuple[float, ...] = (4.0, 5.6, 8.0, 11.3, 16.0, 22.6, 32.0, 45.0)
+    threshold_z: float = 4.0
+    blobness: float = 0.35
+    background_sigma_mm: float = 20.0
+    closing_mm: float = 6.0
+    margin_mm: float = 12.0
+    shift_mm: float = 4.0
+    confidence_floor: float = 0.3
+    most_foci: int = 400
+
+
+def detect_mr(
+    images: Mapping[str, Volume],
+    liver: Mask,
+    settings: MrDetectionSettings = MrDetectionSettings(),
+) -> Detection:
+    """Detect and delineate lesions over the sequences of one examination.
+
+    ``images`` maps roles ("mr-hbp", "mr-t2", "mr-dwi", "mr-adc", ...) to volumes in one frame, each on its
+    own grid; any subset works. ``liver`` may be on any grid of that frame. The label map is on the grid of
+    the first of MAIN_ROLES that is present. Candidates are numbered by falling confidence; centres LPS mm.
+    Raises Refusal without a usable sequence, or for an empty liver.
+    """
+    if liver.is_empty:
+        raise Refusal(
+            "empty_mask", "the liver mask is empty, so there is nowhere to search; give a liver mask"
+        )
+    roles = [role for role in MAIN_ROLES if role in images]
+    if not roles:
+        raise Refusal("no_sequence", f"none of {', '.join(MAIN_ROLES)} was given; classify the series first")
+    sequences = _prepare_all(images, liver, roles, settings)
+    if not sequences:
+        raise Refusal(
+            "liver_not_covered", "no MR sequence covers the liver mask; check the frames of reference"
+        )
+    peaks = _propose(sequences, settings)
+    foci = _foci(sequences, peaks, settings)
+    grid = images[roles[0]].grid
+    judged = _judge(sequences, foci, settings)
+    labels, candidates = _report(sequences, judged, grid.shape, images[roles[0]], settings)
+    facts = {
+        "main_role": roles[0],
+        "roles": list(sequences),
+        "proposals": len(peaks),
+        "foci": len(foci),
+        "diameters_mm": list(settings.diameters_mm),
+        "threshold_z": settings.threshold_z,
+        "noise": {role: sequence.noise for role, sequence in sequences.items()},
+    }
+    return Detection(LabelMap(labels, grid), candidates, facts)
+
+
+def _prepare_all(
+    images: Mapping[str, Volume], liver: Mask, roles: list[str], settings: MrDetectionSettings
+) -> dict[str, Sequence]:
+    found = {}
+    for role in roles:
+        sequence = prepare_sequence(
+            role,
+            images[role],
+            liver,
+            settings.diameters_mm,
+            settings.background_sigma_mm,
+            settings.closing_mm,
+            settings.margin_mm,
+        )
+        if sequence is not None:
+            found[role] = sequence
+    return found
+
+
+def _propose(sequences: dict[str, Sequence], settings: MrDetectionSettings) -> list[SequencePeak]:
+    """Peaks of all proposing sequences, one per place and sequence, strongest first."""
+    proposing = [role for role in sequences if role in PROPOSING] or list(sequences)
+    found: list[SequencePeak] = []
+    for role in proposing:
+        peaks = sequence_peaks(sequences[role], settings.threshold_z, settings.blobness)
+        peaks.sort(key=lambda peak: -peak.z)
+        found.extend(_one_per_place(sequences[role], peaks[: settings.most_foci * 3]))
+    found.sort(key=lambda peak: -peak.z)
+    return found[: settings.most_foci]
+
+
+def _one_per_place(sequence: Sequence, peaks: list[SequencePeak]) -> list[SequencePeak]:
+    """Keep the strongest scale of each place; a smaller focus inside a larger one stays if it stands out by
+    itself.
+    """
+    if not peaks:
+        return []
+    contrast = ball_contrast(sequence, [p.lps for p in peaks], [p.diameter_mm for p in peaks])
+    kept: list[int] = []
+    for index, peak in enumerate(peaks):
+        absorbed = False
+        for other_index in kept:
+            other = peaks[other_index]
+            gap = float(np.linalg.norm(peak.lps - other.lps))
+            if gap >= 0.5 * max(peak.diameter_mm, other.diameter_mm):
+                continue
+            distinct = (
+                peak.diameter_mm <= 0.5 * other.diameter_mm
+                and gap > 0.25 * other.diameter_mm
+                and contrast[index] >= 0.6 * contrast[other_index]
+            )
+            if not distinct:
+                absorbed = True
+                break
+        if not absorbed:
+            kept.append(index)
+    return [peaks[index] for index in kept]
+
+
+def _unit_ball(count: int) -> NDArray[np.float64]:
+    """Evenly spread directions (count, 3): a Fibonacci sphere."""
+    n = np.arange(count) + 0.5
+    polar, turn = np.arccos(1 - 2 * n / count), np.pi * (1 + math.sqrt(5)) * n
+    return np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1)
+
+
+def ball_contrast(
+    sequence: Sequence, centres: list[NDArray[np.float64]], diameters: list[float]
+) -> NDArray[np.float64]:
+    """Mean contrast in the core (0.3 d) minus the median in the shell (0.8-1 d) of each ball, shape (n,).
+
+    Shell points outside the liver do not count; without any the shell is liver background (0).
+    """
+    directions = _unit_ball(32)
+    lps, d = np.asarray(centres), np.asarray(diameters)[:, None, None]
+    core = np.concatenate([np.zeros((1, 3)), directions[::2] * 0.15, directions * 0.3])
+    shell = np.concatenate([directions * 0.8, directions * 1.0])
+    values = []
+    for points in (core, shell):
+        at = (lps[:, None, :] + points[None] * d).reshape(-1, 3)
+        sampled = sequence.sample(sequence.contrast, at).reshape(len(lps), -1)
+        inside = sequence.sample(sequence.domain.astype(np.float32), at).reshape(len(lps), -1) > 0.5
+        values.append(np.where(inside, sampled, np.nan))
+    with np.errstate(all="ignore"):
+        middle = np.array([np.nanmean(v) if np.isfinite(v).any() else 0.0 for v in values[0]])
+        around = np.array([np.nanmedian(v) if np.isfinite(v).any() else 0.0 for v in values[1]])
+    return middle - around
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Focus:
+    """Peaks of one place over the sequences; the strongest leads."""
+
+    lead: SequencePeak
+    peaks: tuple[SequencePeak, ...]
+
+
+def _foci(
+    sequences: dict[str, Sequence], peaks: list[SequencePeak], settings: MrDetectionSettings
+) -> list[_Focus]:
+    """Group peaks of different sequences that lie within the shift or half a diameter of one another."""
+    groups: list[list[SequencePeak]] = []
+    for peak in peaks:
+        home = None
+        for group in groups:
+            gap = float(np.linalg.norm(peak.lps - group[0].lps))
+            reach = max(settings.shift_mm, 0.5 * max(peak.diameter_mm, group[0].diameter_mm))
+            if gap < reach and all(peak.role != other.role for other in group):
+                home = group
+                break
+        if home is None:
+            groups.append([peak])
+        else:
+            home.append(peak)
+    order = list(sequences)
+    foci = []
+    for group in groups:
+        # The main sequence gives the place where it sees the focus nearly as well: it has the finest voxels.
+        strongest = max(group, key=lambda p: p.z)
+        leads = [p for p in group if p.z >= 0.5 * strongest.z]
+        foci.append(_Focus(min(leads, key=lambda p: order.index(p.role)), tuple(group)))
+    return foci
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    focus: _Focus
+    evidence: Testimony
+    region: NDArray[np.bool_] | None
+    nature: Nature
+    reason: str
+    confidence: float
+
+
+def _judge(
+    sequences: dict[str, Sequence], foci: list[_Focus], settings: MrDetectionSettings
+) -> list[_Judged]:
+    judged = []
+    for focus in foci:
+        evidence = testimony(sequences, focus.lead, settings.shift_mm)
+        first = confidence_of(sequences, focus.lead, evidence)
+        if first < settings.confidence_floor * 0.5:
+            continue
+        nature, reason = nature_of(sequences, focus.lead, evidence)
+        judged.append(_Judged(focus, evidence, None, nature, reason, first))
+    judged.sort(key=lambda item: -item.confidence)
+    return judged
+
+
+def _report(
+    sequences: dict[str, Sequence],
+    judged: list[_Judged],
+    shape: tuple[int, int, int],
+    main: Volume,
+    settings: MrDetectionSettings,
+) -> tuple[NDArray[np.uint16], tuple[Candidate, ...]]:
+    """Delineate, drop what the shape or the place unmasks, and number what is left by falling confidence."""
+    regions, kept = [], []
+    for item in judged:
+        region = region_of(sequences[item.focus.lead.role], main.grid, item.focus.lead)
+        if region is None:
+            continue
+        odds = math.log(max(item.confidence, 1e-9) / max(1 - item.confidence, 1e-9)) + region.log_odds
+        confidence = 1 / (1 + math.exp(-odds))
+        if confidence < settings.confidence_floor:
+            continue
+        kept.append((confidence, item))
+        regions.append(region)
+    order = sorted(range(len(kept)), key=lambda n: -kept[n][0])
+    labels, survivors = paint_regions(shape, main.grid, [regions[n] for n in order])
+    candidates: list[Candidate] = []
+    for place in survivors:
+        confidence, item = kept[order[place]]
+        region = regions[order[place]]
+        candidates.append(
+            Candidate(
+                label=survivors[place],
+                centre_lps=region.centre_lps,
+                z=max(item.evidence.z.values()),
+                confidence=confidence,
+                nature=item.nature,
+                flags=region.flags,
+                reason=item.reason,
+            )
+        )
+    return labels, tuple(candidates)
