@@ -1,0 +1,271 @@
+"""Label one report: are hepatic metastases present, absent, uncertain or not mentioned; how large, how many, where said.
+
+Within the findings, and within the impression, present outweighs uncertain outweighs absent. The impression decides
+where the two disagree; a sweeping "no metastases" there does not undo a metastasis of the liver that the findings
+name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from liverpair.evaluate.labels.mentions import Mention, Reading, read_sentence
+from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
+from liverpair.evaluate.labels.sentences import split_sentences
+from liverpair.evaluate.labels.sizes import read_counts, read_sizes
+from liverpair.evaluate.labels.text import Token, tokenise
+
+__all__ = ["STATUSES", "ReportLabel", "label_report"]
+
+STATUSES = ("present", "absent", "uncertain", "not_mentioned")
+# Fewer markers ahead than this, and the languages' terms are counted too.
+CLEAR_LEAD = 2
+PET_MODALITIES = frozenset({"PT", "PET", "NM", "PET/CT", "PETCT", "PT/CT", "PET-CT", "PET/MR"})
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLabel:
+    """What a report says of hepatic metastases.
+
+    ``status``: one of `STATUSES`. ``largest_mm``: the largest current size of a (possible) hepatic metastasis in mm.
+    ``count``: their number if stated; None for "multiple". ``language``: de or en. ``evidence``: the sentence that
+    decided, verbatim from the report ("" if none).
+    """
+
+    status: str
+    largest_mm: float | None
+    count: int | None
+    language: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fact:
+    """One reading of the liver: rank orders certainty, ``explicit`` says that the liver was named."""
+
+    status: str  # present, uncertain, absent
+    reading: Reading
+    mention: Mention | None
+    section: str
+    explicit: bool
+    strong: bool  # a metastasis by name, not a lesion by its features
+
+
+def label_report(text: str, modality: str | None = None) -> ReportLabel:
+    """Label the free text of one report; ``modality`` (MR, PT, ...) helps where the text does not name its region."""
+    tokens = tokenise(text)
+    rules = load_rules(_language(tokens))
+    readings = _read(text, tokens, rules, modality)
+    facts = _facts(readings)
+    status, deciding = _decide(facts, readings)
+    if status not in ("present", "uncertain"):
+        evidence = _quote(text, deciding.reading if deciding else None)
+        return ReportLabel(status, None, None, rules.language, evidence)
+    mentions = _counted_mentions(facts, readings, status)
+    return ReportLabel(
+        status,
+        _largest(readings, mentions, rules),
+        _count(readings, mentions, rules),
+        rules.language,
+        _quote(text, deciding.reading if deciding else None),
+    )
+
+
+def _language(tokens: Sequence[Token]) -> str:
+    """The language whose markers occur more often; where they leave doubt, the one with more known terms."""
+    words = [token.text for token in tokens if token.kind == "word"]
+    scores = {language: sum(map(load_rules(language).markers.__contains__, words)) for language in LANGUAGES}
+    ranked = sorted(LANGUAGES, key=lambda language: -scores[language])
+    if scores[ranked[0]] - scores[ranked[1]] > CLEAR_LEAD:
+        return ranked[0]
+    for language in LANGUAGES:
+        rules = load_rules(language)
+        scores[language] += sum(
+            rules.findings.knows(w) + rules.cues.knows(w) + rules.organs.knows(w)
+            for w in dict.fromkeys(words)
+        )
+    return max(LANGUAGES, key=lambda language: scores[language])
+
+
+def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None) -> list[Reading]:
+    words = [token.text for token in tokens]
+    is_pet = _is_pet(words, rules, modality)
+    names_liver = any(hit.category == "liver" for hit in rules.organs.find(words))
+    # An MRI in a study of the liver is one of the liver, unless it never names it.
+    default = "liver" if not is_pet and names_liver else ""
+    readings = []
+    carried, block = "", -1
+    for sentence in split_sentences(tokens, text, rules):
+        if sentence.section == "skip":
+            continue
+        if sentence.block != block:
+            carried, block = "", sentence.block
+        reading = read_sentence(sentence, rules, carried, default, is_pet)
+        carried = reading.last_organ or carried
+        readings.append(reading)
+    return readings
+
+
+def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:
+    if modality and modality.strip():
+        return modality.strip().upper() in PET_MODALITIES or modality.strip().upper().startswith(
+            ("PET", "PT")
+        )
+    found = [hit.category for hit in rules.modalities.find(words)]
+    return found.count("pet") > found.count("mr")
+
+
+def _facts(readings: Sequence[Reading]) -> list[_Fact]:
+    facts = []
+    for reading in readings:
+        for mention in reading.mentions:
+            fact = _fact(reading, mention, readings)
+            if fact is not None:
+                facts.append(fact)
+        if reading.liver_normal:
+            facts.append(_Fact("absent", reading, None, reading.sentence.section, False, False))
+    return facts
+
+
+def _fact(reading: Reading, mention: Mention, readings: Sequence[Reading]) -> _Fact | None:
+    """What this mention says of the liver, or None if it says nothing."""
+    polarity, organ, section = mention.polarity, mention.organ, reading.sentence.section
+    strong = mention.kind == "metastasis"
+    if polarity == "absent":
+        if organ == "other" and mention.organ_known:
+            return None
+        if organ != "liver" and not strong and not any(r.names_liver for r in readings):
+            return None
+        return _Fact("absent", reading, mention, section, organ == "liver" and mention.organ_known, strong)
+    if organ != "liver":
+        return None
+    if polarity == "benign":
+        return _Fact("absent", reading, mention, section, False, False)
+    if mention.kind == "recurrence" and not mention.organ_known:
+        return None
+    if polarity in ("present", "uncertain"):
+        return _Fact(polarity, reading, mention, section, mention.organ_known, strong)
+    return None
+
+
+def _decide(facts: Sequence[_Fact], readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
+    impression = _strongest([fact for fact in facts if fact.section == "impression"])
+    findings = _strongest([fact for fact in facts if fact.section != "impression"])
+    if impression is None or findings is None:
+        chosen = impression or findings
+    elif impression.status == "absent" and findings.status == "present" and findings.strong:
+        chosen = impression if impression.explicit and impression.strong else findings
+    elif impression.status == "absent" and findings.status != "absent" and impression.mention is None:
+        chosen = findings  # "liver unremarkable" as an afterthought
+    elif impression.status == "absent" and findings.status != "absent" and not impression.strong:
+        chosen = impression if impression.explicit else findings
+    else:
+        chosen = impression
+    followed = _followed_lesion(readings)
+    if followed is not None and (chosen is None or (chosen.status == "absent" and not chosen.explicit)):
+        return followed.status, followed
+    if chosen is None:
+        return _only_no_new(readings)
+    return chosen.status, chosen
+
+
+def _strongest(facts: Sequence[_Fact]) -> _Fact | None:
+    order = {"present": 3, "uncertain": 2, "absent": 1}
+    return max(facts, key=lambda f: (order[f.status], f.explicit, f.strong), default=None)
+
+
+def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
+    """A liver lesion without a diagnosis: followed up ("known lesions unchanged") it is one, else it is uncertain."""
+    neutral = None
+    for reading in readings:
+        for mention in reading.mentions:
+            if mention.organ != "liver" or mention.kind not in ("lesion", "metastasis"):
+                continue
+            if mention.polarity == "followed":
+                return _Fact(
+                    "present", reading, mention, reading.sentence.section, mention.organ_known, False
+                )
+            if mention.polarity == "neutral" and neutral is None:
+                neutral = _Fact(
+                    "uncertain", reading, mention, reading.sentence.section, mention.organ_known, False
+                )
+    return neutral
+
+
+def _only_no_new(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
+    """A report that says no more than "no new": present if something is followed up, else absent."""
+    for reading in readings:
+        for mention in reading.mentions:
+            if mention.polarity == "no_new" and (mention.organ == "liver" or not mention.organ):
+                stable = any(r.has("followed") or r.has("pseudo") for r in readings if r is not reading)
+                status = "present" if stable and mention.organ == "liver" else "absent"
+                return status, _Fact(status, reading, mention, reading.sentence.section, False, False)
+    return "not_mentioned", None
+
+
+def _counted_mentions(facts: Sequence[_Fact], readings: Sequence[Reading], status: str) -> set[int]:
+    """Identities of the mentions whose sizes and numbers count for this status."""
+    counted = {id(f.mention) for f in facts if f.status == status and f.mention is not None}
+    for reading in readings:
+        for mention in reading.mentions:
+            if mention.organ == "liver" and mention.polarity in ("neutral", "followed"):
+                counted.add(id(mention))
+    return counted
+
+
+def _largest(readings: Sequence[Reading], counted: set[int], rules: Rules) -> float | None:
+    sizes: list[float] = []
+    on_liver, block = False, -1  # whether the last lesion spoken of was a counted one
+    for reading in readings:
+        if reading.sentence.block != block:
+            block, on_liver = reading.sentence.block, False
+        for size in read_sizes(reading, rules):
+            if size.mention is not None and id(size.mention) in counted:
+                sizes.append(size.mm)
+            elif size.mention is None and not size.foreign and on_liver:
+                sizes.append(size.mm)
+        spoken = [
+            mention for mention in reading.mentions if mention.polarity not in ("absent", "ignored", "no_new")
+        ]
+        if spoken:
+            on_liver = id(spoken[-1]) in counted
+        elif any(hit.category == "other" for hit in reading.organ_hits):
+            on_liver = False
+    return max(sizes, default=None)
+
+
+def _count(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int | None:
+    numbers: list[int] = []
+    singular_places: set[str] = set()
+    plural = unplaced = False
+    for reading in readings:
+        mentions = [m for m in reading.mentions if id(m) in counted]
+        if not mentions:
+            continue
+        numbers.extend(value for _, value in read_counts(reading, mentions, rules) if value > 1)
+        for mention in mentions:
+            plural = plural or not mention.singular
+            place = _place(reading)
+            singular_places.update({place} if place else set())
+            unplaced = unplaced or not place
+    if numbers:
+        return max(numbers)
+    if plural or not (singular_places or unplaced):
+        return None
+    return max(1, len(singular_places))
+
+
+def _place(reading: Reading) -> str:
+    """The segment that a sentence names, "" if none."""
+    for hit in reading.organ_hits:
+        if reading.words[hit.start].startswith("seg") and hit.end < len(reading.words):
+            return reading.words[hit.end]
+    return ""
+
+
+def _quote(text: str, reading: Reading | None) -> str:
+    if reading is None:
+        return ""
+    start, end = reading.sentence.span
+    return text[start:end].strip()

@@ -1,0 +1,200 @@
+"""Read lesion sizes and counts from a sentence and hand each to the lesion that it belongs to.
+
+Sizes are current: of "von 8 auf 11 mm" the 11, of "13 mm (previously 9 mm)" the 13; of "8 x 11 mm" and "8-11 mm" the
+larger. Slice thicknesses, distances, SUV and the like are no sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.rules import Hit, Rules
+
+__all__ = ["Size", "read_counts", "read_sizes"]
+
+# Words before (behind) a size in which "zuvor", "slice thickness" and the like concern it.
+BEFORE, BEHIND = 4, 2
+# A lesion of the liver is not longer than this; larger numbers are typing or organ sizes.
+LARGEST_PLAUSIBLE_MM = 300.0
+# Words between a numeral and its noun: digits stand close, number words may have adjectives between.
+DIGIT_REACH, WORD_REACH = 4, 9
+# More lesions than this are not counted one by one: such a number is something else.
+LARGEST_COUNT = 60
+
+
+class Size(NamedTuple):
+    """A current size. ``mention``: whose it is, None if the sentence names nothing; ``foreign``: another organ's."""
+
+    mm: float
+    mention: Mention | None
+    foreign: bool
+    refers_back: bool
+
+
+class _Raw(NamedTuple):
+    mm: float
+    start: int
+    end: int
+    previous: bool
+    previous_if_other: bool
+
+
+def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
+    """All current sizes of the sentence."""
+    cues = rules.sizes.find(reading.words)
+    raw = _raw_sizes(reading, cues)
+    has_current = any(not size.previous and not size.previous_if_other for size in raw)
+    refers_back = any(cue.category == "refers_back" for cue in cues)
+    out = []
+    for size in raw:
+        if size.previous or (size.previous_if_other and has_current):
+            continue
+        mention, foreign = _owner(size, reading)
+        out.append(Size(size.mm, mention, foreign, refers_back))
+    return out
+
+
+def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
+    words, tokens = reading.words, reading.sentence.tokens
+    category = {position: cue.category for cue in cues for position in range(cue.start, cue.end)}
+    out = []
+    for unit, word in enumerate(words):
+        if category.get(unit) not in ("unit_mm", "unit_cm") or unit == 0 or tokens[unit - 1].kind != "number":
+            continue
+        if unit + 1 < len(words) and words[unit + 1] in ("3", "2") and tokens[unit + 1].glued:
+            continue  # a volume or an area
+        start, values, changed = _chain(words, tokens, unit - 1, category)
+        factor = 10.0 if category[unit] == "unit_cm" else 1.0
+        mm = round(factor * (values[0] if changed else max(values)), 3)
+        before = _cues_near(cues, words, start, -1)
+        behind = _cues_near(cues, words, unit + 1, +1)
+        if not 0.0 < mm <= LARGEST_PLAUSIBLE_MM or "not_a_size" in before | behind or word == "":
+            continue
+        leads_on = unit + 1 < len(words) and category.get(unit + 1) == "link_change"
+        previous = ("previous" in before and "current" not in before) or "previous" in behind
+        out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on))
+    return out
+
+
+def _chain(
+    words: Sequence[str], tokens: Sequence[object], last: int, category: dict[int, str]
+) -> tuple[int, list[float], bool]:
+    """Numbers that end in words[last], the last first, joined by x, -, bis, auf; whether "auf"/"to" joins them."""
+    values = [_number(words[last])]
+    start, changed = last, False
+    while start >= 2 and getattr(tokens[start - 2], "kind", "") == "number":
+        link = category.get(start - 1)
+        if link == "link_change":
+            changed = True
+        elif link != "link_range" or words[start - 1] in ("und", "and"):
+            break
+        start -= 2
+        values.append(_number(words[start]))
+    return start, values, changed
+
+
+def _number(word: str) -> float:
+    return float(word.replace(",", "."))
+
+
+def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int) -> set[str]:
+    """Cue categories next to a size, not across a comma or bracket; the nearest of previous/current decides."""
+    found: set[str] = set()
+    steps = (
+        range(at - 1, max(-1, at - 1 - BEFORE), -1)
+        if direction < 0
+        else range(at, min(len(words), at + BEHIND))
+    )
+    for position in steps:
+        if words[position] in (",", ";", "(", ")", "mm", "cm") and not (position == at and direction < 0):
+            break
+        for cue in cues:
+            if not cue.start <= position < cue.end:
+                continue
+            number_follows = cue.end < len(words) and words[cue.end][0].isdigit()
+            if direction > 0 and number_follows:
+                return found
+            if cue.category in ("previous", "current") and found & {"previous", "current"}:
+                continue
+            found.add(cue.category)
+    return found
+
+
+def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
+    """The nearest lesion, or another organ that is nearer still."""
+    best: Mention | None = None
+    best_cost, foreign = float("inf"), False
+    for mention in reading.mentions:
+        cost = _gap(size, mention.start, mention.end, reading)
+        if cost < best_cost:
+            best, best_cost = mention, cost
+    for organ in reading.organ_hits:
+        cost = _gap(size, organ.start, organ.end, reading)
+        # An organ owns a size only clearly nearer than any lesion: "Metastase im Segment VI neben der Niere, 8 mm".
+        if organ.category == "other" and cost + 1 < best_cost:
+            best, best_cost, foreign = None, cost, True
+    if best is not None and best.organ == "other":
+        foreign = True
+    return best, foreign
+
+
+def _gap(size: _Raw, start: int, end: int, reading: Reading) -> float:
+    low, high = (end, size.start) if end <= size.start else (size.end, start)
+    cost = 0.0
+    for word in reading.words[low:high]:
+        cost += 3 if word in (",", ";", ".") else 0 if word in ("(", ")") else 1
+    if high > low and reading.clauses[low] != reading.clauses[min(high, len(reading.clauses) - 1)]:
+        cost += 3
+    # A noun directly behind its size ("14 mm große Läsion") is closer than one before it.
+    return cost if end > size.start else cost + 0.5
+
+
+def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> list[tuple[Mention, int]]:
+    """(mention, number) for every lesion term that a numeral or an article counts."""
+    words, tokens = reading.words, reading.sentence.tokens
+    units = {c.start for c in rules.sizes.find(words) if c.category in ("unit_mm", "unit_cm")}
+    out = []
+    for mention in mentions:
+        for position in range(mention.start - 1, max(-1, mention.start - 1 - WORD_REACH), -1):
+            if any(m.start <= position < m.end for m in reading.mentions) or words[position] in (
+                ";",
+                ":",
+                ")",
+            ):
+                break
+            value = rules.numbers.get(words[position])
+            if value is None and tokens[position].kind == "number" and words[position].isdigit():
+                near = mention.start - position <= DIGIT_REACH
+                value = int(words[position]) if near and _is_free_number(reading, position, units) else None
+            if value is not None and (value > 1) == (not mention.singular) and 0 < value <= LARGEST_COUNT:
+                out.append((mention, value))
+                break
+    return out
+
+
+def _is_free_number(reading: Reading, position: int, units: set[int]) -> bool:
+    """A number that is no size, no part of a size, no segment, vertebra or sequence parameter."""
+    words, tokens = reading.words, reading.sentence.tokens
+    behind = position + 1
+    if behind in units or (
+        behind < len(words) and words[behind] in ("x", "-", "%", "/", "=", "ml", "min", "h")
+    ):
+        return False
+    before = words[position - 1] if position else ""
+    if before.startswith("seg") or before in (
+        "x",
+        "=",
+        "-",
+        "/",
+        "suvmax",
+        "suv",
+        "g",
+        "grad",
+        "von",
+        "and",
+        "und",
+    ):
+        return False
+    return not (position and tokens[position].glued)
