@@ -1,0 +1,93 @@
+"""Segment the liver in a CT or MR volume without learned weights, and say when that failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from liverpair.core.errors import UsageError
+from liverpair.core.volume import Mask, Volume
+from liverpair.segment.liver_border import refine_border
+from liverpair.segment.liver_ct import prepare_ct
+from liverpair.segment.liver_grid import anatomical_grid, sample
+from liverpair.segment.liver_mode import find_core
+from liverpair.segment.liver_morphology import dilate, erode, largest
+from liverpair.segment.liver_mr import prepare_mr
+from liverpair.segment.liver_quality import Judgement, QualityLimits, judge
+from liverpair.segment.liver_shape import fill_lesions, grow
+
+__all__ = ["LiverSegmentation", "LiverSettings", "refine_liver", "segment_liver"]
+
+ROLES = ("ct", "mr-hbp", "mr-t1-native", "mr-arterial", "mr-portal", "mr-t2", "mr-dwi", "mr-adc")
+
+
+@dataclass(frozen=True, slots=True)
+class LiverSettings:
+    """Settings of the liver search."""
+
+    work_spacing_mm: float = 3.0
+    use_pet: bool = True
+    quality: QualityLimits = field(default_factory=QualityLimits)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiverSegmentation:
+    """A liver mask on the image's grid (None where nothing was found), its verdict and the numbers behind it.
+
+    ``verdict`` is "usable" or "failed"; ``reasons`` are stable codes, which for a usable mask are flags.
+    """
+
+    mask: Mask | None
+    verdict: str
+    reasons: tuple[str, ...]
+    volume_ml: float
+    facts: dict[str, Any]
+
+
+def segment_liver(
+    image: Volume, role: str, settings: LiverSettings = LiverSettings(), pet: Volume | None = None
+) -> LiverSegmentation:
+    """The liver in ``image`` (any orientation; HU for role "ct", arbitrary units for "mr-…").
+
+    ``pet`` (SUVbw, any grid in the same space) helps a CT. Raises UsageError for an unknown role.
+    """
+    if role not in ROLES:
+        raise UsageError(f"role {role!r} is not one of {', '.join(ROLES)}: no liver model exists for it")
+    step = settings.work_spacing_mm
+    features = prepare_ct(image, step) if role == "ct" else prepare_mr(image, role, step)
+    if features is None:
+        return LiverSegmentation(None, "failed", ("no_body",), 0.0, {})
+    core = find_core(features)
+    if core is None:
+        return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {})
+    coarse = fill_lesions(features, grow(features, core))
+    if not coarse.any():
+        return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {})
+    judgement = judge(features, coarse, core, settings.quality)
+    fine = Mask(refine_border(image, coarse, features.grid), image.grid)
+    return _answer(fine, judgement)
+
+
+def _answer(mask: Mask, judgement: Judgement) -> LiverSegmentation:
+    if mask.is_empty:
+        return LiverSegmentation(None, "failed", ("empty_after_refinement",), 0.0, judgement.facts)
+    return LiverSegmentation(mask, judgement.verdict, judgement.reasons, mask.volume_ml, judgement.facts)
+
+
+def refine_liver(ct: Volume, ct_mask: Mask, warped_mr_mask: Mask, band_mm: float = 12.0) -> Mask:
+    """A better CT liver mask from the CT's own and the MRI's, brought into the CT's frame by registration.
+
+    The MRI shows the whole outline, the CT the exact place: where the two agree within ``band_mm`` the MRI's
+    outline starts the search for the CT's edge; where they differ by more (one of them has leaked or lost a part,
+    or the registration is off) the CT's mask stays. Masks may lie on any grid; the result is on ``ct.grid``.
+    """
+    grid = anatomical_grid(ct.grid, 3.0)
+    own = sample(ct_mask, grid) >= 0.5
+    other = sample(warped_mr_mask, grid) >= 0.5
+    if not own.any() or not other.any():
+        return ct_mask
+    near = dilate(own, band_mm, grid.spacing) & ~erode(own, band_mm, grid.spacing)
+    start = np.where(near, other, own)
+    return Mask(refine_border(ct, largest(start), grid), ct.grid)

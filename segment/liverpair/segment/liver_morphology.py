@@ -1,0 +1,124 @@
+"""Binary morphology with balls given in mm, by exact distance maps; borders of the array are not edges of a mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+__all__ = [
+    "BoolArray",
+    "box_of",
+    "close",
+    "depth",
+    "dilate",
+    "erode",
+    "fill_slices",
+    "largest",
+    "opened",
+    "surround",
+]
+
+BoolArray = NDArray[np.bool_]
+
+
+def _edge_distance(mask: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
+    image = sitk.GetImageFromArray((~mask).astype(np.uint8))
+    image.SetSpacing([float(s) for s in spacing[::-1]])
+    op = sitk.SignedMaurerDistanceMapImageFilter()
+    op.SetNumberOfThreads(1)
+    op.SetUseImageSpacing(True)
+    op.SetSquaredDistance(False)
+    op.SetInsideIsPositive(False)
+    distance: NDArray[np.float32] = sitk.GetArrayFromImage(op.Execute(image))
+    return np.where(mask, np.maximum(distance, 0), 0)
+
+
+def depth(mask: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Distance in mm of every voxel of ``mask`` to the nearest voxel outside it (0 outside), float32.
+
+    The array's own border does not count as outside: a liver cut by the field of view stays deep there.
+    """
+    out = np.zeros(mask.shape, dtype=np.float32)
+    if mask.all():
+        out[...] = np.inf
+    elif mask.any():
+        window = box_of(mask, 1)
+        out[window] = _edge_distance(mask[window], spacing)
+    return out
+
+
+def erode(mask: BoolArray, radius_mm: float, spacing: NDArray[np.float64]) -> BoolArray:
+    """``mask`` without everything within ``radius_mm`` of its outside."""
+    return np.asarray(depth(mask, spacing) > radius_mm)
+
+
+def dilate(mask: BoolArray, radius_mm: float, spacing: NDArray[np.float64]) -> BoolArray:
+    """``mask`` with everything within ``radius_mm`` of it."""
+    out = mask.copy()
+    if mask.any() and not mask.all():
+        window = box_of(mask, int(np.ceil(radius_mm / float(spacing.min()))) + 1)
+        part = mask[window]
+        if not part.all():
+            out[window] = part | (_edge_distance(~part, spacing) <= radius_mm)
+        else:
+            out[window] = True
+    return out
+
+
+def opened(mask: BoolArray, radius_mm: float, spacing: NDArray[np.float64]) -> BoolArray:
+    """What a ball of ``radius_mm`` reaches inside ``mask``: bridges and tips thinner than it are gone."""
+    return dilate(erode(mask, radius_mm, spacing), radius_mm, spacing) & mask
+
+
+def close(mask: BoolArray, radius_mm: float, spacing: NDArray[np.float64]) -> BoolArray:
+    """``mask`` with clefts and holes that a ball of ``radius_mm`` cannot enter filled."""
+    grown = dilate(mask, radius_mm, spacing)
+    return np.asarray(erode(grown, radius_mm, spacing) | mask)
+
+
+def largest(mask: BoolArray) -> BoolArray:
+    """The largest 6-connected component (empty stays empty)."""
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return mask.copy()
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == int(sizes.argmax()))
+
+
+def fill_slices(mask: BoolArray, axes: tuple[int, ...] = (2,)) -> BoolArray:
+    """Fill the holes of every 2-D slice perpendicular to each of ``axes``."""
+    out = mask.copy()
+    for axis in axes:
+        view = np.moveaxis(out, axis, 0)
+        for index in range(view.shape[0]):
+            if view[index].any():
+                view[index] = ndimage.binary_fill_holes(view[index])
+    return out
+
+
+def surround(piece: BoolArray, mask: BoolArray) -> float:
+    """Fraction of the voxel faces of ``piece``'s surface that look onto ``mask``, within the array."""
+    touching = total = 0
+    for axis in range(3):
+        a: list[Any] = [slice(None)] * 3
+        b: list[Any] = [slice(None)] * 3
+        a[axis], b[axis] = slice(1, None), slice(None, -1)
+        for one, other in ((tuple(a), tuple(b)), (tuple(b), tuple(a))):
+            face = piece[one] & ~piece[other]
+            total += int(face.sum())
+            touching += int((face & mask[other]).sum())
+    return touching / total if total else 0.0
+
+
+def box_of(mask: BoolArray, margin: int) -> tuple[slice, slice, slice]:
+    """Index box of a non-empty mask, widened by ``margin`` voxels and clipped to the array."""
+    bounds = []
+    for axis in range(3):
+        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        bounds.append(slice(max(0, int(used[0]) - margin), min(mask.shape[axis], int(used[-1]) + 1 + margin)))
+    return bounds[0], bounds[1], bounds[2]

@@ -1,0 +1,211 @@
+"""Turn the liver's intensity band into the organ: leaks cut off at their necks, lesions and vessels filled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.morphology import h_maxima
+from skimage.segmentation import watershed
+
+from liverpair.segment.liver_features import Features
+from liverpair.segment.liver_mode import OrganCore, robust_mode
+from liverpair.segment.liver_morphology import (
+    BoolArray,
+    box_of,
+    close,
+    depth,
+    dilate,
+    erode,
+    opened,
+    surround,
+)
+
+__all__ = ["elsewhere", "fill_lesions", "grow", "leak_fraction"]
+
+#: Bands that are tried: half width in sd of the smoothed liver, and share of the tolerated drift that is followed.
+BANDS = ((3.0, 1.0), (3.0, 0.4), (2.5, 0.4), (2.0, 0.2), (1.5, 0.1))
+#: A mask with more than this share where no liver reaches has leaked.
+MOST_LEAK = 0.02
+#: No liver comes nearer to the skin: skin, fat, muscle and ribs lie between.
+SKIN_MM = 8.0
+#: Larger than any liver that is looked for here.
+LARGEST_LIVER_ML = 4000.0
+#: Drift of the organ's intensity is followed over this length: longer than a big metastasis, shorter than a liver.
+DRIFT_MM = 25.0
+#: Growing and following the drift settle in four rounds.
+ROUNDS = 4
+#: Larger holes in the band are other organs.
+LARGEST_HOLE_ML = 200.0
+#: Opening that severs diaphragm, abdominal wall and vessels leaving the liver.
+OPENING_MM = 5.0
+#: A lump stands out by this much over the pass to its neighbour; less is a wavy surface.
+LUMP_MM = 2.0
+#: Two lumps joined by a neck thinner than this fraction of the smaller lump are two organs.
+NECK_RATIO = 0.7
+#: Vessels and lesions in the border up to this width are closed.
+CLOSING_MM = 8.0
+
+
+def _local_mode(
+    features: Features, mask: BoolArray, core: OrganCore, tolerance: float
+) -> NDArray[np.float32]:
+    """The organ's intensity at every place: its median drift, smoothed over ``DRIFT_MM`` and limited.
+
+    Outside the organ the nearest part's intensity goes on and fades into the core's.
+    """
+    sigma = DRIFT_MM / features.grid.spacing
+    trusted = mask & (np.abs(features.smooth - core.mode) <= tolerance + 3 * core.sd)
+    weight = ndimage.gaussian_filter(trusted.astype(np.float32), sigma, truncate=2.5)
+    excess = np.where(trusted, features.smooth - core.mode, 0).astype(np.float32)
+    drift = ndimage.gaussian_filter(excess, sigma, truncate=2.5) / (weight + 0.02)
+    return np.asarray(core.mode + np.clip(drift, -tolerance, tolerance), dtype=np.float32)
+
+
+def _band(features: Features, local: NDArray[np.float32], reach: float) -> BoolArray:
+    """Voxels of the body with the organ's local intensity, and the small holes in them."""
+    near = np.abs(features.smooth - local) <= reach
+    band = near & features.body.tissue & features.allowed
+    holes = ndimage.binary_fill_holes(band) & ~band
+    labels, count = ndimage.label(holes)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * features.grid.voxel_volume_mm3 / 1000
+    # a lung or a bowel wrapped in liver-valued wall is not a hole in the liver
+    return np.asarray(band | ((sizes < LARGEST_HOLE_ML)[labels] & holes & features.body.tissue))
+
+
+def _attached(band: BoolArray, core: OrganCore, spacing: NDArray[np.float64]) -> BoolArray:
+    """The part of ``band`` that hangs together with the core after an opening."""
+    parts, _ = ndimage.label(erode(band, OPENING_MM, spacing))
+    home = parts[core.centre]
+    if home == 0:
+        return np.zeros(band.shape, dtype=bool)
+    return dilate(parts == home, OPENING_MM, spacing) & band
+
+
+def grow(features: Features, core: OrganCore) -> BoolArray:
+    """The organ around the core: the widest intensity band that does not leak into where no liver can be.
+
+    Bands are tried from generous to strict (``BANDS``); the first whose organ stays in place wins, else the one
+    with the smallest leak.
+    """
+    best: tuple[float, BoolArray] | None = None
+    for width, share in BANDS:
+        mask = _grow_once(features, core, width, share)
+        leak = leak_fraction(features, mask)
+        if best is None or leak < best[0]:
+            best = (leak, mask)
+        if leak <= MOST_LEAK:
+            break
+    assert best is not None  # BANDS is not empty
+    return best[1]
+
+
+def leak_fraction(features: Features, mask: BoolArray) -> float:
+    """Share of ``mask`` at places that no liver reaches (1 for an empty mask, and for more than any liver holds)."""
+    total = int(mask.sum())
+    if total == 0 or total * features.grid.voxel_volume_mm3 / 1000 > LARGEST_LIVER_ML:
+        return 1.0
+    return float((mask & elsewhere(features)).sum()) / total
+
+
+def elsewhere(features: Features) -> BoolArray:
+    """Where no liver reaches: the skin and the fat below it, left behind the spine's front, far left, the back."""
+    lateral, dorsal = features.body.lateral(), features.body.dorsal()
+    bad = ((lateral > 0.15) & (dorsal > 0.1)) | (lateral > 0.75) | ((dorsal > 0.75) & (lateral > -0.35))
+    return np.asarray(bad | (features.body.skin_mm < SKIN_MM))
+
+
+def _grow_once(features: Features, core: OrganCore, width: float, share: float) -> BoolArray:
+    sd = max(core.sd, features.least_sd(core.mode))
+    local = np.full(features.smooth.shape, core.mode, dtype=np.float32)
+    mask = np.zeros(features.smooth.shape, dtype=bool)
+    for _ in range(ROUNDS):
+        mask = _attached(_band(features, local, width * sd), core, features.grid.spacing)
+        if not mask.any():
+            return mask
+        mask = _separate(features, mask, core, local, sd)
+        local = _local_mode(features, mask, core, share * features.drift(core.mode))
+    return mask
+
+
+def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Watershed of the depth into lumps; maxima closer than 2 mm in height to their pass are one lump."""
+    window = box_of(mask, 2)
+    part = mask[window]
+    inner = np.where(part, ndimage.gaussian_filter(np.minimum(depth(part, spacing), 1e3), 1.0), 0)
+    markers, _ = ndimage.label(h_maxima(np.round(inner, 1), LUMP_MM), np.ones((3, 3, 3)))
+    lumps, inner_all = np.zeros(mask.shape, dtype=np.int32), np.zeros(mask.shape, dtype=np.float32)
+    lumps[window] = watershed(-inner, markers, mask=part)
+    inner_all[window] = inner
+    return lumps, inner_all
+
+
+def _separate(
+    features: Features, mask: BoolArray, core: OrganCore, local: NDArray[np.float32], sd: float
+) -> BoolArray:
+    """``mask`` without neighbouring organs that touch it: joined by a neck, other in intensity or misplaced."""
+    spacing = features.grid.spacing
+    lumps, inner = _lumps(mask, spacing)
+    count = int(lumps.max())
+    home = int(lumps[core.centre])
+    if count < 2 or home == 0:
+        return mask
+    peak = ndimage.maximum(inner, lumps, index=np.arange(1, count + 1))
+    necks = _passes(lumps, inner, count)
+    excess = features.smooth - local
+    shift = [abs(robust_mode(excess[lumps == n])[0]) / sd for n in range(1, count + 1)]
+    volume = np.bincount(lumps.ravel(), minlength=count + 1)[1:] * features.grid.voxel_volume_mm3 / 1000
+    away = elsewhere(features).astype(np.float32)
+    place = ndimage.mean(away, lumps, index=np.arange(1, count + 1))
+    kept = {home}
+    waiting = set(range(1, count + 1)) - kept
+    while waiting:
+        best = max(
+            ((necks.get((min(a, b), max(a, b)), 0.0), -b, b) for a in kept for b in waiting), default=None
+        )
+        if best is None or best[0] <= 0:
+            break
+        neck, _, lump = best
+        waiting.discard(lump)
+        ratio = neck / max(float(peak[lump - 1]), 1.0)
+        differs = shift[lump - 1]
+        # evidence against: thin neck, other intensity, wrong place; a small tip is never bulbous
+        bulbous = volume[lump - 1] > 25.0 and ratio < NECK_RATIO
+        wrong = (
+            (bulbous and (differs > 0.7 or place[lump - 1] > 0.3)) or differs > 1.5 or place[lump - 1] > 0.8
+        )
+        if not wrong:
+            kept.add(lump)
+    return np.asarray(np.isin(lumps, sorted(kept)))
+
+
+def _passes(lumps: NDArray[np.int32], inner: NDArray[np.float32], count: int) -> dict[tuple[int, int], float]:
+    """Radius of the widest passage between every two touching lumps."""
+    result: dict[tuple[int, int], float] = {}
+    for axis in range(3):
+        a = np.moveaxis(lumps, axis, 0)
+        d = np.moveaxis(inner, axis, 0)
+        touch = (a[1:] != a[:-1]) & (a[1:] > 0) & (a[:-1] > 0)
+        one, two = a[1:][touch], a[:-1][touch]
+        width = np.minimum(d[1:][touch], d[:-1][touch])
+        code = np.minimum(one, two).astype(np.int64) * (count + 1) + np.maximum(one, two)
+        for pair in np.unique(code):
+            key = (int(pair // (count + 1)), int(pair % (count + 1)))
+            result[key] = max(result.get(key, 0.0), float(width[code == pair].max()))
+    return result
+
+
+def fill_lesions(features: Features, mask: BoolArray) -> BoolArray:
+    """``mask`` with what it encloses: vessels and lesions of any intensity, also those that reach its border."""
+    spacing = features.grid.spacing
+    body = features.body
+    closed = close(mask, CLOSING_MM, spacing) & body.tissue
+    closed = ndimage.binary_fill_holes(closed)
+    out = opened(closed, OPENING_MM, spacing) | mask
+    gaps = close(out, 25.0, spacing) & body.tissue & ~out
+    labels, count = ndimage.label(opened(gaps, 4.0, spacing))
+    for n in range(1, count + 1):
+        piece = labels == n
+        if surround(piece, out) > 0.6:
+            out = out | piece
+    return np.asarray(ndimage.binary_fill_holes(out) & body.inside)
