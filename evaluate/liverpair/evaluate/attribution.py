@@ -81,9 +81,7 @@ class AttributionSettings:
         for given, known in ((self.fn_precedence, FN_CAUSES), (self.fp_precedence, FP_CAUSES)):
             unknown = [c for c in given if c not in known]
             if unknown or not given or given[-1] != "unexplained":
-                raise ConfigError(
-                    f"a precedence lists causes of {', '.join(known)} and ends with unexplained: {given}"
-                )
+                raise ConfigError(f"a precedence lists causes of {', '.join(known)} and ends with unexplained: {given}")
         if self.size_mm <= 0 or self.low_ssr_mm <= 0:
             raise ConfigError("size_mm and low_ssr_mm must be positive")
 
@@ -219,9 +217,7 @@ def _fn_causes(e: PairEvidence, x: LesionEvidence | None, flags: set[str]) -> se
         causes.add("label_error")
     if flags & {"therapy", "long_interval"}:
         causes.add("interval_therapy")
-    if "near_focus" in flags or (
-        "dome_offset" in flags and e.foci
-    ):  # an offset hides nothing where PET shows nothing
+    if "near_focus" in flags or ("dome_offset" in flags and e.foci):  # an offset hides nothing where PET shows nothing
         causes.add("misregistration")
     if _size_explains(x, flags):
         causes.add("size")

@@ -99,9 +99,7 @@ def _label_verdict(e: PairEvidence) -> str:
     return "; ".join(said)
 
 
-def explain_false_negative(
-    e: PairEvidence, x: LesionEvidence | None, cause: str, s: AttributionSettings
-) -> str:
+def explain_false_negative(e: PairEvidence, x: LesionEvidence | None, cause: str, s: AttributionSettings) -> str:
     """One sentence: subject, numbers, verdict of the primary cause."""
     verdicts = {
         "label_error": lambda: _label_verdict(e),
@@ -122,9 +120,7 @@ def explain_false_negative(
     return f"{_subject(e, x)}{_numbers(x)}: {verdicts[cause]()}"
 
 
-def explain_false_positive(
-    e: PairEvidence, f: FocusEvidence | None, cause: str, s: AttributionSettings
-) -> str:
+def explain_false_positive(e: PairEvidence, f: FocusEvidence | None, cause: str, s: AttributionSettings) -> str:
     """One sentence on the PET focus that decides and what it probably is."""
     numbers = []
     if f and f.tlr is not None:

@@ -95,9 +95,7 @@ def image_call(
     foci = [x for x in lesions if x.modality is modality and x.nature is Nature.METASTASIS]
     called = tuple(x.lesion_id for x in foci if is_countable(x, settings))
     if called:
-        return ImageCall(
-            "present", f"{len(called)} focus/foci at confidence ≥ {settings.present_confidence}", called
-        )
+        return ImageCall("present", f"{len(called)} focus/foci at confidence ≥ {settings.present_confidence}", called)
     mimics = tuple(
         x.lesion_id
         for x in foci
@@ -107,13 +105,9 @@ def image_call(
         return ImageCall("uncertain", "every confident focus is flagged as a possible mimic", mimics)
     doubtful = tuple(x.lesion_id for x in foci if x.confidence >= settings.uncertain_confidence)
     if doubtful:
-        return ImageCall(
-            "uncertain", f"best focus below the call threshold {settings.present_confidence}", doubtful
-        )
+        return ImageCall("uncertain", f"best focus below the call threshold {settings.present_confidence}", doubtful)
     benign = sum(x.modality is modality and x.nature is not Nature.METASTASIS for x in lesions)
-    return ImageCall(
-        "absent", f"no focus reaches the threshold ({benign} benign)" if benign else "no focus found"
-    )
+    return ImageCall("absent", f"no focus reaches the threshold ({benign} benign)" if benign else "no focus found")
 
 
 def choose_call(consensus: str, image: str, report: str, source: str = "image") -> ChosenCall:
@@ -131,9 +125,7 @@ def choose_call(consensus: str, image: str, report: str, source: str = "image") 
     chosen = "consensus" if consensus else source
     status = said[chosen]
     overridden = tuple(n for n, s in said.items() if n != chosen and s and s != status)
-    return (
-        ChosenCall(status, chosen, overridden) if status else ChosenCall("not_evaluable", "none", overridden)
-    )
+    return ChosenCall(status, chosen, overridden) if status else ChosenCall("not_evaluable", "none", overridden)
 
 
 def outcome(reference: str, index: str) -> str:

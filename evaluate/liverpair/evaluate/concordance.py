@@ -78,9 +78,7 @@ def _cells_by_patient(calls: Sequence[PairCall]) -> NDArray[np.int64]:
     return np.array([rows[p] for p in sorted(rows)], dtype=np.int64).reshape(-1, 4)
 
 
-def _ratio(
-    value: tuple[float, exact.Interval] | None, boot: exact.Interval | None, note: str
-) -> dict[str, Any]:
+def _ratio(value: tuple[float, exact.Interval] | None, boot: exact.Interval | None, note: str) -> dict[str, Any]:
     """A ratio with its log-method and bootstrap intervals, or the reason why there is none."""
     if value is None:
         return {

@@ -1,6 +1,4 @@
-"""The full table of verdicts: 2×2 counts, the 2×3 with indeterminate ones, and bounds on what those could
-change.
-"""
+"""The full table of verdicts: 2×2 counts, the 2×3 with indeterminate ones, and their bounds."""
 
 from __future__ import annotations
 
@@ -62,9 +60,7 @@ def _extreme(calls: Sequence[PairCall], measure: str, open_ended: Sequence[str],
         if call.reference not in (*KNOWN, *open_ended) or call.index not in (*KNOWN, *open_ended):
             continue
         cells = {
-            outcome(r, i)
-            for r in _possible(call.reference, open_ended)
-            for i in _possible(call.index, open_ended)
+            outcome(r, i) for r in _possible(call.reference, open_ended) for i in _possible(call.index, open_ended)
         }
         if cells & set(wanted):
             good += 1

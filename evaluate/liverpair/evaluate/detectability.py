@@ -28,6 +28,7 @@ __all__ = [
     "estimate_avidity",
     "minimal_diameter",
     "p_detect",
+    "pool_avidity",
     "predict",
     "predicted_cnr",
     "recovery",
@@ -61,9 +62,7 @@ class DetectabilitySettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.visible_p < 1 or not 0 < self.least_recovery < 1 or self.non_avid_t95 <= 1:
-            raise ConfigError(
-                "detectability: visible_p and least_recovery lie in (0, 1), non_avid_t95 above 1"
-            )
+            raise ConfigError("detectability: visible_p and least_recovery lie in (0, 1), non_avid_t95 above 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +173,26 @@ def estimate_avidity(
     correct are left out. With too few left the cohort's T is returned, and None where there is no cohort
     either.
     """
+    own = pool_avidity([(ratio, diameter, scanner) for ratio, diameter in measured], "patient", settings)
+    return own or cohort
+
+
+def pool_avidity(
+    measured: Sequence[tuple[float, float, Scanner]],
+    source: str = "cohort",
+    settings: DetectabilitySettings | None = None,
+) -> Avidity | None:
+    """T over seen lesions, each (measured ratio, diameter in mm, the scanner that saw it); None with too few."""
     settings = settings or DetectabilitySettings()
     corrected = []
-    for ratio, diameter in measured:
+    for ratio, diameter, scanner in measured:
         kept = recovery(diameter, scanner)
         if ratio >= settings.avid_ratio and kept >= settings.least_recovery:
             corrected.append(contrast_from(ratio, kept))
     if len(corrected) < settings.fewest_lesions:
-        return cohort
+        return None
     low, middle, high = (float(v) for v in np.percentile(corrected, (25, 50, 75)))
-    return Avidity(middle, low, high, len(corrected), "patient")
+    return Avidity(middle, low, high, len(corrected), source)
 
 
 def classify(
@@ -235,6 +244,4 @@ def predict(
     if not_evaluable:
         return Prediction(cnr, probability, spread, bound, "not_evaluable", not_evaluable)
     verdict = classify(bound, probability, avidity, settings)
-    return Prediction(
-        cnr, probability, spread, bound, verdict, "" if avidity else "no avid lesion to take T from"
-    )
+    return Prediction(cnr, probability, spread, bound, verdict, "" if avidity else "no avid lesion to take T from")

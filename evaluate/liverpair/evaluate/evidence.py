@@ -44,11 +44,7 @@ class EvidenceSettings:
     least_free_share: float = 0.25
 
     def __post_init__(self) -> None:
-        if (
-            self.cranio_caudal_stretch < 1
-            or self.largest_uncertainty_mm <= 0
-            or not 0 < self.least_free_share <= 1
-        ):
+        if self.cranio_caudal_stretch < 1 or self.largest_uncertainty_mm <= 0 or not 0 < self.least_free_share <= 1:
             raise ConfigError("evidence: stretch ≥ 1, a positive largest uncertainty, a free share in (0, 1]")
 
 
@@ -108,9 +104,7 @@ def _region(
     top = np.asarray(suv.grid.shape) - 1
     low = np.clip(np.ceil(corner.min(axis=0)).astype(np.int64), 0, top)
     high = np.clip(np.floor(corner.max(axis=0)).astype(np.int64), 0, top)
-    index = np.stack(
-        np.meshgrid(*[np.arange(a, b + 1) for a, b in zip(low, high, strict=True)], indexing="ij"), -1
-    )
+    index = np.stack(np.meshgrid(*[np.arange(a, b + 1) for a, b in zip(low, high, strict=True)], indexing="ij"), -1)
     index = index.reshape(-1, 3)
     distance = np.linalg.norm((suv.grid.to_world(index) - place) / semi, axis=1)
     index = index[distance <= 1]

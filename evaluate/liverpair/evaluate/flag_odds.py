@@ -1,6 +1,4 @@
-"""Does a flag explain misses? Its odds among false negatives against true positives, and the sweep of size
-limits.
-"""
+"""Does a flag explain misses? Its odds in false negatives against true positives; the sweep of sizes."""
 
 from __future__ import annotations
 
@@ -45,9 +43,7 @@ def flag_odds(rows: Sequence[Attribution], level: float = 0.95) -> list[dict[str
     return table
 
 
-def size_sweep(
-    rows: Sequence[Attribution], limits_mm: Sequence[float], level: float = 0.95
-) -> list[dict[str, Any]]:
+def size_sweep(rows: Sequence[Attribution], limits_mm: Sequence[float], level: float = 0.95) -> list[dict[str, Any]]:
     """Share of the false negatives whose largest undetected lesion is below each limit; unmeasured ones
     are counted.
     """

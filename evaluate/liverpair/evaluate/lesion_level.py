@@ -106,9 +106,7 @@ def _judged(lesions: Sequence[LesionOutcome]) -> list[LesionOutcome]:
 
 
 def _sums(lesions: Sequence[LesionOutcome]) -> ClusterSums:
-    return cluster_sums(
-        [bool(x.detected) for x in lesions], np.array([x.patient_id for x in lesions], dtype=str)
-    )
+    return cluster_sums([bool(x.detected) for x in lesions], np.array([x.patient_id for x in lesions], dtype=str))
 
 
 def _estimate(lesions: Sequence[LesionOutcome], settings: LesionLevelSettings) -> dict[str, Any]:
@@ -152,9 +150,7 @@ def lesion_level(
     settings = settings or LesionLevelSettings()
     judged = _judged(lesions)
     sized = sum(x.size_mm is not None for x in judged)
-    shifts = {
-        f"{s:+g} mm": size_bins(lesions, settings, s) for s in (-settings.rounding_mm, settings.rounding_mm)
-    }
+    shifts = {f"{s:+g} mm": size_bins(lesions, settings, s) for s in (-settings.rounding_mm, settings.rounding_mm)}
     return {
         "lesions": len(lesions),
         "not_evaluable": len(lesions) - len(judged),

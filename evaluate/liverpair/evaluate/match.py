@@ -1,5 +1,4 @@
-"""Which PET focus and which MRI lesion are the same: one-to-one within a gate that knows the registration's
-error.
+"""Which PET focus and which MRI lesion are the same: one-to-one within a gate that knows the error.
 
 Distances are measured in the PET/CT frame (LPS, z = cranio-caudal) with z shrunk by the cranio-caudal
 stretch, because free-breathing PET blurs and shifts along it. A pair may match when that distance is within
@@ -39,9 +38,7 @@ class MatchSettings:
 
     def __post_init__(self) -> None:
         if self.least_gate_mm <= 0 or self.cranio_caudal_stretch < 1 or self.largest_uncertainty_mm < 0:
-            raise ConfigError(
-                "matching needs a positive gate, a stretch of at least 1 and an uncertainty cap ≥ 0"
-            )
+            raise ConfigError("matching needs a positive gate, a stretch of at least 1 and an uncertainty cap ≥ 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +103,7 @@ def _why_unplaced(mr: Lesion, verdict: str, settings: MatchSettings) -> str:
     return ""
 
 
-def _assign(
-    pet: Sequence[Lesion], mr: Sequence[Lesion], kind: str, settings: MatchSettings
-) -> list[MatchLink]:
+def _assign(pet: Sequence[Lesion], mr: Sequence[Lesion], kind: str, settings: MatchSettings) -> list[MatchLink]:
     """Optimal one-to-one links within the gates."""
     if not pet or not mr:
         return []
@@ -121,9 +116,7 @@ def _assign(
         if gain[i, j] > 0:
             distance = float(np.linalg.norm(_offset(pet[i], mr[j])))
             said = f"{distance:.1f} mm apart, gate {gate[i, j]:.1f} mm"
-            links.append(
-                MatchLink(pet[i].lesion_id, mr[j].lesion_id, kind, distance, float(gate[i, j]), said)
-            )
+            links.append(MatchLink(pet[i].lesion_id, mr[j].lesion_id, kind, distance, float(gate[i, j]), said))
     return links
 
 
@@ -168,9 +161,7 @@ def _filled(lesion: Lesion, links: Sequence[MatchLink]) -> Lesion:
     own.sort(key=lambda k: (k.kind != "one_to_one", k.distance_mm))
     partners = tuple(k.mr_id if is_pet else k.pet_id for k in own)
     kinds = tuple(dict.fromkeys(k.kind for k in own if k.kind != "one_to_one" and k.kind not in lesion.flags))
-    return replace(
-        lesion, matched=partners, match_distance_mm=own[0].distance_mm, flags=(*lesion.flags, *kinds)
-    )
+    return replace(lesion, matched=partners, match_distance_mm=own[0].distance_mm, flags=(*lesion.flags, *kinds))
 
 
 def _alone(lesion: Lesion, others: Sequence[Lesion], settings: MatchSettings) -> str:
@@ -206,12 +197,8 @@ def match_lesions(
     suspect = [m for m in placed if m.nature is Nature.METASTASIS]
     links = _assign(pet, suspect, "one_to_one", settings)
     taken = [(by_id[k.pet_id], by_id[k.mr_id]) for k in links]
-    links += _attach(
-        [m for m in suspect if m.lesion_id not in {k.mr_id for k in links}], taken, "merged", settings
-    )
-    links += _attach(
-        [p for p in pet if p.lesion_id not in {k.pet_id for k in links}], taken, "split", settings
-    )
+    links += _attach([m for m in suspect if m.lesion_id not in {k.mr_id for k in links}], taken, "merged", settings)
+    links += _attach([p for p in pet if p.lesion_id not in {k.pet_id for k in links}], taken, "split", settings)
     left = [p for p in pet if p.lesion_id not in {k.pet_id for k in links}]
     links += _assign(left, [m for m in placed if m.nature is not Nature.METASTASIS], "benign_on_mr", settings)
     matched = {k.pet_id for k in links} | {k.mr_id for k in links}

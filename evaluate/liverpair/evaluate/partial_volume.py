@@ -77,9 +77,7 @@ def rc_mean(diameter_mm: ArrayLike, fwhm_mm: ArrayLike, voxel_mm: float = 0.0) -
         - 1.5 / ratio * np.sqrt(2 / np.pi) * (1 - (1 + b**2) * fall)
         + 0.5 / ratio**3 * np.sqrt(2 / np.pi) * (1 - (1 + b**2 + b**4 / 2) * fall)
     )
-    small = (
-        4 / (3 * _SQRT_PI) * (radius / sigma / _SQRT2) ** 3
-    )  # a small ball recovers nearly the same everywhere
+    small = 4 / (3 * _SQRT_PI) * (radius / sigma / _SQRT2) ** 3  # a small ball recovers nearly the same everywhere
     return np.asarray(np.where(radius / sigma < 10 * SMALL_RATIO, small, exact))
 
 
@@ -107,9 +105,7 @@ def rc_peak(
 ) -> NDArray[np.float64]:
     """Recovery of the mean over a sphere of ``peak_radius_mm`` at the centre: (3/R_p³)·∫ r²·f(r) dr."""
     x, w = _legendre(96)
-    at = profile(
-        x * peak_radius_mm, np.asarray(diameter_mm)[..., None], np.asarray(fwhm_mm)[..., None], voxel_mm
-    )
+    at = profile(x * peak_radius_mm, np.asarray(diameter_mm)[..., None], np.asarray(fwhm_mm)[..., None], voxel_mm)
     return np.asarray(3 * np.sum(w * x**2 * at, axis=-1))
 
 
@@ -162,9 +158,7 @@ def diameter_at_rc_max(
 
 def measured_ratio(true_ratio: ArrayLike, recovery: ArrayLike) -> NDArray[np.float64]:
     """Measured tumour-to-liver ratio 1 + (T − 1)·RC of a true ratio T."""
-    return np.asarray(
-        1 + (np.asarray(true_ratio, dtype=np.float64) - 1) * np.asarray(recovery, dtype=np.float64)
-    )
+    return np.asarray(1 + (np.asarray(true_ratio, dtype=np.float64) - 1) * np.asarray(recovery, dtype=np.float64))
 
 
 def contrast_from(measured: float, recovery: float) -> float:

@@ -1,6 +1,4 @@
-"""The plain records evaluation works on: calls of pairs, outcomes of lesions, and estimates with their
-intervals.
-"""
+"""The plain records evaluation works on: calls of pairs, outcomes of lesions, estimates."""
 
 from __future__ import annotations
 

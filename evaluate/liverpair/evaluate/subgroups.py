@@ -1,6 +1,4 @@
-"""Which subgroup a pair belongs to: tracer, vendor, interval, era, size, or any column of the user's
-table.
-"""
+"""Which subgroup a pair belongs to: tracer, vendor, interval, era, size, or any column of the table."""
 
 from __future__ import annotations
 

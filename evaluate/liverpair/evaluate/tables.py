@@ -62,9 +62,7 @@ def _needed(rows: Rows, columns: Sequence[str], table: str) -> None:
 def _identity(row: Mapping[str, Any], column: str, at: int, table: str) -> str:
     value = _text(row, column)
     if not value:
-        raise UsageError(
-            f"{table} table, row {at}: {column} is empty. Fill it in; it decides what counts together."
-        )
+        raise UsageError(f"{table} table, row {at}: {column} is empty. Fill it in; it decides what counts together.")
     return value
 
 
@@ -91,18 +89,14 @@ def parse_calls(rows: Rows) -> list[PairCall]:
     for at, row in enumerate(rows, start=2):
         pair_id = _identity(row, "pair_id", at, "calls")
         if pair_id in seen:
-            raise UsageError(
-                f"calls table, row {at}: pair_id repeats row {seen[pair_id]}. Give each pair its own."
-            )
+            raise UsageError(f"calls table, row {at}: pair_id repeats row {seen[pair_id]}. Give each pair its own.")
         seen[pair_id] = at
         said = {}
         for column in ("reference", "index"):
             said[column] = _text(row, column).lower().replace(" ", "_")
             if said[column] not in CALLS:
                 allowed = ", ".join(c for c in CALLS if c)
-                raise UsageError(
-                    f"calls table, row {at}: {column} is {said[column]!r}. Use one of {allowed}."
-                )
+                raise UsageError(f"calls table, row {at}: {column} is {said[column]!r}. Use one of {allowed}.")
         extra = {str(k): v for k, v in row.items() if k not in CALL_COLUMNS and k is not None}
         if "largest_mm" in extra:
             extra["largest_mm"] = _millimetres(row, "largest_mm", at, "calls")
@@ -118,9 +112,7 @@ def parse_lesions(rows: Rows) -> list[LesionOutcome]:
     patients: dict[str, str] = {}
     lesions = []
     for at, row in enumerate(rows, start=2):
-        patient, pair, lesion = (
-            _identity(row, c, at, "lesions") for c in ("patient_id", "pair_id", "lesion_id")
-        )
+        patient, pair, lesion = (_identity(row, c, at, "lesions") for c in ("patient_id", "pair_id", "lesion_id"))
         if (pair, lesion) in seen:
             raise UsageError(
                 f"lesions table, row {at}: the lesion stands in row {seen[(pair, lesion)]} already. "
@@ -133,9 +125,7 @@ def parse_lesions(rows: Rows) -> list[LesionOutcome]:
             )
         word = _text(row, "detected").lower()
         if word not in TRUE | FALSE | UNKNOWN:
-            raise UsageError(
-                f"lesions table, row {at}: detected is {word!r}. Use true, false, or leave it empty."
-            )
+            raise UsageError(f"lesions table, row {at}: detected is {word!r}. Use true, false, or leave it empty.")
         detected = None if word in UNKNOWN else word in TRUE
         size = _millimetres(row, "long_axis_mm", at, "lesions")
         lesions.append(LesionOutcome(pair, patient, lesion, size, detected))
@@ -220,9 +210,7 @@ def evaluate_tables(
     known = {c.pair_id: c.patient_id for c in pairs}
     for lesion in foci:
         if known.get(lesion.pair_id, lesion.patient_id) != lesion.patient_id:
-            raise UsageError(
-                "a pair has one patient_id in the calls and another in the lesions table. Correct one."
-            )
+            raise UsageError("a pair has one patient_id in the calls and another in the lesions table. Correct one.")
     of_pair: dict[str, list[LesionOutcome]] = {}
     for lesion in foci:
         of_pair.setdefault(lesion.pair_id, []).append(lesion)
