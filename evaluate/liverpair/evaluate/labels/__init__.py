@@ -1,4 +1,4 @@
-"""Labels from report texts, German and English: hepatic metastases present, absent, uncertain or not mentioned."""
+"""Labels from report texts, German and English: what they say of hepatic metastases."""
 
 from liverpair.evaluate.labels.assign import ReportAssignment, StudyKey, assign_reports
 from liverpair.evaluate.labels.report import STATUSES, ReportLabel, label_report

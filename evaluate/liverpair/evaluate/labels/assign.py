@@ -20,7 +20,8 @@ _FAMILIES = {
 
 @dataclass(frozen=True, slots=True)
 class StudyKey:
-    """What identifies a study. ``modality``: MR, PT, NM, CT (several joined by ``\\`` or ``/``); date ISO or DICOM."""
+    """What identifies a study; ``modality`` as in DICOM (several joined by ``\\`` or ``/``), date ISO or
+    DICOM."""
 
     study_uid: str
     patient_id: str

@@ -1,8 +1,8 @@
 """Find what a sentence says about lesions: each mention with its organ, and whether it is affirmed.
 
-Organ gate: a mention belongs to the nearest organ of its sentence (coordinated organs count together), to the organ
-of the heading, to the organ of the sentence before, or to the examined region, in this order. Cues ("kein", "no
-evidence of", "cannot be excluded") act within their clause only.
+Organ gate: a mention belongs to the nearest organ of its sentence (coordinated organs count together), to
+the organ of the heading, to the organ of the sentence before, or to the examined region, in this order.
+Cues ("kein", "no evidence of", "cannot be excluded") act within their clause only.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Reading:
     mentions: list[Mention] = field(default_factory=list)
     organ_hits: list[Hit] = field(default_factory=list)
     cues: list[Hit] = field(default_factory=list)
+    findings: list[Hit] = field(default_factory=list)
     clauses: list[int] = field(default_factory=list)
     liver_normal: bool = False
     names_liver: bool = False
@@ -57,7 +58,7 @@ class Reading:
 
 
 def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, is_pet: bool) -> Reading:
-    """Read one sentence; ``carried`` is the organ of the sentence before, ``default`` that of the examination."""
+    """Read one sentence; ``carried``: organ of the sentence before, ``default``: that of the examination."""
     words = [rules.correct(t.text) if t.kind == "word" else t.text for t in sentence.tokens]
     reading = Reading(sentence, words)
     organs = rules.organs.find(words)
@@ -66,6 +67,7 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
     reading.clauses = _clauses(sentence.tokens, words, reading.cues, rules)
     groups = _coordinated(reading.organ_hits, sentence.tokens, words, rules)
     findings = [hit for hit in rules.findings.find(words) if hit.category != "uptake" or is_pet]
+    reading.findings = findings
     singular = {position for hit in rules.singular.find(words) for position in range(hit.start, hit.end)}
     for hit in findings:
         organ, known = _organ_of(hit, reading, groups, carried, default)
@@ -81,21 +83,20 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
 
 
 def _share_doubt(mentions: list[Mention]) -> list[Mention]:
-    """A lesion or uptake is as doubtful as the metastasis that its sentence makes of it ("..., fraglich Metastase")."""
+    """A lesion is as doubtful as the metastasis that its sentence makes of it ("Herd, fraglich
+    Metastase")."""
     doubted = any(m.kind == "metastasis" and m.polarity == "uncertain" for m in mentions)
     sure = any(m.kind == "metastasis" and m.polarity == "present" for m in mentions)
     if not doubted or sure:
         return mentions
     return [
-        replace(m, polarity="uncertain")
-        if m.polarity in ("present", "followed") and m.kind != "metastasis"
-        else m
+        replace(m, polarity="uncertain") if m.polarity in ("present", "followed") and m.kind != "metastasis" else m
         for m in mentions
     ]
 
 
 def _clauses(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit], rules: Rules) -> list[int]:
-    """Clause number of every token: a new one begins at adversatives, semicolons, and where a list restarts."""
+    """Clause number of every token; clauses begin at adversatives, semicolons, and where a list restarts."""
     starts = {cue.start for cue in cues if cue.category == "terminator"}
     restarts = {hit.start for hit in rules.restart.find(words)}
     numbers = {
@@ -116,16 +117,12 @@ def _clauses(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit],
     return out
 
 
-def _coordinated(
-    organs: Sequence[Hit], tokens: Sequence[Token], words: Sequence[str], rules: Rules
-) -> dict[int, str]:
+def _coordinated(organs: Sequence[Hit], tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> dict[int, str]:
     """Organ of each organ hit (by start), "liver" if it stands in one list with the liver."""
     group = list(range(len(organs)))
     for i in range(1, len(organs)):
         between = words[organs[i - 1].end : organs[i].start]
-        left_is_compound = not tokens[organs[i - 1].end - 1].hyphen and _is_compound(
-            organs[i - 1], words, rules
-        )
+        left_is_compound = not tokens[organs[i - 1].end - 1].hyphen and _is_compound(organs[i - 1], words, rules)
         if not left_is_compound and all(word in rules.joiners for word in between):
             group[i] = group[i - 1]
     with_liver = {group[i] for i, hit in enumerate(organs) if hit.category == LIVER}
@@ -133,13 +130,11 @@ def _coordinated(
 
 
 def _is_compound(hit: Hit, words: Sequence[str], rules: Rules) -> bool:
-    """Whether the organ's word is itself a lesion ("Knochenmetastasen"): then it takes no further organ behind it."""
+    """Whether the organ's word is itself a lesion ("Knochenmetastasen"): no further organ belongs to it."""
     return bool(rules.findings.find(words[hit.start : hit.end]))
 
 
-def _organ_of(
-    mention: Hit, reading: Reading, groups: dict[int, str], carried: str, default: str
-) -> tuple[str, bool]:
+def _organ_of(mention: Hit, reading: Reading, groups: dict[int, str], carried: str, default: str) -> tuple[str, bool]:
     best, best_cost = NONE, float("inf")
     for organ in reading.organ_hits:
         cost = _distance(mention, organ, reading.words, reading.clauses)
@@ -169,9 +164,7 @@ def _distance(a: Hit, b: Hit, words: Sequence[str], clauses: Sequence[int]) -> f
     return cost
 
 
-def _covers(
-    cue: Hit, mention: Hit, reading: Reading, forward: bool, backward: bool, over_comma: bool = True
-) -> bool:
+def _covers(cue: Hit, mention: Hit, reading: Reading, forward: bool, backward: bool, over_comma: bool = True) -> bool:
     """Whether the cue's scope, within its clause, reaches the mention."""
     if cue.start < mention.end and mention.start < cue.end:
         return True
@@ -228,11 +221,22 @@ def _covering(hit: Hit, reading: Reading) -> set[str]:
     found = set()
     for category, forward, backward, over_comma in _SCOPES:
         for cue in reading.cues:
-            if cue.category == category and _covers(cue, hit, reading, forward, backward, over_comma):
+            if cue.category != category:
+                continue
+            backward_too = backward or (category == "negation_before" and _looks_back(cue, reading))
+            if _covers(cue, hit, reading, forward, backward_too, over_comma):
                 found.add(category)
     if _answered_no(hit, reading):
         found.add("answered_no")
     return found
+
+
+def _looks_back(cue: Hit, reading: Reading) -> bool:
+    """ "Für Lebermetastasen besteht kein Anhalt": a denial of several words with nothing behind it to
+    deny."""
+    return cue.end - cue.start > 1 and not any(
+        hit.start >= cue.end and reading.clauses[hit.start] == reading.clauses[cue.start] for hit in reading.findings
+    )
 
 
 def _is_open_question(reading: Reading) -> bool:
@@ -251,12 +255,10 @@ def _answered_no(hit: Hit, reading: Reading) -> bool:
 
 
 def _followed_in_its_own_part(hit: Hit, reading: Reading) -> bool:
-    """ "Kein Aszites, Lebermetastasen unverändert": the follow-up word behind the last comma rescues the mention."""
+    """ "Kein Aszites, Lebermetastasen unverändert": a follow-up word in its own part rescues the mention."""
     words = reading.words
     commas = [i for i, word in enumerate(words[: hit.start]) if word == ","]
-    if not commas or any(
-        cue.category.startswith("neg") and commas[-1] < cue.start < hit.start for cue in reading.cues
-    ):
+    if not commas or any(cue.category.startswith("neg") and commas[-1] < cue.start < hit.start for cue in reading.cues):
         return False
     next_comma = next((i for i in range(hit.end, len(words)) if words[i] == ","), len(words))
     return any(cue.category == "followed" and commas[-1] < cue.start < next_comma for cue in reading.cues)
@@ -267,14 +269,8 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     cues = reading.cues
     same_clause = [cue for cue in cues if reading.clauses[cue.start] == reading.clauses[hit.start]]
     hedged = any(
-        (
-            cue.category == "hedge"
-            and _covers(cue, hit, reading, forward=True, backward=False, over_comma=False)
-        )
-        or (
-            cue.category == "hedge_after"
-            and _covers(cue, hit, reading, True, backward=True, over_comma=False)
-        )
+        (cue.category == "hedge" and _covers(cue, hit, reading, forward=True, backward=False, over_comma=False))
+        or (cue.category == "hedge_after" and _covers(cue, hit, reading, True, backward=True, over_comma=False))
         for cue in cues
     )
     if any(cue.category == "affirm" for cue in same_clause):
@@ -282,9 +278,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     if hit.category == "metastasis":
         if hedged:
             return "uncertain"
-        suspected = any(
-            cue.category == "suspicion" and _covers(cue, hit, reading, True, False) for cue in cues
-        )
+        suspected = any(cue.category == "suspicion" and _covers(cue, hit, reading, True, False) for cue in cues)
         return "present" if not suspected or _is_concrete(reading) or _has_affirm(cues) else "uncertain"
     if hit.category == "recurrence":
         return "uncertain" if hedged else "present"
@@ -347,9 +341,7 @@ def _metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:
 
 
 def _denied(hit: Hit, reading: Reading) -> bool:
-    return bool(
-        _covering(hit, reading) & {"negation_before", "negation_after", "hypothetical", "answered_no"}
-    )
+    return bool(_covering(hit, reading) & {"negation_before", "negation_after", "hypothetical", "answered_no"})
 
 
 def _is_concrete(reading: Reading) -> bool:

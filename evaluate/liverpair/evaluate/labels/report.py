@@ -1,8 +1,8 @@
-"""Label one report: are hepatic metastases present, absent, uncertain or not mentioned; how large, how many, where said.
+"""Label one report: hepatic metastases present, absent, uncertain or not mentioned; size, number, evidence.
 
-Within the findings, and within the impression, present outweighs uncertain outweighs absent. The impression decides
-where the two disagree; a sweeping "no metastases" there does not undo a metastasis of the liver that the findings
-name.
+Within the findings, and within the impression, present outweighs uncertain outweighs absent. The impression
+decides where the two disagree; a sweeping "no metastases" there does not undo a metastasis of the liver
+that the findings name.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ PET_MODALITIES = frozenset({"PT", "PET", "NM", "PET/CT", "PETCT", "PT/CT", "PET-
 class ReportLabel:
     """What a report says of hepatic metastases.
 
-    ``status``: one of `STATUSES`. ``largest_mm``: the largest current size of a (possible) hepatic metastasis in mm.
-    ``count``: their number if stated; None for "multiple". ``language``: de or en. ``evidence``: the sentence that
-    decided, verbatim from the report ("" if none).
+    ``status``: one of `STATUSES`. ``largest_mm``: the largest current size of a (possible) hepatic
+    metastasis in mm. ``count``: their number if stated; None for "multiple". ``language``: de or en.
+    ``evidence``: the sentence that decided, verbatim from the report ("" if none).
     """
 
     status: str
@@ -53,7 +53,7 @@ class _Fact:
 
 
 def label_report(text: str, modality: str | None = None) -> ReportLabel:
-    """Label the free text of one report; ``modality`` (MR, PT, ...) helps where the text does not name its region."""
+    """Label one free text; ``modality`` (MR, PT, ...) helps where the text does not name its region."""
     tokens = tokenise(text)
     rules = load_rules(_language(tokens))
     readings = _read(text, tokens, rules, modality)
@@ -82,8 +82,7 @@ def _language(tokens: Sequence[Token]) -> str:
     for language in LANGUAGES:
         rules = load_rules(language)
         scores[language] += sum(
-            rules.findings.knows(w) + rules.cues.knows(w) + rules.organs.knows(w)
-            for w in dict.fromkeys(words)
+            rules.findings.knows(w) + rules.cues.knows(w) + rules.organs.knows(w) for w in dict.fromkeys(words)
         )
     return max(LANGUAGES, key=lambda language: scores[language])
 
@@ -91,9 +90,9 @@ def _language(tokens: Sequence[Token]) -> str:
 def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None) -> list[Reading]:
     words = [token.text for token in tokens]
     is_pet = _is_pet(words, rules, modality)
-    names_liver = any(hit.category == "liver" for hit in rules.organs.find(words))
-    # An MRI in a study of the liver is one of the liver, unless it never names it.
-    default = "liver" if not is_pet and names_liver else ""
+    organs = {hit.category for hit in rules.organs.find(words)}
+    # An MRI in a study of the liver is one of the liver, unless it only names other organs.
+    default = "liver" if not is_pet and (organs & {"liver", "none"} or "other" not in organs) else ""
     readings = []
     carried, block = "", -1
     for sentence in split_sentences(tokens, text, rules):
@@ -109,9 +108,7 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
 
 def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:
     if modality and modality.strip():
-        return modality.strip().upper() in PET_MODALITIES or modality.strip().upper().startswith(
-            ("PET", "PT")
-        )
+        return modality.strip().upper() in PET_MODALITIES or modality.strip().upper().startswith(("PET", "PT"))
     found = [hit.category for hit in rules.modalities.find(words)]
     return found.count("pet") > found.count("mr")
 
@@ -176,20 +173,17 @@ def _strongest(facts: Sequence[_Fact]) -> _Fact | None:
 
 
 def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
-    """A liver lesion without a diagnosis: followed up ("known lesions unchanged") it is one, else it is uncertain."""
+    """A liver lesion without a diagnosis: present if followed up ("known lesions unchanged"), else
+    uncertain."""
     neutral = None
     for reading in readings:
         for mention in reading.mentions:
             if mention.organ != "liver" or mention.kind not in ("lesion", "metastasis"):
                 continue
             if mention.polarity == "followed":
-                return _Fact(
-                    "present", reading, mention, reading.sentence.section, mention.organ_known, False
-                )
+                return _Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
             if mention.polarity == "neutral" and neutral is None:
-                neutral = _Fact(
-                    "uncertain", reading, mention, reading.sentence.section, mention.organ_known, False
-                )
+                neutral = _Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
     return neutral
 
 
@@ -221,13 +215,11 @@ def _largest(readings: Sequence[Reading], counted: set[int], rules: Rules) -> fl
         if reading.sentence.block != block:
             block, on_liver = reading.sentence.block, False
         for size in read_sizes(reading, rules):
-            if size.mention is not None and id(size.mention) in counted:
+            own = id(size.mention) in counted
+            unnamed = size.mention is None and not size.foreign
+            if own or (unnamed and (_place(reading) or (on_liver and not _names_whole_liver(reading)))):
                 sizes.append(size.mm)
-            elif size.mention is None and not size.foreign and on_liver:
-                sizes.append(size.mm)
-        spoken = [
-            mention for mention in reading.mentions if mention.polarity not in ("absent", "ignored", "no_new")
-        ]
+        spoken = [mention for mention in reading.mentions if mention.polarity not in ("absent", "ignored", "no_new")]
         if spoken:
             on_liver = id(spoken[-1]) in counted
         elif any(hit.category == "other" for hit in reading.organ_hits):
@@ -262,6 +254,11 @@ def _place(reading: Reading) -> str:
         if reading.words[hit.start].startswith("seg") and hit.end < len(reading.words):
             return reading.words[hit.end]
     return ""
+
+
+def _names_whole_liver(reading: Reading) -> bool:
+    """The sentence speaks of the liver itself, whose own size is no lesion's."""
+    return any(hit.category == "liver" for hit in reading.organ_hits)
 
 
 def _quote(text: str, reading: Reading | None) -> str:

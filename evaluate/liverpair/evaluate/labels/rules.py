@@ -1,8 +1,8 @@
 """Load a language's rules from its TOML file and find their phrases in a list of words.
 
-A phrase is words separated by blanks. ``*`` at a word's end (or start) stands for any ending (beginning); ``...``
-stands for up to ``MAX_GAP`` words of the same clause. Of phrases that start at one word the longest wins; of equally
-long ones the category that stands first in the file.
+A phrase is words separated by blanks. ``*`` at a word's end (or start) stands for any ending (beginning);
+``...`` stands for up to ``MAX_GAP`` words of the same clause. Of phrases that start at one word the longest
+wins; of equally long ones the category that stands first in the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ __all__ = ["LANGUAGES", "Hit", "Lexicon", "Rules", "load_rules"]
 LANGUAGES = ("de", "en")
 # A German verb frame ("können ... nicht sicher ausgeschlossen werden") rarely spans more than this.
 MAX_GAP = 5
-# A misspelt key term: one slip in a short word, two in a long one; below seven letters real words are too close.
+# A misspelt key term: one slip in a short word, two in a long one; below seven letters real words are too
+# close.
 TYPO_MIN_LETTERS = 7
 TYPO_LONG_WORD = 11
 _CACHE_LIMIT = 100_000  # distinct words remembered; beyond that the memory starts anew
@@ -175,12 +176,7 @@ class Rules:
         return known
 
     def _nearest_term(self, word: str) -> str:
-        if (
-            self.findings.knows(word)
-            or self.organs.knows(word)
-            or self.cues.knows(word)
-            or self.features.knows(word)
-        ):
+        if self.findings.knows(word) or self.organs.knows(word) or self.cues.knows(word) or self.features.knows(word):
             return word
         allowed = 2 if len(word) >= TYPO_LONG_WORD else 1
         for slips in range(1, allowed + 1):
@@ -208,9 +204,7 @@ def _edit_distance(a: str, b: str) -> int:
 def load_rules(language: str) -> Rules:
     """The packaged rules of "de" or "en"."""
     if language not in LANGUAGES:
-        raise ConfigError(
-            f"label rules: no rules for language {language!r}; there are {', '.join(LANGUAGES)}"
-        )
+        raise ConfigError(f"label rules: no rules for language {language!r}; there are {', '.join(LANGUAGES)}")
     text = resources.files(__package__).joinpath("rules", f"{language}.toml").read_text(encoding="utf-8")
     return _from_toml(tomllib.loads(text))
 

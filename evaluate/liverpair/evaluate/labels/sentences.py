@@ -1,8 +1,8 @@
 """Cut a report's tokens into sentences that know their section and the organ of their heading.
 
-Sentences end at full stops (not behind abbreviations, ordinals or in numbers), at question marks, at bullets, blank
-lines and at line ends that are not mere wrapping. Sections on the question, technique, comparison and recommendation
-are marked "skip".
+Sentences end at full stops (not behind abbreviations, ordinals or in numbers), at question marks, at
+bullets, blank lines and at line ends that are not mere wrapping. Sections on the question, technique,
+comparison and recommendation are marked "skip".
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ OPEN_SKIP = "skip?"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sentence:
-    """Tokens of one sentence. ``section``: findings, impression or skip; ``heading``: liver, other, "" (none)."""
+    """Tokens of one sentence; ``section``: findings, impression, skip; ``heading``: liver, other, ""
+    (none)."""
 
     tokens: tuple[Token, ...]
     section: str
@@ -146,7 +147,7 @@ def _line_is_heading(tokens: Sequence[Token], start: int) -> bool:
 
 
 def _assign_sections(pieces: Sequence[_Piece], rules: Rules) -> list[Sentence]:
-    sentences = []
+    sentences: list[Sentence] = []
     section, heading, block = "findings", "", 0
     named = False  # a findings or impression heading was seen
     for piece in pieces:
@@ -182,14 +183,12 @@ def _assign_sections(pieces: Sequence[_Piece], rules: Rules) -> list[Sentence]:
 
 
 def _heading(piece: _Piece, rules: Rules) -> tuple[str, str, int]:
-    """(section kind or "", organ of the heading or "", number of tokens used); (.., .., 0) if there is none."""
+    """(section kind or "", organ of the heading or "", tokens used); 0 tokens if there is no heading."""
     words = [token.text for token in piece.tokens]
     start = 0
     while start < len(words) and (words[start] in "-*+#>.)(" or piece.tokens[start].kind == "number"):
         start += 1
-    colon = next(
-        (i for i in range(start, min(len(words), start + 2 * MAX_HEADING_WORDS)) if words[i] == ":"), -1
-    )
+    colon = next((i for i in range(start, min(len(words), start + 2 * MAX_HEADING_WORDS)) if words[i] == ":"), -1)
     if colon < 0:
         return _bare_heading(piece, words, start, rules)
     head = words[start:colon]
@@ -201,7 +200,7 @@ def _heading(piece: _Piece, rules: Rules) -> tuple[str, str, int]:
     findings = rules.findings.find(head)
     if not kind and (not organs or findings or any(t.kind == "number" for t in piece.tokens[start:colon])):
         return "", "", 0
-    if kind == "skip" and organs and not sections[0].end == len(head):
+    if kind == "skip" and organs and sections[0].end != len(head):
         organs = set()
     organ = "" if findings else "liver" if "liver" in organs else "other" if organs else ""
     return kind, organ, colon + 1
@@ -222,9 +221,7 @@ def _end_open_questions(sentences: Sequence[Sentence]) -> list[Sentence]:
 
     Many short reports open with "Fragestellung: ..." and go on with findings that have no heading.
     """
-    last_closed = max(
-        (i for i, s in enumerate(sentences) if s.section not in (OPEN_SKIP, "skip")), default=-1
-    )
+    last_closed = max((i for i, s in enumerate(sentences) if s.section not in (OPEN_SKIP, "skip")), default=-1)
     out = []
     for index, sentence in enumerate(sentences):
         section = sentence.section

@@ -1,7 +1,7 @@
 """Read lesion sizes and counts from a sentence and hand each to the lesion that it belongs to.
 
-Sizes are current: of "von 8 auf 11 mm" the 11, of "13 mm (previously 9 mm)" the 13; of "8 x 11 mm" and "8-11 mm" the
-larger. Slice thicknesses, distances, SUV and the like are no sizes.
+Sizes are current: of "von 8 auf 11 mm" the 11, of "13 mm (previously 9 mm)" the 13; of "8 x 11 mm" and
+"8-11 mm" the larger. Slice thicknesses, distances, SUV and the like are no sizes.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ BEFORE, BEHIND = 4, 2
 # A lesion of the liver is not longer than this; larger numbers are typing or organ sizes.
 LARGEST_PLAUSIBLE_MM = 300.0
 # Words between a numeral and its noun: digits stand close, number words may have adjectives between.
-DIGIT_REACH, WORD_REACH = 4, 9
+DIGIT_REACH, WORD_REACH = 4, 12
 # More lesions than this are not counted one by one: such a number is something else.
 LARGEST_COUNT = 60
 
 
 class Size(NamedTuple):
-    """A current size. ``mention``: whose it is, None if the sentence names nothing; ``foreign``: another organ's."""
+    """A current size; ``mention``: whose it is (None: nobody's); ``foreign``: it belongs to another organ."""
 
     mm: float
     mention: Mention | None
@@ -81,7 +81,7 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
 def _chain(
     words: Sequence[str], tokens: Sequence[object], last: int, category: dict[int, str]
 ) -> tuple[int, list[float], bool]:
-    """Numbers that end in words[last], the last first, joined by x, -, bis, auf; whether "auf"/"to" joins them."""
+    """Start, numbers up to words[last] (the last first), and whether a change ("auf", "to") joins them."""
     values = [_number(words[last])]
     start, changed = last, False
     while start >= 2 and getattr(tokens[start - 2], "kind", "") == "number":
@@ -100,13 +100,9 @@ def _number(word: str) -> float:
 
 
 def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int) -> set[str]:
-    """Cue categories next to a size, not across a comma or bracket; the nearest of previous/current decides."""
+    """Cue categories next to a size, not across a comma or bracket; of previous/current the nearest."""
     found: set[str] = set()
-    steps = (
-        range(at - 1, max(-1, at - 1 - BEFORE), -1)
-        if direction < 0
-        else range(at, min(len(words), at + BEHIND))
-    )
+    steps = range(at - 1, max(-1, at - 1 - BEFORE), -1) if direction < 0 else range(at, min(len(words), at + BEHIND))
     for position in steps:
         if words[position] in (",", ";", "(", ")", "mm", "cm") and not (position == at and direction < 0):
             break
@@ -132,7 +128,8 @@ def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
             best, best_cost = mention, cost
     for organ in reading.organ_hits:
         cost = _gap(size, organ.start, organ.end, reading)
-        # An organ owns a size only clearly nearer than any lesion: "Metastase im Segment VI neben der Niere, 8 mm".
+        # An organ owns a size only clearly nearer than any lesion: "Metastase im Segment VI neben der
+        # Niere, 8 mm".
         if organ.category == "other" and cost + 1 < best_cost:
             best, best_cost, foreign = None, cost, True
     if best is not None and best.organ == "other":
@@ -178,9 +175,7 @@ def _is_free_number(reading: Reading, position: int, units: set[int]) -> bool:
     """A number that is no size, no part of a size, no segment, vertebra or sequence parameter."""
     words, tokens = reading.words, reading.sentence.tokens
     behind = position + 1
-    if behind in units or (
-        behind < len(words) and words[behind] in ("x", "-", "%", "/", "=", "ml", "min", "h")
-    ):
+    if behind in units or (behind < len(words) and words[behind] in ("x", "-", "%", "/", "=", "ml", "min", "h")):
         return False
     before = words[position - 1] if position else ""
     if before.startswith("seg") or before in (

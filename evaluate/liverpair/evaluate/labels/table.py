@@ -1,7 +1,7 @@
 """Read a table of reports and label each row.
 
-Input columns: report_id, text and, optionally, modality, patient_id, accession_number, study_date. Output columns:
-`LABEL_COLUMNS`.
+Input columns: report_id, text and, optionally, modality, patient_id, accession_number, study_date. Output
+columns: `LABEL_COLUMNS`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ __all__ = ["LABEL_COLUMNS", "LabelRow", "duplicated_report_ids", "label_table", 
 LABEL_COLUMNS = ("report_id", "status", "largest_mm", "count", "language", "evidence")
 REQUIRED_COLUMNS = ("report_id", "text")
 DELIMITERS = (",", ";", "\t")
-# One report is a few thousand characters; the csv module's default of 131072 would refuse a pasted patient history.
+# One report is a few thousand characters; the csv module's default of 131072 would refuse a pasted patient
+# history.
 LONGEST_FIELD = 10_000_000
 
 LabelRow = dict[str, str | float | int | None]
@@ -30,8 +31,8 @@ LabelRow = dict[str, str | float | int | None]
 def label_table(rows: Iterable[Mapping[str, str]]) -> list[LabelRow]:
     """One row of `LABEL_COLUMNS` per report, in order; None where there is no size or count.
 
-    UsageError names the row (the header is row 1) that lacks its report_id or text. Rows that repeat a report_id are
-    labelled too; `duplicated_report_ids` lists them.
+    UsageError names the row (the header is row 1) that lacks its report_id or text. Rows that repeat a
+    report_id are labelled too; `duplicated_report_ids` lists them.
     """
     labelled: list[LabelRow] = []
     for number, row in enumerate(rows, start=2):
@@ -62,10 +63,10 @@ def duplicated_report_ids(rows: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
 
 
 def read_reports(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file: comma, semicolon or tab; UTF-8 (with or without mark), UTF-16 (with mark) or Windows-1252.
+    """Rows of a CSV file: comma, semicolon or tab; UTF-8, UTF-16 (with mark) or Windows-1252.
 
-    Column names are compared without case and outer blanks. Texts may be quoted and span lines. UsageError if a
-    required column is missing or a row has more fields than the header.
+    Column names are compared without case and outer blanks. Texts may be quoted and span lines. UsageError
+    if a required column is missing or a row has more fields than the header.
     """
     text = _decode(Path(path).read_bytes())
     header_line = text.lstrip("\r\n").split("\n", 1)[0]
@@ -91,8 +92,8 @@ def _rows(reader: Iterable[list[str]], name: str) -> list[dict[str, str]]:
             continue
         if len(fields) > len(header):
             raise UsageError(
-                f"{name}, row {number}: {len(fields)} fields, but the header has {len(header)}. A text that holds the "
-                "delimiter must stand in double quotes."
+                f"{name}, row {number}: {len(fields)} fields, but the header has {len(header)}. A text that
+                holds the " "delimiter must stand in double quotes."
             )
         rows.append(dict(zip(header, fields + [""] * (len(header) - len(fields)), strict=True)))
     if header is None:
@@ -104,8 +105,8 @@ def _check_header(header: list[str], name: str) -> None:
     missing = [column for column in REQUIRED_COLUMNS if column not in header]
     if missing:
         raise UsageError(
-            f"{name}: the column {' and '.join(missing)} is missing. Found: {', '.join(header)}. The first line must "
-            "name the columns, divided by comma, semicolon or tab."
+            f"{name}: the column {' and '.join(missing)} is missing. Found: {', '.join(header)}. The first
+            line must " "name the columns, divided by comma, semicolon or tab."
         )
     repeated = [column for column, n in Counter(header).items() if column and n > 1]
     if repeated:

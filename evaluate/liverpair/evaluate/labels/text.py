@@ -1,8 +1,8 @@
-"""Turn a report into tokens that ignore case, umlaut spelling and composition, and that know their place in the original.
+"""Turn a report into tokens that ignore case and umlaut spelling, and that know their place in the original.
 
 Normalised text is lower-case ASCII: ä/ae, ö/oe, ü/ue, ß/ss are one spelling, decomposed letters are composed,
-typographic dashes and signs are plain. Every token keeps its [start, end) in the *original* text, so that evidence
-can be quoted verbatim.
+typographic dashes and signs are plain. Every token keeps its [start, end) in the *original* text, so that
+evidence can be quoted verbatim.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ SPELLING = {
 _TOKEN = re.compile(
     r"(?P<date>\d{1,2}\.\d{1,2}\.(?:\d{4}|\d{2})?|\d{1,2}/\d{1,2}/\d{2,4}|\d{1,2}/\d{4}|\d{4}-\d\d-\d\d)"
     r"|(?P<number>\d+(?:[.,]\d+)?)"
+    r"|(?P<times>(?<=\d)x(?=\s?\d))"  # "17x15 mm"
     r"|(?P<word>[a-z*](?:[a-z0-9*]|'(?=[a-z]))*)"
     r"|(?P<newline>\n)"
     r"|(?P<punct>[^\sa-z0-9])"
@@ -47,7 +48,7 @@ class Token(NamedTuple):
 
 
 def normalise(text: str) -> tuple[str, list[int]]:
-    """The normalised text, and for each of its characters the index of the original character it came from."""
+    """The normalised text, and for each of its characters the index of the original character."""
     out: list[str] = []
     origin: list[int] = []
     for index, character in enumerate(text):
@@ -77,7 +78,7 @@ def _plain(character: str, before: list[str]) -> str:
 
 
 def tokenise(text: str) -> list[Token]:
-    """Tokens of a report in order; dotted abbreviations ("V.a.", "z. B.") are one token, words split at hyphens."""
+    """Tokens in order; dotted abbreviations ("V.a.", "z. B.") are one token, words split at hyphens."""
     plain, origin = normalise(text)
     origin.append(len(text))
     raw = _raw_tokens(plain)
@@ -95,6 +96,7 @@ def _raw_tokens(plain: str) -> list[Token]:
     tokens = []
     for match in _TOKEN.finditer(plain):
         kind = match.lastgroup or "punct"
+        kind = "punct" if kind == "times" else kind
         text = match.group()
         if kind == "word" and not text.strip("*"):
             kind = "punct"  # an asterisk as a bullet
@@ -103,7 +105,7 @@ def _raw_tokens(plain: str) -> list[Token]:
 
 
 def _merge_dotted(tokens: list[Token]) -> list[Token]:
-    """Join runs of single letters with dots: ``z`` ``.`` ``n`` ``.`` becomes ``z.n.`` (also written "Z. n.", "Z.n")."""
+    """Join single letters with dots: ``z`` ``.`` ``n`` ``.`` becomes ``z.n.`` (also from "Z. n.", "Z.n")."""
     out: list[Token] = []
     i = 0
     while i < len(tokens):
