@@ -92,8 +92,8 @@ def _rows(reader: Iterable[list[str]], name: str) -> list[dict[str, str]]:
             continue
         if len(fields) > len(header):
             raise UsageError(
-                f"{name}, row {number}: {len(fields)} fields, but the header has {len(header)}. A text that
-                holds the " "delimiter must stand in double quotes."
+                f"{name}, row {number}: {len(fields)} fields, but the header has {len(header)}. "
+                "A text that holds the delimiter must stand in double quotes."
             )
         rows.append(dict(zip(header, fields + [""] * (len(header) - len(fields)), strict=True)))
     if header is None:
@@ -105,8 +105,8 @@ def _check_header(header: list[str], name: str) -> None:
     missing = [column for column in REQUIRED_COLUMNS if column not in header]
     if missing:
         raise UsageError(
-            f"{name}: the column {' and '.join(missing)} is missing. Found: {', '.join(header)}. The first
-            line must " "name the columns, divided by comma, semicolon or tab."
+            f"{name}: the column {' and '.join(missing)} is missing. Found: {', '.join(header)}. "
+            "The first line must name the columns, divided by comma, semicolon or tab."
         )
     repeated = [column for column, n in Counter(header).items() if column and n > 1]
     if repeated:
