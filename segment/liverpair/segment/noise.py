@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-__all__ = ["NoiseModel", "expected_false_clusters", "fit_noise", "threshold_for"]
+__all__ = ["NoiseModel", "equivalent_z", "expected_false_clusters", "fit_noise", "threshold_for"]
 
 #: Quantiles of the standard normal distribution at ±1 standard deviation.
 LOWER, MIDDLE, UPPER = 0.158655, 0.5, 0.841345
 #: A skewness below this cannot be told from none in a liver's few thousand independent samples.
-SKEW_RESOLUTION = 0.03
+SKEW_RESOLUTION = 0.01
 #: The formula counts maxima only where it falls with t; below √3 the expected count would rise again.
 LOWEST_T = math.sqrt(3.0)
 
@@ -32,9 +32,17 @@ def threshold_for(false_foci: float, volume_mm3: float, fwhm_mm: float) -> float
     """The t at which noise alone gives ``false_foci`` clusters in the volume; at least √3."""
     if expected_false_clusters(LOWEST_T, volume_mm3, fwhm_mm) <= false_foci:
         return LOWEST_T
-    return float(
-        brentq(lambda t: expected_false_clusters(t, volume_mm3, fwhm_mm) - false_foci, LOWEST_T, 20.0)
-    )
+    return float(brentq(lambda t: expected_false_clusters(t, volume_mm3, fwhm_mm) - false_foci, LOWEST_T, 20.0))
+
+
+def equivalent_z(z: NDArray[np.float32], fwhm_mm: float, reference_fwhm_mm: float) -> NDArray[np.float32]:
+    """The z of a field of one smoothness that is as rare in a field of another (smaller) one.
+
+    A smoother field has fewer independent places, so the same z is rarer in it. From the leading term of
+    expected_false_clusters: z'² = z² + 6·ln(F/F'); z below √3 keep their value.
+    """
+    bonus = np.float32(max(6.0 * math.log(fwhm_mm / reference_fwhm_mm), 0.0))
+    return np.where(z > LOWEST_T, np.sqrt(np.maximum(z, 0) ** 2 + bonus), z).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from liverpair.segment.delineate import (
     shell_background,
     within,
 )
-from liverpair.segment.noise import NoiseModel, expected_false_clusters, fit_noise, threshold_for
-from liverpair.segment.scale_space import local_background, local_maxima
+from liverpair.segment.noise import NoiseModel, equivalent_z, expected_false_clusters, fit_noise, threshold_for
+from liverpair.segment.scale_space import local_background, local_maxima, robust_sd
 
 __all__ = ["PetDetectionSettings", "detect_pet"]
 
@@ -46,9 +46,9 @@ class PetDetectionSettings:
     confidence.
     """
 
-    false_foci: float = 0.05
+    false_foci: float = 0.1
     resolution_fwhm_mm: float = 7.0
-    smoothing_fwhm: tuple[float, ...] = (0.0, 0.7, 1.4)
+    smoothing_fwhm: tuple[float, ...] = (0.7, 1.4)
     background_sigma_mm: float = 15.0
     valley: float = 0.2
     valley_sd: float = 3.0
@@ -88,14 +88,12 @@ def detect_pet(
     if not suv.grid.matches(liver.grid):
         raise Refusal("grid_mismatch", "the liver mask is not on the PET grid; resample it to the PET first")
     if liver.is_empty:
-        raise Refusal(
-            "empty_mask", "the liver mask is empty, so there is nowhere to search; give a liver mask"
-        )
+        raise Refusal("empty_mask", "the liver mask is empty, so there is nowhere to search; give a liver mask")
     start, stop = liver.bounds(settings.neighbourhood_mm)
     window = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
     field = _prepare(suv.values[window], liver.values[window], suv.grid.spacing, reference, settings)
     volume = liver.volume_ml * 1000.0
-    t = threshold_for(settings.false_foci / len(settings.smoothing_fwhm), volume, field.noise_fwhm_mm)
+    t = threshold_for(settings.false_foci, volume, field.noise_fwhm_mm)
     seeds, spill = _seeds(field, t, settings)
     labels, fractions = _delineate(field, seeds, settings)
     candidates = _candidates(field, seeds, spill, labels, suv, start, volume, settings)
@@ -111,9 +109,7 @@ def detect_pet(
         "resolution_fwhm_mm": settings.resolution_fwhm_mm,
         "liver_volume_ml": liver.volume_ml,
         "threshold_fractions": fractions,
-        "burden_fraction": float(
-            np.count_nonzero((labels > 0) & field.liver) / np.count_nonzero(field.liver)
-        ),
+        "burden_fraction": float(np.count_nonzero((labels > 0) & field.liver) / np.count_nonzero(field.liver)),
     }
     return Detection(LabelMap(whole, suv.grid), candidates, facts)
 
@@ -138,9 +134,7 @@ def _prepare(
     settings: PetDetectionSettings,
 ) -> _Field:
     if not np.all(np.isfinite(suv[liver])):
-        raise Refusal(
-            "not_finite", "the PET holds voxels without a number in the liver; check the conversion"
-        )
+        raise Refusal("not_finite", "the PET holds voxels without a number in the liver; check the conversion")
     suv = np.nan_to_num(suv)
     # Foci stand far above the noise, cold spots do not: more is rejected above than below.
     background = local_background(suv, liver, spacing, settings.background_sigma_mm, reject=(4.0, 2.5))
@@ -151,35 +145,52 @@ def _prepare(
         interior = liver
     # Noise grows with activity: residuals are taken relative to the background.
     floor = max(0.05 * reference.mean, 1e-6)
-    relative = (suv - background) / np.maximum(background, floor)
+    relative = ((suv - background) / np.maximum(background, floor)).astype(np.float32)
     fwhm = max(reference.noise_fwhm_mm, float(spacing.min()))
-    highest: NDArray[np.float32] | None = None
-    first: NoiseModel | None = None
+    clean = interior & ~_hot(relative, interior, spacing, settings)
+    if np.count_nonzero(clean) < 500:
+        clean = interior
+    first = _noise(relative[clean], reference.cov)
+    z = first.z(relative)
     for width in settings.smoothing_fwhm:
         extra = width * settings.resolution_fwhm_mm
-        smooth = (
-            gaussian_filter(relative, extra / FWHM_PER_SIGMA / spacing, mode="nearest") if extra else relative
-        )
-        noise = fit_noise(smooth[interior])
-        if first is None:
-            # The reference region is the quietest place of the liver: its SD is a lower bound.
-            noise = NoiseModel(noise.centre, max(noise.sd, reference.cov), noise.skew)
-            first = noise
-        z = noise.z(smooth)
-        highest = z if highest is None else np.maximum(highest, z)
-    if highest is None or first is None:
-        raise Refusal("no_scale", "smoothing_fwhm is empty; give at least one width (0 for none)")
+        smooth = gaussian_filter(relative, extra / FWHM_PER_SIGMA / spacing, mode="nearest")
+        smoothed_z = _noise(smooth[clean], 0.0).z(smooth)
+        z = np.maximum(z, equivalent_z(smoothed_z, math.hypot(fwhm, extra), fwhm))
     local_noise = NoiseModel(first.centre, first.sd * reference.mean, first.skew)
-    return _Field(suv, liver, domain, background, highest, local_noise, spacing, fwhm)
+    return _Field(suv, liver, domain, background, z, local_noise, spacing, fwhm)
+
+
+def _noise(residual: NDArray[np.float32], least_sd: float) -> NoiseModel:
+    """Noise of the relative residuals; the reference region is the liver's quietest place, so its COV is the
+    least.
+
+    The skewness is at most the relative SD: that is purely multiplicative (log-normal) noise, the limit for
+    iterative reconstruction; more would be tissue, not noise.
+    """
+    noise = fit_noise(residual)
+    sd = max(noise.sd, least_sd)
+    return NoiseModel(noise.centre, sd, min(noise.skew, sd))
+
+
+def _hot(
+    relative: NDArray[np.float32],
+    interior: NDArray[np.bool_],
+    spacing: NDArray[np.float64],
+    settings: PetDetectionSettings,
+) -> NDArray[np.bool_]:
+    """Surroundings of likely foci, which must not be taken for the noise's skewness."""
+    sigma = 0.7 * settings.resolution_fwhm_mm / FWHM_PER_SIGMA / spacing
+    smooth = gaussian_filter(relative, sigma, mode="nearest")
+    centre, sd = robust_sd(smooth[interior])
+    return within(smooth > centre + 4.0 * sd, spacing, 1.5 * settings.resolution_fwhm_mm)
 
 
 def _seeds(field: _Field, t: float, settings: PetDetectionSettings) -> tuple[NDArray[np.int64], list[bool]]:
     """Peaks (n, 3) of distinct foci, strongest first, and whether each belongs to a hot neighbour."""
     reach = np.maximum(np.round(0.5 * settings.resolution_fwhm_mm / field.spacing).astype(int), 1)
     peaks = local_maxima(field.z, field.domain, t, (int(reach[0]), int(reach[1]), int(reach[2])))
-    light = gaussian_filter(
-        field.suv, 0.5 * field.noise_fwhm_mm / FWHM_PER_SIGMA / field.spacing, mode="nearest"
-    )
+    light = gaussian_filter(field.suv, 0.5 * field.noise_fwhm_mm / FWHM_PER_SIGMA / field.spacing, mode="nearest")
     kept: list[NDArray[np.int64]] = []
     spill: list[bool] = []
     for peak in peaks:
@@ -191,9 +202,7 @@ def _seeds(field: _Field, t: float, settings: PetDetectionSettings) -> tuple[NDA
     return np.array(kept, dtype=np.int64).reshape(-1, 3), spill
 
 
-def _climb(
-    values: NDArray[np.float32], peak: NDArray[np.int64], domain: NDArray[np.bool_]
-) -> NDArray[np.int64]:
+def _climb(values: NDArray[np.float32], peak: NDArray[np.int64], domain: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The highest voxel within one voxel of ``peak`` inside the domain."""
     low, high = np.maximum(peak - 1, 0), np.minimum(peak + 2, values.shape)
     window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
@@ -214,13 +223,12 @@ def _verdict(
     reach = np.ceil(settings.neighbourhood_mm / field.spacing).astype(int)
     low, high = np.maximum(peak - reach, 0), np.minimum(peak + reach + 1, light.shape)
     window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    values, here = light[window], tuple(int(x) for x in peak - low)
+    values = light[window]
+    here = (int(peak[0] - low[0]), int(peak[1] - low[1]), int(peak[2] - low[2]))
     background = float(field.background[tuple(peak)])
     height = float(values[here]) - background
     depth = max(settings.valley * height, min(settings.valley_sd * field.noise.sd, 0.5 * height))
-    hill = connected_above(
-        values, float(values[here]) - depth, (here[0], here[1], here[2]), np.ones(values.shape, dtype=bool)
-    )
+    hill = connected_above(values, float(values[here]) - depth, here, np.ones(values.shape, dtype=bool))
     domain = field.domain[window]
     hotter_outside = hill & ~domain & (values > values[here])
     if hotter_outside.any():
@@ -230,10 +238,8 @@ def _verdict(
         if np.all(at >= 0) and np.all(at < values.shape) and hill[tuple(at)]:
             return "part"
     # Half-height region: what lies mostly outside the liver belongs to a neighbour.
-    body = connected_above(
-        values, background + 0.5 * height, (here[0], here[1], here[2]), np.ones(values.shape, dtype=bool)
-    )
-    inside = np.count_nonzero(body & field.liver[window]) / max(np.count_nonzero(body), 1)
+    body = connected_above(values, background + 0.5 * height, here, np.ones(values.shape, dtype=bool))
+    inside = int(np.count_nonzero(body & field.liver[window])) / max(int(np.count_nonzero(body)), 1)
     return "spill_in" if inside < 0.5 else "focus"
 
 
@@ -309,17 +315,13 @@ def _candidates(
             )
             if set_
         ]
-        false = expected_false_clusters(max(z, 2.0), volume_mm3, field.noise_fwhm_mm) * len(
-            settings.smoothing_fwhm
-        )
+        false = expected_false_clusters(max(z, 2.0), volume_mm3, field.noise_fwhm_mm) * len(settings.smoothing_fwhm)
         confidence = 1.0 / (1.0 + false / settings.expected_foci)
         reason = ""
         if spill[number - 1]:
             confidence *= 0.1  # most of it lies outside the liver: nine in ten are the neighbour's own uptake
             reason = "More than half of the focus lies outside the liver: uptake of a neighbouring organ is likelier."
         found.append(
-            Candidate(
-                number, suv.grid.to_world(centre + start), z, confidence, flags=tuple(flags), reason=reason
-            )
+            Candidate(number, suv.grid.to_world(centre + start), z, confidence, flags=tuple(flags), reason=reason)
         )
     return tuple(found)
