@@ -1,0 +1,114 @@
+"""Decide from geometry and words whether a stack shows the liver at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liverpair.core.errors import GeometryRefusal
+from liverpair.dicom.geometry import has_plane, orientation, slice_normal
+from liverpair.dicom.records import Stack
+from liverpair.dicom.words import described, has_word, number
+
+__all__ = ["Box", "Coverage", "bounding_box", "covers_liver", "is_axial"]
+
+#: Adult livers are 13–17 cm high; a stack below 10 cm misses a third of it or is a targeted slab.
+LEAST_HEIGHT_MM = 100.0
+#: The liver alone is some 20 cm wide and 15 cm deep: smaller fields of view are joints, prostates, brains' details.
+LEAST_WIDTH_MM = 200.0
+LEAST_DEPTH_MM = 150.0
+#: Without any word for the body part only a field of view that no head or limb needs is believed.
+WORDLESS_WIDTH_MM = 300.0
+#: |cos| of the slice normal with the body axis above which a stack counts as axial (35° of obliquity).
+AXIAL_COSINE = 0.8
+BODY_WORDS = (
+    "liver|leber|foie|higado|fegato|hepat|abdom|oberbauch|bauch|ober bauch|upper abd|pancrea|pankrea|mrcp|gallenw|"
+    "gallenbl|whole ?body|ganzkorper|ganz ?korper|corps entier|wholebody|partialbody|primovist|eovist|gadoxet|"
+    "tronc|trunk|rumpf|chest ?abd|thorax ?abd|tap |cap |skull ?base|schadelbasis|eyes to|vertex to|bilan ext|tumou?r staging"
+)
+OTHER_WORDS = (
+    "brain|head|hirn|gehirn|kopf|schadel|cerebr|crane|cranium|tete|encephal|enceph|neuro(?!end)|knee|knie|genou|"
+    "shoulder|schulter|epaule|spine|wirbel|wsbs|wirbelsaule|[lbh]ws |rachis|lumb|lenden|cervical|c spine|l spine|t spine|"
+    "sacro|sakro|isg |hip |hips |hufte|huft|hanche|ankle|sprunggelenk|cheville|foot|fuss |vorfuss|pied |hand |hande|main |"
+    "wrist|handgelenk|poignet|elbow|ellenbogen|coude|breast|mamma|sein |seins |prostat|pelvi|becken|bassin|cardi|herz|"
+    "coeur|heart|orbit|neck|hals |cou |larynx|pituit|hypophys|sella|femur|oberschenkel|thigh|cuisse|leg |legs |"
+    "extremit|arm |uterus|rect(?!us)|rektum|fet(?:al|us)|fot(?:al|us)|scrotum|hoden|penis|temporoman|kiefer|angio ?carot|iac "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Whether the liver is plausibly in the stack, and the sentence why."""
+
+    covers: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Box:
+    """Axis-aligned extent of a stack: ``low`` and ``high`` (3,) LPS mm of its outermost pixel centres."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @property
+    def size(self) -> NDArray[np.float64]:
+        """Extent along L, P, S in mm, shape (3,)."""
+        return self.high - self.low
+
+
+def bounding_box(stack: Stack) -> Box | None:
+    """The stack's extent in LPS mm; None where frames carry no plane."""
+    points = []
+    for instance in stack.instances:
+        if not has_plane(instance):
+            continue
+        try:
+            axes = orientation(instance)
+        except GeometryRefusal:
+            return None
+        origin = np.asarray(instance.get("ImagePositionPatient"), dtype=np.float64)
+        spacing = instance.get("PixelSpacing") or [1.0, 1.0]
+        across = axes[0] * float(spacing[1]) * (int(instance.get("Columns", 1)) - 1)
+        down = axes[1] * float(spacing[0]) * (int(instance.get("Rows", 1)) - 1)
+        points += [origin, origin + across, origin + down, origin + across + down]
+    if not points:
+        return None
+    cloud = np.asarray(points)
+    return Box(cloud.min(axis=0), cloud.max(axis=0))
+
+
+def is_axial(stack: Stack) -> bool:
+    """Whether the slices are stacked along the body axis (oblique up to 35°); False where no plane is given."""
+    for instance in stack.instances:
+        if has_plane(instance):
+            try:
+                return abs(float(slice_normal(orientation(instance))[2])) >= AXIAL_COSINE
+            except GeometryRefusal:
+                return False
+    return False
+
+
+def covers_liver(stack: Stack) -> Coverage:
+    """Weigh the field of view and the words of series, then of the study; where no word speaks, the size decides."""
+    box = bounding_box(stack)
+    if box is None:
+        return Coverage(False, "the images carry no position in the patient")
+    # pixel centres of the outer slices: half a slice is added on both sides
+    height = float(box.size[2]) + (number(stack, "SliceThickness") or 0.0)
+    width, depth = float(box.size[0]), float(box.size[1])
+    if height < LEAST_HEIGHT_MM or width < LEAST_WIDTH_MM or depth < LEAST_DEPTH_MM:
+        return Coverage(False, f"a field of view of {width:.0f}×{depth:.0f}×{height:.0f} mm cannot hold a liver")
+    own = described(stack, "SeriesDescription", "ProtocolName")
+    part = described(stack, "BodyPartExamined")
+    whole = described(stack, "StudyDescription", "RequestedProcedureDescription")
+    for where, text in (("series", own), ("body part", part), ("study", whole)):
+        if has_word(text, BODY_WORDS):
+            return Coverage(True, f"the {where} names the abdomen or the whole body")
+        if has_word(text, OTHER_WORDS):
+            return Coverage(False, f"the {where} names another body part")
+    if width < WORDLESS_WIDTH_MM:
+        return Coverage(False, f"no body part is named and the field of view is only {width:.0f} mm wide")
+    return Coverage(True, f"no body part is named; {width:.0f}×{depth:.0f}×{height:.0f} mm may hold a liver")

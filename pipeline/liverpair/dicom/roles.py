@@ -1,0 +1,168 @@
+"""Say what each stack is for the study of the liver, from header facts and its siblings, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from liverpair.dicom.records import Stack
+from liverpair.dicom.words import described, has_word, image_types, values_of
+
+__all__ = ["RoleDecision", "SeriesRole", "classify", "classify_study"]
+
+
+class SeriesRole(StrEnum):
+    """What a stack is used for; the values are those of series.csv."""
+
+    PET_AC = "pet-ac"
+    PET_NAC = "pet-nac"
+    CT = "ct"
+    MR_HBP = "mr-hbp"
+    MR_T1_NATIVE = "mr-t1-native"
+    MR_ARTERIAL = "mr-arterial"
+    MR_PORTAL = "mr-portal"
+    MR_T2 = "mr-t2"
+    MR_DWI = "mr-dwi"
+    MR_ADC = "mr-adc"
+    LOCALIZER = "localizer"
+    DERIVED = "derived"
+    SECONDARY = "secondary"
+    REPORT = "report"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleDecision:
+    """A role and the sentence that says from which facts it follows."""
+
+    role: SeriesRole
+    reason: str
+
+
+#: SOP classes that are screen captures whatever their Modality says (Secondary Capture, all variants).
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+REPORT_CLASSES = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.")
+REPORT_MODALITIES = frozenset({"SR", "DOC", "PR", "KO", "RTRECORD", "PLAN", "AU"})
+OVERLAY_MODALITIES = frozenset({"SEG", "RTSTRUCT", "REG", "RTDOSE", "RTPLAN", "RWV", "FID", "STAIN"})
+LOCALIZER_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM", "TOPO", "SCANOGRAM", "SURVEY"})
+LOCALIZER_WORDS = (
+    "localiz|localis|locali[sz]er|loc |loc$|scout|topogram|surview|survey|scanogram|planung|planning|3 ?plane|three ?plane|"
+    "3 ?ebenen|reperage|rep 3|plan scan|haste loc|aahscout|aascout"
+)
+DERIVED_TYPES = frozenset(
+    {"MIP", "MINIP", "PROJECTION IMAGE", "PROJECTION", "VOLUME RENDERING", "SUBTRACT", "SUBTRACTION", "SUB", "3D RENDER",
+     "CPR", "RADIAL", "MPR3D", "FUSED", "FUSION", "COMPOSED", "OVERLAY"}
+)  # fmt: skip
+DERIVED_WORDS = (
+    "mip |minip|mips |projection|projektion|rotat|subtr|sub |subs |soustract|fused|fusion|fusioniert|overlay|mosaic|"
+    "vrt |vr |volume rend|screenshot|screen save|capture|key ?images?|collage|montage|curved|3 ?d pdf"
+)
+REPORT_WORDS = "dose ?report|dosis ?(report|protokoll)|patient ?(protocol|protokoll)|rapport de dose|dose info|exam ?protocol|dosisbericht"
+NAC_WORDS = (
+    "nac |nac$|non ?ac |no ?ac |noac|nonac|uncorrected|uncorr|unkorrigiert|nicht korrigiert|ohne ac|ohne schw|without ac|"
+    "w o ac|non corrig|sans corr|sans ac|non attenuation|not attenuation|non ?att|nativ pet|nichtkorr|no att"
+)
+CT_HELPER_WORDS = "bolus|monitor|smart ?prep|premonit|tracker|tracking|test ?bol|locator|u ?map|mu ?map|attenuation ?map|ctac map|umap"
+CT_DERIVED_TYPES = frozenset({"REFORMATTED", "MPR", "AVERAGE", "CURVED"})
+
+
+def classify(stack: Stack) -> RoleDecision:
+    """The role of one stack without its siblings."""
+    return classify_study([stack])[0]
+
+
+def classify_study(stacks: Sequence[Stack]) -> tuple[RoleDecision, ...]:
+    """Roles of the stacks of one study, in the order given; contrast phases are decided against their siblings."""
+    from liverpair.dicom.roles_mr import classify_mr  # noqa: PLC0415 # roles_mr builds RoleDecisions: imported late
+
+    decisions: dict[int, RoleDecision] = {}
+    rest = []
+    for index, stack in enumerate(stacks):
+        decided = _not_a_volume(stack) or _by_modality(stack)
+        if decided is None:
+            rest.append(index)
+        else:
+            decisions[index] = decided
+    for index, decision in zip(rest, classify_mr([stacks[i] for i in rest]), strict=True):
+        decisions[index] = decision
+    return tuple(decisions[i] for i in range(len(stacks)))
+
+
+def _modality(stack: Stack) -> str:
+    return str(stack.first("Modality", "")).strip().upper()
+
+
+def _not_a_volume(stack: Stack) -> RoleDecision | None:
+    """Reports, overlays, screen captures, localizers and pictures made of other pictures."""
+    sop_class, modality = str(stack.first("SOPClassUID", "")), _modality(stack)
+    types, text = image_types(stack), described(stack, "SeriesDescription", "ProtocolName")
+    own = described(stack, "SeriesDescription")
+    if sop_class.startswith(REPORT_CLASSES) or modality in REPORT_MODALITIES:
+        return RoleDecision(SeriesRole.REPORT, f"a document, not an image (modality {modality or 'absent'})")
+    if modality in OVERLAY_MODALITIES:
+        return RoleDecision(SeriesRole.DERIVED, f"made from other images (modality {modality})")
+    if has_word(own, REPORT_WORDS) or any("DOSE" in t or t == "PATIENT PROTOCOL" for t in types):
+        return RoleDecision(SeriesRole.REPORT, "a dose report or protocol page by its description or Image Type")
+    captured = sop_class == SECONDARY_CAPTURE or sop_class.startswith(SECONDARY_CAPTURE + ".")
+    if captured or modality in ("OT", "SC", "XC") or any("SCREEN" in t for t in types):
+        return RoleDecision(SeriesRole.SECONDARY, "a screen capture by its storage class, modality or Image Type")
+    if types & LOCALIZER_TYPES or has_word(own, LOCALIZER_WORDS) or _is_localizer_protocol(own, text):
+        return RoleDecision(SeriesRole.LOCALIZER, "a localizer by its Image Type or description")
+    if types & DERIVED_TYPES or has_word(own, DERIVED_WORDS):
+        return RoleDecision(SeriesRole.DERIVED, "a projection, subtraction or fusion by its Image Type or description")
+    return None
+
+
+def _is_localizer_protocol(own: str, text: str) -> bool:
+    """A series without its own description whose protocol is a localizer."""
+    return not own.strip() and has_word(text, LOCALIZER_WORDS)
+
+
+def _by_modality(stack: Stack) -> RoleDecision | None:
+    """PET and CT roles; None for MR, which needs its siblings."""
+    modality = _modality(stack)
+    if modality == "MR":
+        return None
+    if modality == "PT":
+        return _pet_role(stack)
+    if modality == "CT":
+        return _ct_role(stack)
+    return RoleDecision(SeriesRole.OTHER, f"modality {modality or 'absent'} is not used")
+
+
+def _pet_role(stack: Stack) -> RoleDecision:
+    series_type = [str(v).upper() for v in values_of(stack, "SeriesType")]
+    if "REPROJECTION" in series_type:
+        return RoleDecision(SeriesRole.DERIVED, "Series Type says reprojection")
+    if {"DYNAMIC", "GATED"} & set(series_type) and len(stack.key) > 0:
+        return RoleDecision(SeriesRole.OTHER, "one time or gate of a dynamic or gated PET, not the whole acquisition")
+    corrected = {str(v).strip().upper() for v in values_of(stack, "CorrectedImage")}
+    method = str(stack.first("AttenuationCorrectionMethod", "")).strip().upper()
+    stated = str(stack.first("AttenuationCorrected", "")).strip().upper()
+    named_nac = has_word(described(stack, "SeriesDescription"), NAC_WORDS)
+    if corrected and "ATTN" not in corrected:
+        return RoleDecision(SeriesRole.PET_NAC, "Corrected Image lacks ATTN")
+    if stated == "NO" or (not corrected and method in ("NONE", "NO")):
+        return RoleDecision(SeriesRole.PET_NAC, "the header says that attenuation is not corrected")
+    if "ATTN" in corrected or stated == "YES":
+        if named_nac:
+            return RoleDecision(
+                SeriesRole.PET_NAC, "called uncorrected although Corrected Image holds ATTN: not trusted"
+            )
+        return RoleDecision(SeriesRole.PET_AC, "Corrected Image holds ATTN")
+    if named_nac:
+        return RoleDecision(SeriesRole.PET_NAC, "called uncorrected by its description")
+    if method:
+        return RoleDecision(SeriesRole.PET_AC, "Attenuation Correction Method is stated")
+    return RoleDecision(SeriesRole.PET_NAC, "nothing in the header says that attenuation was corrected")
+
+
+def _ct_role(stack: Stack) -> RoleDecision:
+    text = described(stack, "SeriesDescription")
+    types = image_types(stack)
+    if has_word(text, CT_HELPER_WORDS):
+        return RoleDecision(SeriesRole.OTHER, "bolus timing or an attenuation map by its description")
+    if types & CT_DERIVED_TYPES or has_word(text, "mpr |cor |coron|sag |sagit|koronar|frontal"):
+        return RoleDecision(SeriesRole.DERIVED, "a reformation by its Image Type or description")
+    return RoleDecision(SeriesRole.CT, "an axial CT volume")

@@ -1,0 +1,66 @@
+"""Compare what humans typed into headers: descriptions in several languages, glued words, accents, abbreviations."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from liverpair.dicom.records import Stack
+
+__all__ = ["described", "has_word", "image_types", "number", "values_of", "words"]
+
+
+def words(text: str) -> str:
+    """Lower-case words with single spaces around each: accents dropped, punctuation a space, digits apart from letters.
+
+    "T1_VIBE_FS_tra 20min" → " t1 vibe fs tra 20 min "; letter-digit names of the field (t1, b800) stay whole.
+    """
+    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).lower()
+    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    plain = re.sub(r"[^a-z0-9+*]+", " ", plain)
+    plain = re.sub(r"(?<=\d)(?=[a-z])", " ", plain)
+    plain = re.sub(r"\b([tb]) (?=\d)", r"\1", plain)
+    return f" {plain.strip()} "
+
+
+def has_word(text: str, pattern: str) -> bool:
+    """Whether ``pattern`` (a regular expression of alternatives) occurs from a word's start in words(...) text."""
+    return re.search(rf"(?<![a-z0-9])(?:{pattern})", text) is not None
+
+
+def described(stack: Stack, *keywords: str) -> str:
+    """words(...) of the named attributes, joined."""
+    parts = []
+    for keyword in keywords:
+        value = stack.first(keyword)
+        parts.extend(map(str, value) if isinstance(value, list) else [str(value)] if value is not None else [])
+    return words(" | ".join(parts))
+
+
+def values_of(stack: Stack, keyword: str) -> list[Any]:
+    """Distinct values of an attribute over the stack's frames, lists flattened."""
+    found: list[Any] = []
+    for instance in stack.instances:
+        value = instance.header.get(keyword)
+        for item in value if isinstance(value, list) else [] if value is None else [value]:
+            if item not in found:
+                found.append(item)
+    return found
+
+
+def image_types(stack: Stack) -> frozenset[str]:
+    """All Image Type (and Frame Type, Complex Image Component) values of the stack, upper-case."""
+    keywords = ("ImageType", "FrameType", "ComplexImageComponent")
+    return frozenset(str(v).strip().upper() for k in keywords for v in values_of(stack, k))
+
+
+def number(stack: Stack, keyword: str) -> float | None:
+    """The attribute of the first frame that has one, as a number."""
+    value = stack.first(keyword)
+    if isinstance(value, list):
+        value = value[0] if value else None
+    try:
+        return float(value) if value is not None else None
+    except (TypeError, ValueError):
+        return None
