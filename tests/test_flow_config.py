@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from liverpair.core.errors import ConfigError
 from liverpair.flow.config import Settings, dump_settings, load_settings, settings_fingerprint
 

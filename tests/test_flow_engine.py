@@ -6,8 +6,7 @@ import os
 import signal
 
 import pytest
-
-from liverpair.flow.engine import WorkerDied, default_jobs, run_many
+from liverpair.flow.engine import WorkerDiedError, default_jobs, run_many
 
 
 def _work(task: int) -> int:
@@ -21,7 +20,7 @@ def _work(task: int) -> int:
 def test_a_killed_worker_loses_its_own_case_only() -> None:
     outcomes = dict(run_many(_work, list(range(7)), 2))
     assert set(outcomes) == set(range(7))
-    assert isinstance(outcomes[3], WorkerDied)
+    assert isinstance(outcomes[3], WorkerDiedError)
     assert isinstance(outcomes[5], ValueError)
     assert {t: r for t, r in outcomes.items() if t not in (3, 5)} == {t: t * t for t in (0, 1, 2, 4, 6)}
 
@@ -37,5 +36,5 @@ def test_the_default_is_at_least_one_job() -> None:
 def test_an_absent_scheduler_is_an_error_with_its_address() -> None:
     from liverpair.core.errors import UsageError
 
-    with pytest.raises(UsageError, match="install liverpair|127.0.0.1:1"):
+    with pytest.raises(UsageError, match=r"install liverpair|127\.0\.0\.1:1"):
         list(run_many(_work, [1], 1, "tcp://127.0.0.1:1"))

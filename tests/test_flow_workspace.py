@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from liverpair.core.errors import UsageError
 from liverpair.flow.tables import COLUMNS, format_table, parse_table
 from liverpair.flow.workspace import Workspace, write_text
@@ -24,7 +23,14 @@ def test_a_row_with_an_unknown_column_is_our_error() -> None:
         format_table(("a",), [{"b": 1}])
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(COLUMNS["exclusions"]), st.text(st.characters(codec="utf-8", exclude_characters="\r\0")))))
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(COLUMNS["exclusions"]),
+            st.text(st.characters(codec="utf-8", exclude_characters="\r\0")),
+        )
+    )
+)
 def test_any_text_survives_the_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]) -> None:
     path = tmp_path_factory.mktemp("table") / "t.csv"
     write_text(path, format_table(COLUMNS["exclusions"], rows))

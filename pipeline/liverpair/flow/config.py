@@ -19,6 +19,7 @@ from liverpair.evaluate.attribution import AttributionSettings
 from liverpair.evaluate.calls import CallSettings
 from liverpair.evaluate.concordance import ConcordanceSettings
 from liverpair.evaluate.match import MatchSettings
+from liverpair.flow.scanner import ScannerSettings
 from liverpair.register.align import RegisterSettings
 from liverpair.segment.liver import LiverSettings
 from liverpair.segment.mr_lesions import MrDetectionSettings
@@ -41,6 +42,7 @@ class Settings:
     register: RegisterSettings = field(default_factory=RegisterSettings)
     pet: PetDetectionSettings = field(default_factory=PetDetectionSettings)
     mr: MrDetectionSettings = field(default_factory=MrDetectionSettings)
+    scanner: ScannerSettings = field(default_factory=ScannerSettings)
     match: MatchSettings = field(default_factory=MatchSettings)
     calls: CallSettings = field(default_factory=CallSettings)
     attribution: AttributionSettings = field(default_factory=AttributionSettings)

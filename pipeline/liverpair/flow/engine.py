@@ -1,10 +1,10 @@
-"""Run many cases: local processes by default, a Dask cluster when a scheduler is named; a dead worker loses one case."""
+"""Run many cases: local processes, or a Dask cluster when a scheduler is named; a dead worker loses one case."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from liverpair.core.errors import UsageError
 
-__all__ = ["WorkerDied", "default_jobs", "run_many"]
+__all__ = ["WorkerDiedError", "default_jobs", "run_many"]
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -22,7 +22,7 @@ _Result = TypeVar("_Result")
 CASE_MEMORY_BYTES = 2 * 1024**3
 
 
-class WorkerDied(Exception):
+class WorkerDiedError(Exception):
     """The process that ran this case was killed, by the system's memory guard most likely."""
 
 
@@ -39,11 +39,11 @@ def default_jobs() -> int:
 def start_worker() -> None:
     """Give each process one thread: cases run side by side, and sums keep one order."""
     import numba
-    import SimpleITK as sitk
+    import SimpleITK
 
     threadpool_limits(1)
     numba.set_num_threads(1)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
 def run_many(
@@ -52,7 +52,7 @@ def run_many(
     """Yield each task with its result, or the exception it ended in, as they finish.
 
     A worker that dies breaks the whole pool, and nobody knows by whose fault: the tasks that were under way are then
-    run alone, one a pool, and the one that dies again is yielded with WorkerDied.
+    run alone, one a pool, and the one that dies again is yielded with WorkerDiedError.
     """
     if scheduler is not None:
         yield from _on_cluster(work, tasks, scheduler)
@@ -66,12 +66,15 @@ def run_many(
     for task in suspects:
         died = yield from _in_pool(work, [task], 1)
         if died:
-            yield task, WorkerDied("the worker process was killed; it may have run out of memory (try fewer --jobs)")
+            yield (
+                task,
+                WorkerDiedError("the worker process was killed; it may have run out of memory (try fewer --jobs)"),
+            )
 
 
 def _in_pool(
     work: Callable[[_Task], _Result], tasks: Sequence[_Task], jobs: int
-) -> Iterator[tuple[_Task, _Result | Exception]]:
+) -> Generator[tuple[_Task, _Result | Exception], None, list[_Task]]:
     """Run tasks in one pool; returns those that were unfinished when the pool broke, in their order."""
     # spawn: numba's and ITK's thread pools do not survive a fork
     context = multiprocessing.get_context("spawn")
@@ -113,5 +116,5 @@ def _on_cluster(
         client.run(start_worker)
         futures = {client.submit(work, task, pure=False): task for task in tasks}
         for future in as_completed(list(futures)):
-            error = future.exception()
-            yield futures[future], error if isinstance(error, Exception) else future.result()
+            failure = future.exception()
+            yield futures[future], failure if isinstance(failure, Exception) else future.result()

@@ -23,13 +23,14 @@ def read_suv(stack: Stack, settings: SuvSettings) -> tuple[Volume, dict[str, Any
 
 
 def read_images(pair: StudyPair, stacks: Mapping[str, Stack], settings: SuvSettings) -> Images:
-    """All volumes of a pair, by role; what cannot be read or quantified is refused with its reason, the rest goes on."""
+    """All volumes of a pair by role; what cannot be read or quantified is refused with its reason, the rest goes on."""
     refusals: dict[str, tuple[str, str]] = {}
     provenance: dict[str, Any] = {}
     volumes: dict[str, Volume] = {}
     for role, stack in sorted(stacks.items()):
         try:
             if role == "pet-ac":
+                provenance["pet_kernels"] = [str(kernel) for kernel in stack.series.values("ConvolutionKernel")]
                 volumes[role], provenance["suv"] = read_suv(stack, settings)
             else:
                 volumes[role] = read_stack(stack)
@@ -37,7 +38,10 @@ def read_images(pair: StudyPair, stacks: Mapping[str, Stack], settings: SuvSetti
             refusals[role] = (refusal.reason, refusal.detail)
     ct = volumes.get("ct")
     if ct is not None and ct.unit is not Unit.HOUNSFIELD:
-        refusals["ct"] = ("not_hounsfield", f"the CT's voxel values are {ct.unit.value}, not HU; check its rescale tags")
+        refusals["ct"] = (
+            "not_hounsfield",
+            f"the CT's voxel values are {ct.unit.value}, not HU; check its rescale tags",
+        )
         ct = None
     mr = {role: volume for role, volume in volumes.items() if role.startswith("mr-")}
     return Images(pair, volumes.get("pet-ac"), ct, mr, refusals, provenance)

@@ -140,7 +140,11 @@ def _mr_scenes(
             liver = aligned.mr_liver
             title = f"{role.removeprefix('mr-').upper()} on PET/CT"
         else:
-            grid, transform, liver = _display_grid(images.mr[roles[0]], aligned.mr_liver), None, aligned.mr_liver
+            grid, transform, liver = (
+                _display_grid(images.mr[roles[0]], aligned.mr_liver),
+                None,
+                aligned.mr_liver,
+            )
             title = f"{role.removeprefix('mr-').upper()} (not registered)"
         moved = resample(volume, grid, transform)
         regions = [(resample_mask(liver, grid, transform).values, "liver")] if liver else []
@@ -175,7 +179,13 @@ def _cut(scene: _Scene, index: NDArray[np.int64], plane: str) -> Panel:
     contours = tuple(Contour(slice_of(mask), kind) for mask, kind in scene.regions)
     overlay = slice_of(scene.overlay) if scene.overlay is not None else None
     return Panel(
-        f"{scene.title}, {plane}", slice_of(scene.volume.values), scene.window, contours, overlay, scene.overlay_window, scene.inverted
+        f"{scene.title}, {plane}",
+        slice_of(scene.volume.values),
+        scene.window,
+        contours,
+        overlay,
+        scene.overlay_window,
+        scene.inverted,
     )
 
 

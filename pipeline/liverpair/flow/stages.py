@@ -37,7 +37,9 @@ class StageResult:
     failed: int = 0
 
 
-def index_stage(workspace: Workspace, archives: Sequence[Path], settings: Settings, jobs: int, tick: Tick) -> StageResult:
+def index_stage(
+    workspace: Workspace, archives: Sequence[Path], settings: Settings, jobs: int, tick: Tick
+) -> StageResult:
     """Read the headers of every file that is new or has changed into the catalogue."""
     for archive in archives:
         if not archive.exists():
@@ -72,7 +74,9 @@ def pair_stage(workspace: Workspace, settings: Settings) -> StageResult:
     workspace.write_table("exclusions", [*set_aside, *(plain(row) for row in cohort.exclusions)])
     numbers = {"pairs": len(cohort.pairs), "exclusions": len(cohort.exclusions) + len(set_aside)}
     log.info("pair: %s", numbers)
-    return StageResult(f"Found {numbers['pairs']} pairs; every other study is in exclusions.csv with its reason.", numbers)
+    return StageResult(
+        f"Found {numbers['pairs']} pairs; every other study is in exclusions.csv with its reason.", numbers
+    )
 
 
 def label_stage(workspace: Workspace, reports: Path) -> StageResult:

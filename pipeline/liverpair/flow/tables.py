@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "series": (
-        "series_uid", "study_uid", "patient_id", "modality", "role", "reason", "tracer", "date", "n_frames",
+        "series_uid", "study_uid", "patient_id", "accession_number", "modality", "role", "reason", "tracer", "date", "n_frames",
         "manufacturer", "description",
     ),
     "pairs": (

@@ -1,4 +1,4 @@
-"""Build the self-contained HTML report: every number in it comes from the tables, every text from outside is escaped."""
+"""Build the self-contained HTML report: numbers come from the tables, text from outside is escaped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JPEG_QUALITY = 85
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseView:
-    """One pair as the report shows it. ``call`` and ``pair`` are rows of their tables, ``lesions`` those of the pair."""
+    """One pair as the report shows it: ``call`` and ``pair`` are rows of their tables, ``lesions`` the pair's."""
 
     pair: Mapping[str, Any]
     call: Mapping[str, Any]
@@ -103,7 +103,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=wording.percent, number=wording.number, bounds=wording.bounds, human=wording.human, cause=wording.cause
+        percent=wording.percent,
+        number=wording.number,
+        bounds=wording.bounds,
+        human=wording.human,
+        cause=wording.cause,
     )
     return environment
 
@@ -118,18 +122,24 @@ def build_report(data: ReportData) -> str:
     causes = Counter(
         str(c["attribution"]["primary_cause"]) for c in cases if c["call"]["outcome"] == "FN" and c["attribution"]
     )
-    return _environment().get_template("report.html.j2").render(
-        data=data,
-        cases=cases,
-        counts=concordance["counts"],
-        estimates=concordance["estimates"],
-        headline=wording.headline(concordance),
-        stard=wording.stard(bool(data.sizes)),
-        causes=sorted(causes.items(), key=lambda item: (-item[1], item[0])),
-        methods_of_intervals=figures.METHOD_NAMES,
-        estimate_names=figures.ESTIMATE_NAMES,
-        flow=figures.flow_diagram(data.flow),
-        forest=figures.forest_plot(concordance["estimates"]),
-        size_figure=figures.size_curve(concordance.get("size_curve") or {}, (), data.sizes) if data.sizes else None,
-        histogram=figures.interval_histogram([int(c["pair"]["interval_days"]) for c in cases if c["pair"].get("interval_days") not in (None, "")]),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            data=data,
+            cases=cases,
+            counts=concordance["counts"],
+            estimates=concordance["estimates"],
+            headline=wording.headline(concordance),
+            stard=wording.stard(bool(data.sizes)),
+            causes=sorted(causes.items(), key=lambda item: (-item[1], item[0])),
+            methods_of_intervals=figures.METHOD_NAMES,
+            estimate_names=figures.ESTIMATE_NAMES,
+            flow=figures.flow_diagram(data.flow),
+            forest=figures.forest_plot(concordance["estimates"]),
+            size_figure=figures.size_curve(concordance.get("size_curve") or {}, (), data.sizes) if data.sizes else None,
+            histogram=figures.interval_histogram(
+                [int(c["pair"]["interval_days"]) for c in cases if c["pair"].get("interval_days") not in (None, "")]
+            ),
+        )
     )

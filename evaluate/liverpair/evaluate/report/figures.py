@@ -74,7 +74,9 @@ def forest_plot(estimates: Mapping[str, Mapping[str, Any]]) -> Markup:
     return _svg(figure, "forest")
 
 
-def size_curve(curve: Mapping[str, Any], bins: Sequence[Mapping[str, Any]], sizes: Sequence[tuple[float, bool]]) -> Markup:
+def size_curve(
+    curve: Mapping[str, Any], bins: Sequence[Mapping[str, Any]], sizes: Sequence[tuple[float, bool]]
+) -> Markup:
     """Detected or missed against lesion size, with the logistic curve on ln(size) where one could be fitted."""
     figure = Figure(figsize=(7.2, 3.1))
     axes = _plain_axes(figure)
@@ -85,11 +87,23 @@ def size_curve(curve: Mapping[str, Any], bins: Sequence[Mapping[str, Any]], size
     coefficients = curve.get("coefficients")
     if coefficients and None not in coefficients:
         x = np.geomspace(2.0, max(largest, 12.0), 200)
-        axes.plot(x, 100 / (1 + np.exp(-(coefficients[0] + coefficients[1] * np.log(x)))), color="black", linewidth=1.4)
+        axes.plot(
+            x,
+            100 / (1 + np.exp(-(coefficients[0] + coefficients[1] * np.log(x)))),
+            color="black",
+            linewidth=1.4,
+        )
         for key, name in (("d50_mm", "d50"), ("d90_mm", "d90")):
             if curve.get(key) and curve[key] <= largest * 1.2:
                 axes.axvline(curve[key], color=GREY, linestyle=":", linewidth=1)
-                axes.annotate(f"{name} {curve[key]:.1f} mm", (curve[key], 50), rotation=90, fontsize=8, ha="right", va="center")
+                axes.annotate(
+                    f"{name} {curve[key]:.1f} mm",
+                    (curve[key], 50),
+                    rotation=90,
+                    fontsize=8,
+                    ha="right",
+                    va="center",
+                )
     axes.set_xlabel("longest diameter on MRI, mm")
     axes.set_ylabel("seen on PET, %")
     axes.set_ylim(-8, 108)
@@ -123,14 +137,18 @@ def flow_diagram(steps: Sequence[tuple[str, int, Sequence[tuple[str, int]]]]) ->
         parts.append(f'<text x="{box / 2}" y="{y + 36}" text-anchor="middle" class="count">n = {count}</text>')
         if rows:
             parts.append(f'<path d="M{box + 1} {y + 22} H{box + 52}" class="arrow" marker-end="url(#tip)"/>')
-            parts.append(f'<rect x="{box + 58}" y="{y}" width="{width - box - 60}" height="{height}" rx="6" class="out"/>')
+            parts.append(
+                f'<rect x="{box + 58}" y="{y}" width="{width - box - 60}" height="{height}" rx="6" class="out"/>'
+            )
             total = sum(n for _, n in excluded)
             parts.append(f'<text x="{box + 70}" y="{y + 17}" class="count">set aside: {total}</text>')
             for k, text in enumerate(rows):
                 parts.append(f'<text x="{box + 70}" y="{y + 17 + line * (k + 1)}" class="small">{escape(text)}</text>')
         y += height + gap
-    tip = '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z"/></marker></defs>'
+    marker = 'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"'
+    tip = f'<defs><marker id="tip" {marker}><path d="M0 0 L8 4 L0 8 z"/></marker></defs>'
     label = "Flow of studies from the archive to the analysis"
     return Markup(
-        f'<svg class="flow" viewBox="0 0 {width} {y - gap + 6}" role="img" aria-label="{label}">{tip}{"".join(parts)}</svg>'
+        f'<svg class="flow" viewBox="0 0 {width} {y - gap + 6}" role="img" aria-label="{label}">'
+        f"{tip}{''.join(parts)}</svg>"
     )

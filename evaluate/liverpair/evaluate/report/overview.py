@@ -48,12 +48,25 @@ class Panel:
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
     low, high = panel.window
-    axes.imshow(panel.image, cmap="gray_r" if panel.inverted else "gray", vmin=low, vmax=high, interpolation="bilinear")
+    axes.imshow(
+        panel.image,
+        cmap="gray_r" if panel.inverted else "gray",
+        vmin=low,
+        vmax=high,
+        interpolation="bilinear",
+    )
     if panel.overlay is not None:
         floor, top = panel.overlay_window
         # the weak end stays see-through, so that the CT's anatomy can be read under it
         strength = np.clip((panel.overlay - floor) / max(top - floor, 1e-6), 0, 1)
-        axes.imshow(panel.overlay, cmap="inferno", vmin=floor, vmax=top, alpha=0.65 * strength**0.6, interpolation="bilinear")
+        axes.imshow(
+            panel.overlay,
+            cmap="inferno",
+            vmin=floor,
+            vmax=top,
+            alpha=0.65 * strength**0.6,
+            interpolation="bilinear",
+        )
     for contour in panel.contours:
         if contour.mask.any() and not contour.mask.all():
             axes.contour(
@@ -87,5 +100,7 @@ def draw_overview(rows: Sequence[Sequence[Panel]], caption: str, path: Path) -> 
         for text in legend.get_texts():
             text.set_color("white")
     figure.suptitle(caption, color="white", fontsize=9.5, y=0.995)
-    figure.subplots_adjust(left=0.005, right=0.995, top=1 - 0.48 / figure.get_figheight(), bottom=0.08, wspace=0.02, hspace=0.12)
+    figure.subplots_adjust(
+        left=0.005, right=0.995, top=1 - 0.48 / figure.get_figheight(), bottom=0.08, wspace=0.02, hspace=0.12
+    )
     figure.savefig(path, metadata={"Software": None}, facecolor="black")

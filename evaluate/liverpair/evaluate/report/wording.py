@@ -66,7 +66,8 @@ def headline(concordance: Mapping[str, Any]) -> str:
     found = " and ".join(parts) if parts else "no estimate possible"
     return (
         f"Against liver MRI, SSR-PET/CT had {found} over {judged} pairs; {counts['fn']} false negative, "
-        f"{counts['fp']} false positive, {counts['not_evaluable']} not evaluable, {counts['indeterminate']} indeterminate."
+        f"{counts['fp']} false positive, {counts['not_evaluable']} not evaluable, "
+        f"{counts['indeterminate']} indeterminate."
     )
 
 
@@ -83,7 +84,11 @@ def stard(with_lesions: bool) -> list[tuple[str, str, str]]:
         ("22", "Interval between the tests", "Interval between the examinations"),
         ("23", "Cross tabulation", "2×2 and 2×3 tables"),
         ("24", "Estimates with precision", "Estimates"),
-        ("3–5, 18, 20, 21, 25–30", "Background, sample size, clinical data, harms, limits, registration", "manuscript"),
+        (
+            "3–5, 18, 20, 21, 25–30",
+            "Background, sample size, clinical data, harms, limits, registration",
+            "manuscript",
+        ),
     ]
     if with_lesions:
         items.insert(-1, ("17, 24", "Accuracy by lesion size", "Lesion size and detection"))

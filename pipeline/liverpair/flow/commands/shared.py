@@ -17,7 +17,18 @@ from liverpair.core.provenance import canonical_json
 from liverpair.flow.engine import default_jobs
 from liverpair.flow.progress import console
 
-__all__ = ["BAD_INPUT", "FAILED_CASES", "INTERRUPTED", "Archives", "Config", "Jobs", "Json", "Verbose", "answer", "command"]
+__all__ = [
+    "BAD_INPUT",
+    "FAILED_CASES",
+    "INTERRUPTED",
+    "Archives",
+    "Config",
+    "Jobs",
+    "Json",
+    "Verbose",
+    "answer",
+    "command",
+]
 
 FAILED_CASES = 1
 BAD_INPUT = 2
@@ -26,13 +37,26 @@ INTERRUPTED = 130
 _P = ParamSpec("_P")
 
 Archives = Annotated[
-    list[Path], typer.Argument(metavar="ARCHIVE...", help="Folders, files, ZIP or tar archives that hold DICOM, nested and named anyhow.")
+    list[Path],
+    typer.Argument(
+        metavar="ARCHIVE...",
+        help="Folders, files, ZIP or tar archives that hold DICOM, nested and named anyhow.",
+    ),
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings (TOML); the resolved ones are written to WS/liverpair.toml.")
+    Path | None,
+    typer.Option("--config", help="Settings (TOML); the resolved ones are written to WS/liverpair.toml."),
 ]
 Jobs = Annotated[
-    int, typer.Option("--jobs", "-j", min=1, help="Processes side by side.", default_factory=default_jobs, show_default="one a core")
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Processes side by side.",
+        default_factory=default_jobs,
+        show_default="one a core",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more in the log.")]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from liverpair.core.errors import SuvRefusal, UsageError
+from liverpair.core.lesion import Candidate, Lesion, Modality, Nature, ReferenceRegion
 from liverpair.core.provenance import canonical_json, plain
 from liverpair.core.transform import SpatialTransform
 from liverpair.core.units import Unit
-from liverpair.core.volume import Mask, Volume
+from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.dicom.load import load_image, load_labels, load_mask, load_stack
 from liverpair.dicom.nifti import write_nifti
 from liverpair.dicom.read import read_headers
@@ -24,7 +25,8 @@ from liverpair.flow.commands.shared import BAD_INPUT, Config, Json, answer, comm
 from liverpair.flow.config import load_settings
 from liverpair.flow.images import read_suv
 from liverpair.flow.progress import console
-from liverpair.flow.tables import COLUMNS, Row, format_table
+from liverpair.flow.record import lesion_row
+from liverpair.flow.tables import COLUMNS, format_table
 from liverpair.flow.workspace import Workspace, write_text
 from liverpair.register.align import register as register_volumes
 from liverpair.register.resample import resample
@@ -113,10 +115,18 @@ def register(
     fixed: Annotated[Path, typer.Argument(metavar="FIXED", help="The CT of the PET/CT (DICOM or NIfTI).")],
     moving: Annotated[Path, typer.Argument(metavar="MOVING", help="The MRI (DICOM or NIfTI).")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR")],
-    fixed_mask: Annotated[Path | None, typer.Option("--fixed-mask", help="The liver on FIXED; found here if not given.")] = None,
-    moving_mask: Annotated[Path | None, typer.Option("--moving-mask", help="The liver on MOVING; found here if not given.")] = None,
-    points: Annotated[Path | None, typer.Option("--points", help="CSV x,y,z (LPS mm in FIXED) to map into MOVING.")] = None,
-    moving_role: Annotated[str, typer.Option("--moving-role", help="mr-hbp, mr-t1-native, mr-portal, mr-t2 or mr-dwi.")] = "mr-hbp",
+    fixed_mask: Annotated[
+        Path | None, typer.Option("--fixed-mask", help="The liver on FIXED; found here if not given.")
+    ] = None,
+    moving_mask: Annotated[
+        Path | None, typer.Option("--moving-mask", help="The liver on MOVING; found here if not given.")
+    ] = None,
+    points: Annotated[
+        Path | None, typer.Option("--points", help="CSV x,y,z (LPS mm in FIXED) to map into MOVING.")
+    ] = None,
+    moving_role: Annotated[
+        str, typer.Option("--moving-role", help="mr-hbp, mr-t1-native, mr-portal, mr-t2 or mr-dwi.")
+    ] = "mr-hbp",
     config: Config = None,
     as_json: Json = False,
 ) -> int:
@@ -149,7 +159,9 @@ def transform_points(
     pair_id: Annotated[str, typer.Argument(metavar="PAIR_ID")],
     points: Annotated[Path, typer.Argument(metavar="POINTS.csv", help="x,y,z in LPS mm.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.csv")],
-    to: Annotated[str, typer.Option("--to", help="mr: from the PET/CT to the MRI; pet: from the MRI to the PET/CT.")] = "mr",
+    to: Annotated[
+        str, typer.Option("--to", help="mr: from the PET/CT to the MRI; pet: from the MRI to the PET/CT.")
+    ] = "mr",
 ) -> None:
     """Map points between the PET/CT and the MRI of a processed pair through its stored transform."""
     if to not in ("mr", "pet"):
@@ -177,7 +189,12 @@ def segment(
     """Find the liver; says itself when it failed (exit code 1, and no mask is written)."""
     _check_nifti_name(output)
     found = segment_liver(load_image(image, series=which), role, load_settings(config).liver)
-    facts = {"verdict": found.verdict, "reasons": list(found.reasons), "volume_ml": found.volume_ml, "facts": found.facts}
+    facts = {
+        "verdict": found.verdict,
+        "reasons": list(found.reasons),
+        "volume_ml": found.volume_ml,
+        "facts": found.facts,
+    }
     if found.verdict != "usable" or found.mask is None:
         answer(facts, as_json, f"No usable liver: {'; '.join(found.reasons)}. No mask is written.")
         return 1
@@ -192,7 +209,10 @@ def detect(
     image: Image,
     role: Annotated[str, typer.Option("--role", help="pet, mr-hbp, mr-t2 or mr-dwi.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR")],
-    liver: Annotated[Path | None, typer.Option("--liver", help="Liver mask (NIfTI, SEG, RTSTRUCT); MR: found here if not given.")] = None,
+    liver: Annotated[
+        Path | None,
+        typer.Option("--liver", help="Liver mask (NIfTI, SEG, RTSTRUCT); MR: found here if not given."),
+    ] = None,
     which: Choice = None,
     config: Config = None,
     as_json: Json = False,
@@ -212,27 +232,32 @@ def detect(
         found = detect_pet(volume, mask, reference, settings.pet)
     else:
         found = detect_mr({role: volume}, mask, settings.mr)
-    rows: list[Row] = []
-    for candidate in found.candidates:
-        region = found.labels.mask(candidate.label)
-        m = measure_pet(volume, region, reference) if reference is not None else measure_mr(volume, region, role=role)
-        flags = (*candidate.flags, *m.flags, *(() if candidate.nature == "metastasis" else (candidate.nature.value,)))
-        place = dict(zip(("native_x_mm", "native_y_mm", "native_z_mm"), map(float, candidate.centre_lps), strict=True))
-        if role == "pet":
-            place |= dict(zip(("x_mm", "y_mm", "z_mm"), map(float, candidate.centre_lps), strict=True))
-        ci = m.diameter_ci_mm or (None, None)
-        rows.append({
-            "pair_id": "", "lesion_id": str(candidate.label), "modality": "PET" if role == "pet" else "MR", **place,
-            "long_axis_mm": m.long_axis_mm, "short_axis_mm": m.short_axis_mm,
-            "equivalent_diameter_mm": m.equivalent_diameter_mm, "diameter_ci_low_mm": ci[0], "diameter_ci_high_mm": ci[1],
-            "volume_ml": m.volume_ml, "suv_max": m.suv_max, "suv_mean": m.suv_mean, "suv_peak": m.suv_peak, "tlr": m.tlr,
-            "z": candidate.z, "confidence": candidate.confidence, "flags": flags,
-        })  # fmt: skip
+    lesions = [_as_lesion(volume, found.labels.mask(c.label), c, reference) for c in found.candidates]
+    rows = [lesion_row("", lesion) for lesion in lesions]
     output.mkdir(parents=True, exist_ok=True)
     write_nifti(found.labels, output / "lesions.nii.gz")
     write_text(output / "lesions.csv", format_table(COLUMNS["lesions"], rows))
     facts = {"lesions": rows, "facts": found.facts, "reference": plain(reference)}
     answer(facts, as_json, f"{len(rows)} lesions; see {output / 'lesions.csv'}.")
+
+
+def _as_lesion(volume: Volume, region: Mask, candidate: Candidate, reference: ReferenceRegion | None) -> Lesion:
+    """One candidate, measured; ``reference`` is there for PET only. A benign nature becomes a flag."""
+    on_pet = reference is not None
+    measured = measure_pet(volume, region, reference) if on_pet else measure_mr(volume, region)
+    nature = () if candidate.nature is Nature.METASTASIS else (candidate.nature.value,)
+    return Lesion(
+        str(candidate.label),
+        Modality.PET if on_pet else Modality.MR,
+        candidate.centre_lps,
+        candidate.centre_lps if on_pet else None,
+        measured,
+        candidate.z,
+        candidate.confidence,
+        candidate.nature,
+        flags=tuple(dict.fromkeys((*nature, *candidate.flags, *measured.flags))),
+        reason=candidate.reason,
+    )
 
 
 def _quantified(image: Path, which: str | None, role: str, config: Path | None) -> Volume:
@@ -265,10 +290,16 @@ def measure(
 ) -> None:
     """Size and intensity of every label of a mask, by the definitions of the IBSI. PET is measured in SUVbw."""
     volume = _measurable(image, which, config)
-    labels = load_labels(mask, volume.grid)
-    rows = measure_labels(volume, labels)
+    found = load_labels(mask, volume.grid)
+    rows = [row for number in sorted(found.masks) for row in _measured(volume, found.masks[number], number)]
     lines = [f"label {row['label']}: {row['mesh_volume_mm3'] / 1000:.2f} mL, max {row['max']:.4g}" for row in rows]
     answer({"labels": rows}, as_json, "\n".join(lines) or "the mask is empty")
+
+
+def _measured(volume: Volume, region: Mask, number: int) -> list[dict[str, Any]]:
+    """The row of one region; regions of a SEG or RTSTRUCT may overlap, so each is measured by itself."""
+    labels = LabelMap(np.where(region.values, np.uint16(number), np.uint16(0)), region.grid)
+    return measure_labels(volume, labels)
 
 
 def _measurable(image: Path, which: str | None, config: Path | None) -> Volume:
@@ -290,4 +321,3 @@ def add_to(app: typer.Typer) -> None:
     for function in (suv, convert, register, detect, segment, measure):
         app.command(rich_help_panel=VERBS)(function)
     app.command("transform-points", rich_help_panel=VERBS)(transform_points)
-

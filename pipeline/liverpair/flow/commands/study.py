@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,16 @@ import typer
 from liverpair.core.errors import UsageError
 from liverpair.core.provenance import plain
 from liverpair.flow import stages
-from liverpair.flow.commands.shared import FAILED_CASES, Archives, Config, Jobs, Json, Verbose, answer, command
+from liverpair.flow.commands.shared import (
+    FAILED_CASES,
+    Archives,
+    Config,
+    Jobs,
+    Json,
+    Verbose,
+    answer,
+    command,
+)
 from liverpair.flow.config import Settings, dump_settings, load_settings
 from liverpair.flow.progress import bar, console
 from liverpair.flow.stages import StageResult
@@ -22,14 +32,22 @@ __all__ = ["add_to"]
 STUDY = "The study"
 STAGES = "Its stages, one by one"
 
-Out = Annotated[Path, typer.Option("--output", "-o", metavar="WS", help="The workspace: a new folder, or one to go on with.")]
+Out = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="WS", help="The workspace: a new folder, or one to go on with."),
+]
 Existing = Annotated[Path, typer.Argument(metavar="WS", help="The workspace of an earlier stage.")]
 Reports = Annotated[
     Path | None,
-    typer.Option("--reports", help="CSV of reports: report_id, text [, modality, patient_id, accession_number, study_date]."),
+    typer.Option(
+        "--reports",
+        help="CSV of reports: report_id, text [, modality, patient_id, accession_number, study_date].",
+    ),
 ]
 Only = Annotated[str | None, typer.Option("--only", metavar="PAIR_ID", help="Process this pair alone.")]
-Scheduler = Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")
+]
 
 
 def _settings(workspace: Workspace, config: Path | None) -> Settings:
@@ -75,14 +93,16 @@ def _run_all(
 
 @command
 def demo(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where the sample archive and the results go.")] = Path("liverpair-demo"),
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where the sample archive and the results go.")] = Path(
+        "liverpair-demo"
+    ),
     jobs: Jobs = 1,
     as_json: Json = False,
 ) -> int:
     """Simulate a small DICOM archive, run the whole study on it, and end with the report's path.
 
-    The sample cohort holds true and false positives and negatives, a pair that cannot be evaluated, a second pair of one
-    patient, a study out of the window, an FDG-PET and the litter that archives hold. Its truth is in OUT/archive/truth.json.
+    The sample holds true and false positives and negatives, a pair that cannot be evaluated, a second pair of one
+    patient, a study out of the window, an FDG-PET and the litter of archives. Its truth is OUT/archive/truth.json.
     """
     from liverpair.simulate.cohort import DEMO_SEED, write_cohort
 
@@ -125,7 +145,14 @@ def analyze(
 
 
 @command
-def index(archives: Archives, out: Out, config: Config = None, jobs: Jobs = 1, verbose: Verbose = False, as_json: Json = False) -> None:
+def index(
+    archives: Archives,
+    out: Out,
+    config: Config = None,
+    jobs: Jobs = 1,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
     """Read the headers of every file into the workspace's catalogue; a second run reads only what changed."""
     workspace = Workspace.create(out)
     workspace.start_log(verbose)
@@ -145,9 +172,14 @@ def pair(ws: Existing, config: Config = None, as_json: Json = False) -> None:
 
 @command
 def label(
-    source: Annotated[Path, typer.Argument(metavar="WS|REPORTS.csv", help="A workspace (with --reports), or a table of reports (with -o).")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="WS|REPORTS.csv", help="A workspace (with --reports), or a table of reports (with -o)."),
+    ],
     reports: Reports = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="LABELS.csv", help="Where the labels go.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="LABELS.csv", help="Where the labels go.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Label German and English reports for hepatic metastases: status, largest size, count, language and evidence.
@@ -191,13 +223,18 @@ def evaluate(
     ws: Annotated[Path | None, typer.Argument(metavar="[WS]", help="The workspace of a processed study.")] = None,
     calls: Annotated[
         Path | None,
-        typer.Option("--calls", help="Instead of a workspace: CSV of patient_id, pair_id, reference, index [, largest_mm]."),
+        typer.Option(
+            "--calls",
+            help="Instead of a workspace: CSV of patient_id, pair_id, reference, index [, largest_mm].",
+        ),
     ] = None,
     lesions: Annotated[
         Path | None,
         typer.Option("--lesions", help="CSV of patient_id, pair_id, lesion_id, long_axis_mm, detected."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="With --calls or --lesions.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="With --calls or --lesions.")
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> int:
@@ -221,7 +258,10 @@ def evaluate(
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands, grouped in --help."""
-    for function in (demo, analyze):
-        app.command(rich_help_panel=STUDY)(function)
-    for function in (index, pair, label, process, evaluate):
-        app.command(rich_help_panel=STAGES)(function)
+    grouped: dict[str, tuple[Callable[..., None], ...]] = {
+        STUDY: (demo, analyze),
+        STAGES: (index, pair, label, process, evaluate),
+    }
+    for panel, functions in grouped.items():
+        for function in functions:
+            app.command(rich_help_panel=panel)(function)

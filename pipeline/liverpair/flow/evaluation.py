@@ -1,0 +1,287 @@
+"""From processed cases and labelled reports to the tables and the report."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from liverpair.core.provenance import plain, version
+from liverpair.evaluate.attribution import Attribution, attribute
+from liverpair.evaluate.calls import choose_call, outcome
+from liverpair.evaluate.concordance import concordance
+from liverpair.evaluate.flag_odds import cause_counts, flag_odds, size_sweep
+from liverpair.evaluate.labels import StudyKey, assign_reports
+from liverpair.evaluate.records import LesionOutcome, PairCall
+from liverpair.evaluate.report.build import CaseView, ReportData, build_report
+from liverpair.evaluate.tables import attribution_row
+from liverpair.flow.config import Settings, dump_settings, settings_fingerprint
+from liverpair.flow.explain import CohortFacts, cohort_facts, lesion_outcomes, pair_evidence
+from liverpair.flow.methods import methods_paragraphs
+from liverpair.flow.tables import Row, parse_table
+from liverpair.flow.workspace import Workspace, write_text
+
+__all__ = ["evaluate_workspace"]
+
+#: Of several reports on one study the strongest statement counts.
+STRENGTH = ("present", "uncertain", "absent", "not_mentioned")
+
+
+def _reports_by_study(workspace: Workspace) -> dict[str, Row]:
+    """The label of each study's report, by Study Instance UID (the strongest where there are several)."""
+    links_file = workspace.tables / "report_links.json"
+    if not links_file.exists():
+        return {}
+    labels = {row["report_id"]: row for row in workspace.read_table("labels")}
+    keys: dict[str, StudyKey] = {}
+    for row in workspace.read_table("series"):
+        if row["modality"] in ("PT", "MR"):
+            key = StudyKey(row["study_uid"], row["patient_id"], row["modality"], row["accession_number"], row["date"])
+            keys.setdefault(row["study_uid"], key)
+    found: dict[str, Row] = {}
+    for link in assign_reports(json.loads(links_file.read_text(encoding="utf-8")), list(keys.values())):
+        label = labels.get(link.report_id)
+        if not link.study_uid or label is None:
+            continue
+        known = found.get(link.study_uid)
+        if known is None or STRENGTH.index(label["status"]) < STRENGTH.index(known["status"]):
+            found[link.study_uid] = {
+                "status": label["status"],
+                "largest_mm": float(label["largest_mm"]) if label["largest_mm"] else None,
+                "count": int(label["count"]) if label["count"] else None,
+            }
+    return found
+
+
+def _consensus(workspace: Workspace) -> dict[str, Mapping[str, str]]:
+    """Consensus readings by pair, where readers left any in tables/consensus.csv."""
+    path = workspace.tables / "consensus.csv"
+    if not path.exists():
+        return {}
+    return {row["pair_id"]: row for row in parse_table(path, ("pair_id", "mr_consensus", "pet_consensus"))}
+
+
+def _call_row(
+    pair: Mapping[str, str],
+    record: Mapping[str, Any] | None,
+    reports: Mapping[str, Row],
+    consensus: Mapping[str, str],
+    settings: Settings,
+) -> Row:
+    """The row of calls.csv: every source's verdict and the one that counts."""
+    done = record is not None and record["status"] == "done"
+    image = {name: record["calls"][name]["status"] if done and record else "not_evaluable" for name in ("mr", "pet")}
+    report = {name: str(reports.get(pair[f"{name}_study_uid"], {}).get("status", "")) for name in ("mr", "pet")}
+    agreed = {name: consensus.get(f"{name}_consensus", "") for name in ("mr", "pet")}
+    reference = choose_call(agreed["mr"], image["mr"], report["mr"], settings.calls.reference_source)
+    index = choose_call(agreed["pet"], image["pet"], report["pet"], settings.calls.index_source)
+    return {
+        "pair_id": pair["pair_id"],
+        "patient_id": pair["patient_id"],
+        **{f"{name}_image": image[name] for name in ("mr", "pet")},
+        **{f"{name}_report": report[name] for name in ("mr", "pet")},
+        **{f"{name}_consensus": agreed[name] for name in ("mr", "pet")},
+        "reference": reference.status,
+        "index": index.status,
+        "outcome": outcome(reference.status, index.status),
+    }
+
+
+def _attributes(
+    pair: Mapping[str, str], record: Mapping[str, Any] | None, vendors: Mapping[str, str]
+) -> dict[str, Any]:
+    """What subgroups are formed by."""
+    sizes = [
+        facts["diameter_mm"]
+        for lesion, facts in (record or {}).get("lesion_facts", {}).items()
+        if lesion.startswith("M") and facts["countable"] and facts["diameter_mm"]
+    ]
+    return {
+        "tracer": pair["tracer"],
+        "vendor": vendors.get(pair["pet_series_uid"], ""),
+        "interval_days": int(pair["interval_days"]),
+        "pet_date": pair["pet_date"],
+        "largest_mm": max(sizes, default=None),
+    }
+
+
+def _explanations(
+    pairs: Mapping[str, Mapping[str, str]],
+    records: Mapping[str, Mapping[str, Any]],
+    calls: Sequence[Row],
+    reports: Mapping[str, Row],
+    cohort: CohortFacts,
+    settings: Settings,
+) -> list[Attribution]:
+    """Flags of every judged pair; the primary cause of those that are false."""
+    found = []
+    for call in calls:
+        record = records.get(call["pair_id"])
+        if record is not None and call["outcome"] in ("FN", "FP", "TP"):
+            pair = pairs[call["pair_id"]]
+            evidence = pair_evidence(record, pair, call, cohort, reports.get(pair["mr_study_uid"]))
+            found.append(attribute(evidence, settings.attribution))
+    return found
+
+
+def _validation(calls: Sequence[Row]) -> list[Row]:
+    """How often the images' verdict is the report's, where both say present or absent."""
+    rows = []
+    for name, examination in (("mr", "Liver MRI"), ("pet", "SSR-PET/CT")):
+        both = [c for c in calls if {c[f"{name}_image"], c[f"{name}_report"]} <= {"present", "absent"}]
+        differ = [c["pair_id"] for c in both if c[f"{name}_image"] != c[f"{name}_report"]]
+        if both:
+            rows.append(
+                {
+                    "examination": examination,
+                    "n": len(both),
+                    "agree": len(both) - len(differ),
+                    "disagree": differ,
+                }
+            )
+    return rows
+
+
+def _flow(workspace: Workspace, calls: Sequence[Row]) -> list[tuple[str, int, list[tuple[str, int]]]]:
+    """The flow diagram's steps; what is set aside at each step is counted by its reason code."""
+    series = workspace.read_table("series")
+    excluded = workspace.read_table("exclusions")
+    used = {row["study_uid"] for row in series}
+    pairs = workspace.read_table("pairs")
+    studies = Counter(row["reason"].replace("_", " ") for row in excluded if row["level"] == "study")
+    unjudged = Counter(
+        c["outcome"].replace("_", " ") for c in calls if c["outcome"] in ("indeterminate", "not_evaluable")
+    )
+    judged = sum(c["outcome"] in ("TP", "FP", "FN", "TN") for c in calls)
+    files = Counter(row["reason"].replace("_", " ") for row in excluded if row["level"] == "file")
+    frames = sum(int(row["n_frames"] or 0) for row in series)
+    return [
+        ("Images read from the archive", frames, sorted(files.items())),
+        ("Studies in the archive", len(used), sorted(studies.items())),
+        ("Pairs of SSR-PET/CT and liver MRI", len(pairs), sorted(unjudged.items())),
+        ("Pairs in the 2×2 table", judged, []),
+    ]
+
+
+def _notes(record: Mapping[str, Any] | None) -> list[str]:
+    """What a reader must know of a pair besides its verdicts: refusals, failed registration, unjudged images."""
+    if record is None:
+        return ["This pair was not processed."]
+    if record["status"] != "done":
+        return [f"Processing failed ({record['error']['type']}): {record['error']['detail']}"]
+    notes = [f"{role}: {r['detail']} ({r['reason']})" for role, r in sorted(record["refusals"].items())]
+    for name, label in (("mr", "MRI"), ("pet", "PET")):
+        call = record["calls"][name]
+        if call["status"] in ("not_evaluable", "uncertain") and call["reason"] not in {
+            r["reason"] for r in record["refusals"].values()
+        }:
+            notes.append(f"{label} {call['status'].replace('_', ' ')}: {call['reason'].replace('_', ' ')}")
+    if record["registration"] != "usable":
+        reasons = ", ".join(record["quality"]["registration"]["reasons"]).replace("_", " ")
+        notes.append(
+            f"Registration {record['registration'].replace('_', ' ')} ({reasons}): lesions are not matched by place."
+        )
+    return notes
+
+
+def _case_views(
+    workspace: Workspace,
+    pairs: Mapping[str, Mapping[str, str]],
+    records: Mapping[str, Mapping[str, Any]],
+    calls: Sequence[Row],
+    rows: Mapping[str, Row],
+) -> list[CaseView]:
+    views = []
+    for call in calls:
+        pair_id = call["pair_id"]
+        record = records.get(pair_id) or workspace.read_case(pair_id)
+        picture = workspace.case(pair_id) / "overview.png"
+        views.append(
+            CaseView(
+                pairs[pair_id],
+                call,
+                rows.get(pair_id),
+                record.get("lesions", []) if record else [],
+                picture if picture.exists() else None,
+                _notes(record),
+            )
+        )
+    return views
+
+
+def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, Any]:
+    """Write lesions, calls, attribution, concordance and the report; returns the numbers for the user."""
+    pairs = {row["pair_id"]: row for row in workspace.read_table("pairs")}
+    all_records = {pair_id: workspace.read_case(pair_id) for pair_id in sorted(pairs)}
+    records = {pair_id: r for pair_id, r in all_records.items() if r is not None and r["status"] == "done"}
+    reports, consensus = _reports_by_study(workspace), _consensus(workspace)
+    calls = [_call_row(pairs[p], all_records[p], reports, consensus.get(p, {}), settings) for p in sorted(pairs)]
+    vendors = {row["series_uid"]: row["manufacturer"] for row in workspace.read_table("series")}
+    cohort = cohort_facts(list(records.values()), {p: row["tracer"] for p, row in pairs.items()})
+    attributions = _explanations(pairs, records, calls, reports, cohort, settings)
+    lesions = [x for p, r in records.items() for x in lesion_outcomes(r, pairs[p]["patient_id"])]
+    result = _concordance(calls, pairs, records, vendors, lesions, settings)
+    result |= {
+        "false_negative_causes": cause_counts(attributions, "FN"),
+        "false_positive_causes": cause_counts(attributions, "FP"),
+        "flag_odds": plain(flag_odds(attributions)),
+        "size_sweep": plain(size_sweep(attributions, settings.attribution.size_sweep_mm)),
+        "images_against_reports": _validation(calls),
+    }
+    explained = {a.pair_id: attribution_row(a) for a in attributions if a.outcome in ("FN", "FP")}
+    workspace.write_table("lesions", [row for r in records.values() for row in r["lesions"]])
+    workspace.write_table("calls", calls)
+    workspace.write_table("attribution", [explained[p] for p in sorted(explained)])
+    workspace.write_json(workspace.tables / "concordance.json", result)
+    data = ReportData(
+        title="Liver MRI against SSR-PET/CT",
+        version=version(),
+        settings_toml=dump_settings(settings),
+        concordance=result,
+        flow=_flow(workspace, calls),
+        cases=_case_views(workspace, pairs, {p: r for p, r in all_records.items() if r}, calls, explained),
+        sizes=[(x.size_mm, x.detected) for x in lesions if x.size_mm is not None and x.detected is not None],
+        validation=_validation(calls),
+        methods=methods_paragraphs(settings, result, records),
+        odds=result["flag_odds"],
+    )
+    write_text(workspace.report / "index.html", build_report(data))
+    failed = sum(r is None or r["status"] != "done" for r in all_records.values())
+    return {"counts": result["counts"], "pairs": len(pairs), "failed_cases": failed}
+
+
+def _concordance(
+    calls: Sequence[Row],
+    pairs: Mapping[str, Mapping[str, str]],
+    records: Mapping[str, Mapping[str, Any]],
+    vendors: Mapping[str, str],
+    lesions: Sequence[LesionOutcome],
+    settings: Settings,
+) -> dict[str, Any]:
+    """concordance.json from the calls that count."""
+    judged = [
+        PairCall(
+            c["pair_id"],
+            c["patient_id"],
+            c["reference"],
+            c["index"],
+            _attributes(pairs[c["pair_id"]], records.get(c["pair_id"]), vendors),
+        )
+        for c in calls
+    ]
+    false_foci = sum(
+        r["modality"] == "PET"
+        and record["lesion_facts"][r["lesion_id"]]["countable"]
+        and not any(record["lesion_facts"][m]["is_metastasis"] for m in r["matched_lesion_id"])
+        for record in records.values()
+        if record["registration"] != "failed"
+        for r in record["lesions"]
+    )
+    return concordance(
+        judged,
+        settings.concordance,
+        lesions,
+        false_foci=false_foci,
+        config_sha256=settings_fingerprint(settings),
+    )

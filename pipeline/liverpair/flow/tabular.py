@@ -1,0 +1,80 @@
+"""Studies without images: labels from a table of reports, concordance and report from bare tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from liverpair.core.errors import UsageError
+from liverpair.core.provenance import canonical_json, version
+from liverpair.evaluate.labels import label_table, read_reports
+from liverpair.evaluate.report.build import CaseView, ReportData, build_report
+from liverpair.evaluate.tables import attribution_row, parse_lesions
+from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
+from liverpair.flow.config import Settings, dump_settings
+from liverpair.flow.stages import StageResult
+from liverpair.flow.tables import COLUMNS, Row, format_table, parse_table
+from liverpair.flow.workspace import write_text
+
+__all__ = ["evaluate_tables", "label_file"]
+
+
+def label_file(reports: Path, output: Path) -> StageResult:
+    """Label a table of reports into another table."""
+    if output.resolve() == reports.resolve():
+        raise UsageError("the labels would overwrite the reports; give another name for -o.")
+    rows = label_table(read_reports(reports))
+    write_text(output, format_table(COLUMNS["labels"], [{c: row.get(c) for c in COLUMNS["labels"]} for row in rows]))
+    return StageResult(f"{output}: {len(rows)} labels.", {"reports": len(rows)})
+
+
+def _case_view(call: Row, attribution: Row | None, extra: Row) -> CaseView:
+    """A pair of a bare table as the report shows it: no images, no lesions."""
+    pair = {"pair_id": call["pair_id"], "patient_id": call["patient_id"]}
+    pair |= {key: extra.get(key) or "" for key in ("tracer", "pet_date", "mr_date", "interval_days")}
+    shown = {"mr_image": call["reference"], "pet_image": call["index"], "mr_report": "", "pet_report": ""}
+    return CaseView(pair, {**call, **shown}, attribution, (), None, ())
+
+
+def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, settings: Settings) -> StageResult:
+    """Concordance, causes and report of plain tables, written to ``output``; only discordant pairs are listed."""
+    call_rows = parse_table(calls) if calls is not None else None
+    lesion_rows = parse_table(lesions) if lesions is not None else None
+    found = evaluate_rows(call_rows, lesion_rows, settings.concordance, settings.attribution)
+    attributions = {a.pair_id: attribution_row(a) for a in found.attribution}
+    extras = {row["pair_id"]: row for row in call_rows or []}
+    discordant = [c for c in found.calls if c["outcome"] not in ("TP", "TN")]
+    sizes = [
+        (x.size_mm, x.detected)
+        for x in parse_lesions(lesion_rows or [])
+        if x.size_mm is not None and x.detected is not None
+    ]
+    judged = sum(c["outcome"] in ("TP", "FP", "FN", "TN") for c in found.calls)
+    left = [
+        (o.replace("_", " "), sum(c["outcome"] == o for c in found.calls)) for o in ("indeterminate", "not_evaluable")
+    ]
+    data = ReportData(
+        title="Liver MRI against SSR-PET/CT, from tables",
+        version=version(),
+        settings_toml=dump_settings(settings),
+        concordance=found.concordance,
+        flow=[
+            ("Pairs in the table", len(found.calls), [x for x in left if x[1]]),
+            ("Pairs in the 2×2 table", judged, []),
+        ],
+        cases=[_case_view(dict(c), attributions.get(c["pair_id"]), extras[c["pair_id"]]) for c in discordant],
+        sizes=sizes,
+        methods=["Verdicts and lesions were taken from tables; no image was read."],
+        odds=found.concordance["flag_odds"],
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(
+        output / "calls.csv",
+        format_table(("patient_id", "pair_id", "reference", "index", "outcome"), found.calls),
+    )
+    write_text(
+        output / "attribution.csv",
+        format_table(COLUMNS["attribution"], [attributions[p] for p in sorted(attributions)]),
+    )
+    write_text(output / "concordance.json", canonical_json(found.concordance, indent=1) + "\n")
+    write_text(output / "index.html", build_report(data))
+    return StageResult(f"Report: {output / 'index.html'}", {"counts": found.concordance["counts"]})
