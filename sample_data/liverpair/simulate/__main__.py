@@ -7,16 +7,14 @@ import sys
 from pathlib import Path
 
 from liverpair.simulate.cases import DEFAULT_CASES, random_cases
-from liverpair.simulate.cohort import write_cohort
+from liverpair.simulate.cohort import DEMO_SEED, write_cohort
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and write the cohort; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m liverpair.simulate", description=__doc__)
-    parser.add_argument(
-        "out", type=Path, help="folder for archive/, reports.csv and truth.json (new or empty)"
-    )
-    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("out", type=Path, help="folder for the DICOM files, reports.csv and truth.json (new or empty)")
+    parser.add_argument("--seed", type=int, default=DEMO_SEED)
     parser.add_argument("--pairs", type=int, help="draw this many random cases instead of the demo's")
     parser.add_argument("--jobs", type=int, default=2, help="worker processes")
     options = parser.parse_args(arguments)

@@ -24,18 +24,27 @@ CANONICAL_STEP_MM = 1.6
 EXTENT_MM = (184.0, 144.0, 136.0)
 #: Step of the coarse lattice on which the liver is scaled to its volume.
 SIZING_STEP_MM = 5.0
-#: Below this calibre a vessel of a non-contrast abdomen is lost in the noise of every modality.
+#: Territories a vessel tree supplies; enough to reach calibres that no modality resolves.
 VESSEL_TARGETS = 90
+#: Where a liver can be; organs outside this box never touch it.
+LIVER_LOWER_MM = (-172.0, -118.0, -118.0)
+LIVER_UPPER_MM = (128.0, 118.0, 100.0)
+GALLBLADDER_TILT = (-28.0, 20.0, 0.0)
+#: The liver's texture has a part that follows segments and one that follows sectors of perfusion.
+TEXTURE_SCALES_MM = (45.0, 14.0)
 
 Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """One painted tissue: the fraction of each sample it covers inside an index box."""
+    """One painted tissue: the flat indices of the samples it touches and the fraction it covers of each.
+
+    A tissue that is the same on every slice has ``index`` None and a fraction of shape (nx, ny, 1).
+    """
 
     tissue: str
-    box: Box
+    index: NDArray[np.int64] | None
     fraction: Array
 
 
@@ -45,7 +54,7 @@ class Anatomy:
 
     ``liver`` is the liver's coverage (with its lesions and inner vessels) on ``space``, ``depth`` the distance
     in mm below the capsule there (0 outside), ``vessel_distance`` the distance to the nearest vessel inside the
-    liver's index box ``liver_box``.
+    liver's index box ``liver_box``, ``texture`` a unit-variance field at the liver part's samples.
     """
 
     space: Space
@@ -54,8 +63,7 @@ class Anatomy:
     depth: Array
     liver_box: Box
     vessel_distance: Array
-    wall_mm: tuple[float, float]
-    liver_texture: tuple[SmoothField, SmoothField]
+    texture: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +80,8 @@ class _Habitus:
     liver_shift: NDArray[np.float64]
     liver_scale: NDArray[np.float64]
     left_lobe: NDArray[np.float64]
+    right_kidney: NDArray[np.float64]
+    gallbladder: tuple[NDArray[np.float64], NDArray[np.float64]]
     wobble: SmoothField
 
     @property
@@ -133,17 +143,37 @@ def _liver(space: Space, habitus: _Habitus, growth: float) -> Array:
     return np.asarray(smooth_max(body, -fissure, 5.0), dtype=np.float32)
 
 
-def _sized_liver(space: Space, habitus: _Habitus, volume_ml: float) -> Array:
-    """The liver grown to the volume asked for, within what the cavity allows."""
+def _liver_without_neighbours(space: Space, habitus: _Habitus, growth: float) -> Array:
+    """The liver less what presses into it: right kidney, vena cava, gallbladder."""
+    sx, sy = habitus.sx, habitus.sy
+    liver = _liver(space, habitus, growth)
+    kidney = ellipsoid(space, habitus.right_kidney, (33, 31, 60), (6, 10, -25))
+    groove = tube(space, _cava(habitus), 11.5)
+    centre, radii = habitus.gallbladder
+    bile = ellipsoid(space, centre * [sx, sy, 1], radii + 1.5, GALLBLADDER_TILT)
+    for neighbour in (kidney, groove, bile):
+        liver = np.maximum(liver, -neighbour)
+    return liver
+
+
+def _cava(habitus: _Habitus) -> NDArray[np.float64]:
+    """Course of the inferior vena cava, (n, 3) mm."""
+    path = [[-18, 34, -140], [-20, 33, -40], [-24, 32, 10], [-20, 30, 60], [-8, 10, 100]]
+    return np.array(path, dtype=np.float64) * [habitus.sx, habitus.sy, 1]
+
+
+def _growth(space: Space, habitus: _Habitus, volume_ml: float) -> float:
+    """The growth factor that gives the liver its volume, within what the cavity allows."""
     coarse = Space.spanning(
         (space.x[0], space.y[0], space.z[0]), (space.x[-1], space.y[-1], space.z[-1]), SIZING_STEP_MM
     )
-    low, high = 0.7, 1.4
-    for _ in range(7):
+    low, high = 0.7, 1.6
+    for _ in range(8):
         middle = (low + high) / 2
-        size = np.count_nonzero(_liver(coarse, habitus, middle) < 0) * SIZING_STEP_MM**3 / 1000
+        liver = _liver_without_neighbours(coarse, habitus, middle)
+        size = np.count_nonzero(liver < 0) * SIZING_STEP_MM**3 / 1000
         low, high = (middle, high) if size < volume_ml else (low, middle)
-    return _liver(space, habitus, (low + high) / 2)
+    return (low + high) / 2
 
 
 class _Painter:
@@ -155,10 +185,15 @@ class _Painter:
 
     def paint(self, tissue: str, distance: Array, box: Box | None = None) -> None:
         """Add a tissue by its distance on the whole space or on an index box."""
-        whole = tuple(slice(0, n) for n in self.space.shape)
-        where = box or (whole[0], whole[1], whole[2])
         fraction = coverage(distance, self.space.step)
-        self.parts.append(Part(tissue, where, np.broadcast_to(fraction, distance.shape)))
+        if box is None and distance.shape[2] == 1:
+            self.parts.append(Part(tissue, None, fraction))
+            return
+        starts = (0, 0, 0) if box is None else tuple(b.start for b in box)
+        local = np.nonzero(fraction)
+        where = [n + start for n, start in zip(local, starts, strict=True)]
+        index = np.ravel_multi_index((where[0], where[1], where[2]), self.space.shape)
+        self.parts.append(Part(tissue, index, fraction[local]))
 
     def ellipsoid(
         self,
@@ -192,9 +227,10 @@ class _Painter:
 
 
 def _habitus(rng: np.random.Generator, space: Space) -> _Habitus:
+    a, b = rng.uniform(152, 172), rng.uniform(102, 120)
     return _Habitus(
-        a=rng.uniform(152, 172),
-        b=rng.uniform(102, 120),
+        a=a,
+        b=b,
         fat=rng.uniform(9, 24),
         muscle=rng.uniform(11, 15),
         right_dome=rng.uniform(76, 90),
@@ -203,6 +239,8 @@ def _habitus(rng: np.random.Generator, space: Space) -> _Habitus:
         liver_shift=rng.uniform(-6, 6, 3),
         liver_scale=rng.uniform(0.95, 1.05, 3),
         left_lobe=rng.uniform((54, 30, 28), (82, 40, 38)),
+        right_kidney=np.array([-58 * a / 165, 50 * b / 110, -52 + rng.uniform(-8, 8)]),
+        gallbladder=(np.array([-48, -34, -34 + rng.uniform(-6, 6)]), np.array([14, 17, 33]) * rng.uniform(0.8, 1.15)),
         wobble=SmoothField.drawn(rng, space, 38.0),
     )
 
@@ -211,20 +249,17 @@ def _paint_wall(painter: _Painter, habitus: _Habitus, ring: Array, diaphragm: Ar
     """Fat, muscle, ribs, visceral fat, lungs; returns the distance to the inner cavity (nx, ny, 1)."""
     space = painter.space
     x, y, z = space.open()
-    whole = np.broadcast_to
-    painter.paint("fat", whole(ring, space.shape))
+    painter.paint("fat", ring)
     thickness = habitus.fat * (1 + 0.25 * np.cos(2 * np.arctan2(y, x))).astype(np.float32)
-    painter.paint("muscle", whole(ring + thickness, space.shape))
+    painter.paint("muscle", ring + thickness)
     cavity = np.asarray(ring + np.float32(habitus.fat + habitus.muscle), dtype=np.float32)
     spacing, slope = np.float32(31.0), np.float32(0.95)
     height = (z - habitus.ribs_from - slope * y + 15) % spacing - 15
-    rib = np.sqrt(((cavity - 4.5) / np.float32(0.75)) ** 2 + (height / np.float32(1.9)) ** 2) - np.float32(
-        4.6
-    )
+    rib = np.sqrt(((cavity - 4.5) / np.float32(0.75)) ** 2 + (height / np.float32(1.9)) ** 2) - np.float32(4.6)
     arch = (-70 - np.float32(0.75) * y - z) * np.float32(0.8)  # no ribs below the costal arch
     front = np.float32(18) - np.abs(x) - np.maximum(y + 40, 0)  # the sternum's gap
     painter.paint("bone", np.maximum(np.maximum(rib, arch), front))
-    painter.paint("visceral_fat", whole(cavity, space.shape))
+    painter.paint("visceral_fat", cavity)
     lungs = np.maximum(cavity + 1.5, diaphragm - z)
     painter.paint("lung", lungs)
     return cavity
@@ -236,9 +271,7 @@ def _paint_spine(painter: _Painter, rng: np.random.Generator, habitus: _Habitus)
     for side in (-1, 1):
         painter.ellipsoid("muscle", np.array([side * 34 * sx, 84 * sy, 0]), np.array([26 * sx, 17 * sy, 400]))
         painter.ellipsoid("muscle", np.array([side * 38 * sx, 56 * sy, -130]), np.array([17, 15, 90]))
-        painter.ellipsoid(
-            "muscle", np.array([side * 17 * sx, 40 * sy, 20]), np.array([7, 14, 70]), (0, side * 8, 0)
-        )
+        painter.ellipsoid("muscle", np.array([side * 17 * sx, 40 * sy, 20]), np.array([7, 14, 70]), (0, side * 8, 0))
     centre = np.array([0.0, 58 * sy])
     first = rng.uniform(-30, 0)
     box = space.window((-60, centre[1] - 30, -200), (60, centre[1] + 50, 200))
@@ -292,9 +325,7 @@ def _paint_bowel(painter: _Painter, rng: np.random.Generator, habitus: _Habitus,
         steps[:, 2] = np.minimum(steps[:, 2], -78 - start[2] + 0 * steps[:, 2])
         loop = np.vstack([start, start + steps])
         painter.tube("bowel_wall", loop, 12.5, limit)
-        painter.tube(
-            rng.choice(["fluid", "chyme", "chyme", "gas"]), loop, float(rng.uniform(7.5, 10.0)), limit
-        )
+        painter.tube(rng.choice(["fluid", "chyme", "chyme", "gas"]), loop, float(rng.uniform(7.5, 10.0)), limit)
 
 
 def _paint_stomach(painter: _Painter, rng: np.random.Generator, habitus: _Habitus, limit: Array) -> None:
@@ -315,9 +346,7 @@ def _paint_stomach(painter: _Painter, rng: np.random.Generator, habitus: _Habitu
     painter.paint("gas", np.maximum(inside, np.broadcast_to(y - surface, sub.shape)).astype(np.float32), box)
 
 
-def _paint_kidney(
-    painter: _Painter, side: str, centre: NDArray[np.float64], rng: np.random.Generator
-) -> None:
+def _paint_kidney(painter: _Painter, side: str, centre: NDArray[np.float64], rng: np.random.Generator) -> None:
     sign = 1.0 if side == "left" else -1.0
     radii = np.array([28.0, 26.0, 54.0]) * rng.uniform(0.92, 1.06)
     tilt = (6.0, sign * -10.0, sign * 25.0)
@@ -378,12 +407,13 @@ def draw_anatomy(rng: np.random.Generator, volume_ml: float) -> Anatomy:
     )
     _paint_bowel(painter, rng, habitus, limit)
     _paint_stomach(painter, rng, habitus, limit)
-    right_kidney = np.array([-58 * sx, 50 * sy, -52 + rng.uniform(-8, 8)])
-    _paint_kidney(painter, "right", right_kidney, rng)
+    _paint_kidney(painter, "right", habitus.right_kidney, rng)
     _paint_kidney(painter, "left", np.array([62 * sx, 50 * sy, -30 + rng.uniform(-8, 8)]), rng)
-    pancreas = np.array(
-        [[-24, 6, -52], [-18, -8, -34], [4, -16, -18], [36, -2, -6], [66, 18, 6], [80, 26, 14]]
-    ) * [sx, sy, 1]
+    pancreas = np.array([[-24, 6, -52], [-18, -8, -34], [4, -16, -18], [36, -2, -6], [66, 18, 6], [80, 26, 14]]) * [
+        sx,
+        sy,
+        1,
+    ]
     painter.tube("pancreas", pancreas, 9.5)
     painter.ellipsoid("uncinate", pancreas[0] + [2, 6, -4], np.array([12, 9, 13.0]))
     duodenum = np.array([[-8, -30, -34], [-34, -18, -36], [-42, 8, -52], [-38, 14, -78], [0, 14, -86]]) * [
@@ -397,61 +427,56 @@ def draw_anatomy(rng: np.random.Generator, volume_ml: float) -> Anatomy:
         gland = np.array([side * 40 * sx - 3, 38 * sy, -2])
         painter.ellipsoid("adrenal", gland, np.array([4, 11, 15.0]), (0, 0, side * 25))
         painter.ellipsoid("adrenal", gland + [side * -6, 3, -4], np.array([3.5, 9, 12.0]), (0, 0, side * -30))
-    _paint_liver_region(painter, rng, habitus, volume_ml)
-    return _finished(painter, rng, habitus)
+    box, vessels = _paint_liver_region(painter, rng, habitus, volume_ml)
+    return _finished(painter, rng, box, vessels)
 
 
 def _paint_liver_region(
     painter: _Painter, rng: np.random.Generator, habitus: _Habitus, volume_ml: float
-) -> None:
-    """Liver, its vessels, gallbladder and the great vessels that touch it."""
+) -> tuple[Box, Array]:
+    """Liver, its vessels, gallbladder and great vessels; returns the liver's box and the vessels' coverage in it."""
     space, sx, sy = painter.space, habitus.sx, habitus.sy
-    liver = _sized_liver(space, habitus, volume_ml)
-    kidney = ellipsoid(space, (-58 * sx, 50 * sy, -52), (33, 31, 60), (6, 10, -25))
-    cava = np.array(
-        [[-18, 34, -140], [-20, 33, -40], [-24, 32, 10], [-20, 30, 60], [-8, 10, 100]], dtype=float
-    ) * [sx, sy, 1]
-    groove = tube(space, cava, 11.5)
-    gallbladder = (
-        np.array([-48 * sx, -34 * sy, -34 + rng.uniform(-6, 6)]),
-        np.array([14, 17, 33]) * rng.uniform(0.8, 1.15),
-    )
-    bile = ellipsoid(space, gallbladder[0], gallbladder[1] + 1.5, (-28, 20, 0))
-    for neighbour in (kidney, groove, bile):
-        liver = np.maximum(liver, -neighbour)
-    inside = np.argwhere(liver < -6)
+    window = space.window(LIVER_LOWER_MM, LIVER_UPPER_MM)
+    liver = _liver_without_neighbours(space.sub(window), habitus, _growth(space, habitus, volume_ml))
     bounds = np.argwhere(liver < 3)
     start, stop = bounds.min(axis=0), bounds.max(axis=0) + 1
-    box = (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2]))
-    painter.paint("liver", liver[box], box)
-    points = np.column_stack([axis[inside[:, n]] for n, axis in enumerate((space.x, space.y, space.z))])
-    portal, veins = _vessel_trees(rng, habitus, points)
+    liver = liver[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    first = [int(w.start + a) for w, a in zip(window, start, strict=True)]
+    box = tuple(slice(a, a + n) for a, n in zip(first, liver.shape, strict=True))
+    box = (box[0], box[1], box[2])
+    painter.paint("liver", liver, box)
     sub = space.sub(box)
-    painter.paint("portal_vein", tree_distance(sub, portal), box)
-    painter.paint("hepatic_vein", tree_distance(sub, veins), box)
-    trunk = np.vstack([np.array([[4 * sx, 4 * sy, -40], [-12 * sx, 2 * sy, -18]]), _portal_hilum(habitus)])
-    painter.tube("portal_vein", trunk, 6.5)
-    painter.tube("blood", cava, 10.5)
-    aorta = np.array([[14, 34, -140], [13, 34, 0], [12, 40, 140]], dtype=float) * [sx, sy, 1]
+    inside = np.argwhere(liver < -6)
+    points = np.column_stack([axis[inside[:, n]] for n, axis in enumerate((sub.x, sub.y, sub.z))])
+    portal, veins = (tree_distance(sub, tree) for tree in _vessel_trees(rng, habitus, points))
+    painter.paint("portal_vein", portal, box)
+    painter.paint("hepatic_vein", veins, box)
+    entry = np.array([[4 * sx, 4 * sy, -40], [-12 * sx, 2 * sy, -18]])
+    painter.tube("portal_vein", np.vstack([entry, _portal_hilum(habitus)]), 6.5)
+    painter.tube("blood", _cava(habitus), 10.5)
+    aorta = np.array([[14, 34, -140], [13, 34, 0], [12, 40, 140]], dtype=np.float64) * [sx, sy, 1]
     painter.tube("blood", aorta, 10.5)
-    painter.ellipsoid("gallbladder", gallbladder[0], gallbladder[1], (-28, 20, 0))
+    centre, radii = habitus.gallbladder
+    painter.ellipsoid("gallbladder", centre * [sx, sy, 1], radii, GALLBLADDER_TILT)
+    return box, coverage(np.minimum(portal, veins), space.step)
 
 
-def _finished(painter: _Painter, rng: np.random.Generator, habitus: _Habitus) -> Anatomy:
+def _finished(painter: _Painter, rng: np.random.Generator, box: Box, vessels: Array) -> Anatomy:
+    """Liver coverage, depth and texture from the painted parts; great vessels and gallbladder are not liver."""
     space = painter.space
     first = next(n for n, part in enumerate(painter.parts) if part.tissue == "liver")
-    part = painter.parts[first]
     liver = np.zeros(space.shape, dtype=np.float32)
-    liver[part.box] = part.fraction
-    vessels = np.zeros(part.fraction.shape, dtype=np.float32)
-    for later in painter.parts[first + 1 : first + 3]:
-        vessels = np.maximum(vessels, later.fraction)
-    for later in painter.parts[first + 4 :]:  # great vessels and gallbladder are not liver
-        liver[later.box] = np.minimum(liver[later.box], 1 - later.fraction)
+    flat = liver.reshape(-1)
+    flat[painter.parts[first].index] = painter.parts[first].fraction
+    for later in painter.parts[first + 4 :]:
+        flat[later.index] = np.minimum(flat[later.index], 1 - later.fraction)
     depth = np.zeros(space.shape, dtype=np.float32)
-    depth[part.box] = ndimage.distance_transform_edt(liver[part.box] >= 0.5, sampling=space.step)
+    depth[box] = ndimage.distance_transform_edt(liver[box] >= 0.5, sampling=space.step)
     distance = ndimage.distance_transform_edt(vessels < 0.5, sampling=space.step).astype(np.float32)
-    texture = SmoothField.drawn(rng, space, 45.0), SmoothField.drawn(rng, space, 14.0)
+    sub = space.sub(box)
+    coarse, fine = (SmoothField.drawn(rng, sub, scale).on(sub) for scale in TEXTURE_SCALES_MM)
+    texture = np.zeros(space.shape, dtype=np.float32)
+    texture[box] = np.float32(0.8) * coarse + np.float32(0.6) * fine
     return Anatomy(
-        space, tuple(painter.parts), liver, depth, part.box, distance, (habitus.fat, habitus.muscle), texture
+        space, tuple(painter.parts), liver, depth, box, distance, texture.reshape(-1)[painter.parts[first].index]
     )

@@ -99,9 +99,7 @@ STEATOSIS_HU = 45.0
 STEATOSIS_SIGNAL = 0.25
 
 
-def tissue_table(
-    image: str, liver_suv: float, steatosis: float, bile: float, uptake: str = "ssr"
-) -> dict[str, float]:
+def tissue_table(image: str, liver_suv: float, steatosis: float, bile: float, uptake: str = "ssr") -> dict[str, float]:
     """Value of every tissue in one image ("ct", "pet" or an MR role).
 
     ``liver_suv`` scales PET; ``steatosis`` in 0..1; ``bile`` in 0..1 is how much of the hepatobiliary contrast agent

@@ -184,19 +184,12 @@ def _random_lesions(rng: np.random.Generator, expected: str) -> tuple[LesionRequ
     places = ["anywhere", "deep", "capsule", "dome", "vessel"]
 
     def metastasis(diameter: float, tlr: float) -> LesionRequest:
-        return LesionRequest(
-            diameter, tlr, "metastasis", str(rng.choice(places)), float(rng.uniform(0.8, 1.15))
-        )
+        return LesionRequest(diameter, tlr, "metastasis", str(rng.choice(places)), float(rng.uniform(0.8, 1.15)))
 
     benign = [LesionRequest(float(rng.uniform(5, 25)), 0.1, "cyst") for _ in range(rng.integers(0, 3))]
-    benign += [
-        LesionRequest(float(rng.uniform(8, 22)), 0.75, "haemangioma") for _ in range(rng.integers(0, 2))
-    ]
+    benign += [LesionRequest(float(rng.uniform(8, 22)), 0.75, "haemangioma") for _ in range(rng.integers(0, 2))]
     if expected == "TP":
-        avid = [
-            metastasis(float(rng.uniform(11, 36)), float(rng.uniform(3, 10)))
-            for _ in range(rng.integers(1, 5))
-        ]
+        avid = [metastasis(float(rng.uniform(11, 36)), float(rng.uniform(3, 10))) for _ in range(rng.integers(1, 5))]
         rest = [
             metastasis(float(np.clip(np.exp(rng.normal(2.0, 0.5)), 3, 30)), float(rng.uniform(0.9, 8)))
             for _ in range(rng.integers(0, 8))
@@ -239,9 +232,7 @@ def random_cases(n: int, seed: int) -> tuple[Case, ...]:
     patient = 100
     for number in range(n):
         kind = str(
-            rng.choice(
-                ["TP", "TN", "FN-size", "FN-low", "FP", "not_evaluable"], p=[0.4, 0.24, 0.12, 0.1, 0.08, 0.06]
-            )
+            rng.choice(["TP", "TN", "FN-size", "FN-low", "FP", "not_evaluable"], p=[0.4, 0.24, 0.12, 0.1, 0.08, 0.06])
         )
         again = bool(cases) and rng.random() < 0.2
         patient = patient if again else patient + 1

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,9 +24,11 @@ from liverpair.simulate.pair import PairSettings, SimulatedPair, simulate_pair
 from liverpair.simulate.reports import Finding, mr_report, pet_report
 from liverpair.simulate.truth import ExpectedExclusion, LesionTruth, PairTruth, Truth, lesion_truth, pair_id
 
-__all__ = ["REPORT_COLUMNS", "write_cohort"]
+__all__ = ["DEMO_SEED", "REPORT_COLUMNS", "write_cohort"]
 
 REPORT_COLUMNS = ("report_id", "text", "modality", "patient_id", "accession_number", "study_date")
+#: The seed of the cohort that `liverpair demo` runs on.
+DEMO_SEED = 2026
 #: The first day of the cohort; every case counts its days from here.
 FIRST_DAY = datetime(2019, 3, 4)
 #: PET voxels (mm) as each vendor reconstructs them.
@@ -124,9 +125,7 @@ def _acquisition(case: Case, exam: Examination, uptake_minutes: float) -> pet_di
         vendor=case.pet_vendor,
         tracer=pet_dicom.TRACERS[case.tracer],
         start=exam.start + timedelta(seconds=40),
-        injected=(exam.start + timedelta(seconds=40) - timedelta(minutes=uptake_minutes)).replace(
-            microsecond=0
-        ),
+        injected=(exam.start + timedelta(seconds=40) - timedelta(minutes=uptake_minutes)).replace(microsecond=0),
         decay="NONE" if "decay_none" in traps else "START",
         units="CNTS" if case.pet_vendor == "philips" else "BQML",
         dose_in_mbq="dose_in_mbq" in traps,
@@ -221,9 +220,7 @@ def _reports(
 
     benign = [le for le in truth.lesions if le.nature in ("cyst", "haemangioma")]
     on_mr = [le for le in truth.lesions if le.nature == "metastasis"]
-    on_pet = [
-        le for le in truth.lesions if le.nature in ("metastasis", "inflammation") and le.visible_pet == "yes"
-    ]
+    on_pet = [le for le in truth.lesions if le.nature in ("metastasis", "inflammation") and le.visible_pet == "yes"]
     rows = []
     compared = case.pet_day > 400
     tracer = pet_dicom.TRACERS[case.tracer].text
@@ -235,14 +232,10 @@ def _reports(
         findings([b for b in benign if b.diameter_mm > 10]),
         compared,
     )
-    rows.append(
-        (f"R{pet.accession}", text, "PT", pet.patient_id, pet.accession, pet.start.date().isoformat())
-    )
+    rows.append((f"R{pet.accession}", text, "PT", pet.patient_id, pet.accession, pet.start.date().isoformat()))
     if case.with_mr:
         text = mr_report(rng, case.language, findings(on_mr), findings(benign), compared)
-        rows.append(
-            (f"R{mr.accession}", text, "MR", mr.patient_id, mr.accession, mr.start.date().isoformat())
-        )
+        rows.append((f"R{mr.accession}", text, "MR", mr.patient_id, mr.accession, mr.start.date().isoformat()))
     return tuple(rows)
 
 
@@ -307,9 +300,7 @@ def _write_case(job: _Job) -> _Done:
         more, further = _write_mri(case, mr, pair, FileNames(root, rng, extension))
         series, excluded = series | more, excluded + further
     if case.expected == "not_paired":
-        excluded.append(
-            ExpectedExclusion("study", pet.study_uid, "other_tracer" if not case.with_mr else "no_partner")
-        )
+        excluded.append(ExpectedExclusion("study", pet.study_uid, "other_tracer" if not case.with_mr else "no_partner"))
         if case.with_mr:
             excluded.append(ExpectedExclusion("study", mr.study_uid, "no_partner"))
     truth = _pair_truth(case, pair, pet, mr, series, weight)
@@ -319,21 +310,15 @@ def _write_case(job: _Job) -> _Done:
     return _Done(truth, tuple(excluded), reports)
 
 
-def _write_strays(
-    out: Path, seed: int, cases: Sequence[Case], done: Sequence[_Done]
-) -> list[ExpectedExclusion]:
+def _write_strays(out: Path, seed: int, cases: Sequence[Case], done: Sequence[_Done]) -> list[ExpectedExclusion]:
     """Junk, a truncated object of the first case and a duplicate of one of its objects."""
-    excluded = [
-        ExpectedExclusion("file", str(p.relative_to(out)), "not_dicom") for p in litter.write_junk(out)
-    ]
+    excluded = [ExpectedExclusion("file", str(p.relative_to(out)), "not_dicom") for p in litter.write_junk(out)]
     rng = np.random.Generator(np.random.PCG64([seed, 65537]))
     names = FileNames(out / "LOST.DIR", rng)
     pet, _ = _examinations(cases[0], seed, 0, 70.0)
     broken = litter.write_truncated(pet, names, pet.start)
     excluded.append(ExpectedExclusion("file", str(broken.relative_to(out)), "truncated"))
-    loose = sorted(
-        p for p in out.rglob("I*") if p.is_file() and p.stat().st_size > 10000 and "LOST.DIR" not in p.parts
-    )
+    loose = sorted(p for p in out.rglob("I*") if p.is_file() and p.stat().st_size > 10000 and "LOST.DIR" not in p.parts)
     if loose:
         copy = names.next("copies")
         shutil.copyfile(loose[0], copy)
@@ -348,15 +333,14 @@ def write_cohort(
     progress: Progress | None = None,
     jobs: int = 2,
 ) -> Truth:
-    """Write the archive of ``cases`` below ``out`` (new or empty), with reports.csv and truth.json beside it.
+    """Write the archive of ``cases`` into ``out`` (new or empty), with reports.csv and truth.json at its top.
 
-    The DICOM files lie in ``out``/archive. ``progress(done, total)`` is called after each case. ``jobs`` worker
+    ``progress(done, total)`` is called after each case. ``jobs`` worker
     processes do not change a byte.
     """
     out = Path(out)
-    archive = out / "archive"
-    archive.mkdir(parents=True, exist_ok=True)
-    work = [_Job(str(archive), seed, number, case) for number, case in enumerate(cases)]
+    out.mkdir(parents=True, exist_ok=True)
+    work = [_Job(str(out), seed, number, case) for number, case in enumerate(cases)]
     done: list[_Done] = []
     if jobs > 1 and len(work) > 1:
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
@@ -369,7 +353,7 @@ def write_cohort(
             done.append(_write_case(job))
             if progress:
                 progress(len(done), len(work))
-    strays = _write_strays(archive, seed, cases, done)
+    strays = _write_strays(out, seed, cases, done)
     with (out / "reports.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(REPORT_COLUMNS)

@@ -114,17 +114,10 @@ def _place(
         suited = sample[_score(anatomy, place, float(radii.max()), sample)]
         for index in suited[:400]:
             centre = np.array(
-                [
-                    axis[n]
-                    for axis, n in zip(
-                        (anatomy.space.x, anatomy.space.y, anatomy.space.z), index, strict=True
-                    )
-                ]
+                [axis[n] for axis, n in zip((anatomy.space.x, anatomy.space.y, anatomy.space.z), index, strict=True)]
             )
             centre = centre + rng.uniform(-0.5, 0.5, 3) * anatomy.space.step
-            if all(
-                np.linalg.norm(centre - other.centre) > radii.max() + other.reach + GAP_MM for other in placed
-            ):
+            if all(np.linalg.norm(centre - other.centre) > radii.max() + other.reach + GAP_MM for other in placed):
                 return PlacedLesion(request, centre, radii, rotation_matrix(rng.uniform(0, 180, 3)))
     return None
 

@@ -92,9 +92,7 @@ def write_mip(exam: Examination, suv: Volume, names: FileNames) -> str:
     data.ImageType, data.ConversionType = ["DERIVED", "SECONDARY", "MIP"], "WSD"
     data.BurnedInAnnotation, data.InstanceNumber = "YES", 1
     plane = suv.values.max(axis=1)[:, ::-1].T
-    set_pixels(
-        data, np.clip(4095 * (1 - plane / 15.0), 0, 4095).astype(np.uint16), signed=False, bits_stored=12
-    )
+    set_pixels(data, np.clip(4095 * (1 - plane / 15.0), 0, 4095).astype(np.uint16), signed=False, bits_stored=12)
     save(data, names.next("mip"), (exam.key, "mip", 0), exam.equipment.implicit_vr)
     return str(data.SeriesInstanceUID)
 
@@ -138,7 +136,7 @@ def write_junk(root: Path) -> list[Path]:
         "Thumbs.db": bytes(range(256)) * 4,
         ".DS_Store": b"\x00\x00\x00\x01Bud1" + b"\x00" * 500,
         "empty.dcm": b"",
-        "notes.dcm": "Bitte Voraufnahmen anfordern!\n".encode(),
+        "notes.dcm": b"Bitte Voraufnahmen anfordern!\n",
         "VIEWER/autorun.inf": b"[autorun]\r\nopen=viewer.exe\r\n",
     }
     paths = []

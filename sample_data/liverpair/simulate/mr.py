@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ __all__ = ["MrProtocol", "MrSequence", "acquire_mr"]
 
 #: The inverse of the motion is computed on this lattice (mm) and interpolated: 0.02 mm for bumps of 35 mm and more.
 INVERSE_LATTICE_MM = 8.0
+#: A thick slice is averaged from sub-slices about this far apart.
+SUBSLICE_MM = 2.5
 Lesions = Sequence[tuple[PlacedLesion, float]]
 
 
@@ -49,11 +51,13 @@ class MrProtocol:
     between_sequences_mm: float = 2.5
     between_sequences_deg: float = 0.8
 
+    def acquisition(self, role: str) -> str:
+        """Which acquisition makes a role's image: t1 (all phases), t2 or dwi (with its ADC)."""
+        return {"mr-dwi": "dwi", "mr-adc": "dwi", "mr-t2": "t2"}.get(role, "t1")
+
     def sequence(self, role: str) -> MrSequence:
-        """The protocol of a role; all T1 phases share one."""
-        if role in ("mr-dwi", "mr-adc"):
-            return self.dwi
-        return self.t2 if role == "mr-t2" else self.t1
+        """The geometry and noise of a role's image."""
+        return {"t1": self.t1, "t2": self.t2, "dwi": self.dwi}[self.acquisition(role)]
 
 
 def _grid(
@@ -68,16 +72,6 @@ def _grid(
     affine[:3, :3] = direction * np.asarray(sequence.spacing_mm)
     affine[:3, 3] = centre - affine[:3, :3] @ ((np.asarray(shape) - 1) / 2)
     return Grid((shape[0], shape[1], shape[2]), affine, frame)
-
-
-def anatomy_points(
-    grid: Grid, motion: Motion, shake: Rigid, offset: NDArray[np.float64]
-) -> tuple[Array, Array, Array]:
-    """Anatomical coordinates of every voxel centre of an MR grid, three arrays of its shape."""
-    axes = [np.arange(n, dtype=np.float64) for n in grid.shape]
-    return mapped_lattice(
-        grid, axes, lambda p: motion.backward(shake.backward(p - offset)), INVERSE_LATTICE_MM
-    )
 
 
 def _bias(rng: np.random.Generator, shape: tuple[int, int, int], strength: float) -> Array:
@@ -98,24 +92,39 @@ def _shake(rng: np.random.Generator, protocol: MrProtocol, pivot: NDArray[np.flo
     )
 
 
-def _sampled(
-    image: Array,
-    anatomy: Anatomy,
-    grid: Grid,
-    sequence: MrSequence,
-    motion: Motion,
-    shake: Rigid,
-    offset: NDArray[np.float64],
-) -> Array:
-    """Sample the canonical image; thick slices are the mean of sub-slices spread over their thickness."""
-    count = max(1, int(round(sequence.thickness_mm / 2.5)))
-    total = np.zeros(grid.shape, dtype=np.float32)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scan:
+    """One acquisition: its grid, the patient's position during it, and where its voxels lie in the anatomy.
+
+    ``points`` has one set of coordinates, or several sub-slices spread over a thick slice.
+    """
+
+    sequence: MrSequence
+    grid: Grid
+    motion: Motion
+    shake: Rigid
+    offset: NDArray[np.float64]
+    points: tuple[tuple[Array, Array, Array], ...]
+
+    def to_anatomy(self, lps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Anatomical points of LPS points (n, 3) of this acquisition."""
+        return self.motion.backward(self.shake.backward(lps - self.offset))
+
+    def from_anatomy(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+        """LPS position (3,) of one anatomical point (3,) in this acquisition."""
+        return np.asarray(self.shake.forward(self.motion.forward(point))[0] + self.offset)
+
+
+def _scan(sequence: MrSequence, grid: Grid, motion: Motion, shake: Rigid, offset: NDArray[np.float64]) -> _Scan:
+    scan = _Scan(sequence, grid, motion, shake, offset, ())
+    count = max(1, int(round(sequence.thickness_mm / SUBSLICE_MM)))
+    axes = [np.arange(n, dtype=np.float64) for n in grid.shape]
+    points = []
     for part in (np.arange(count) + 0.5) / count - 0.5:
         affine = grid.affine.copy()
         affine[:3, 3] += grid.direction[:, 2] * part * sequence.thickness_mm
-        points = anatomy_points(Grid(grid.shape, affine), motion, shake, offset)
-        total += sample_points(image, anatomy, points, 0.0)
-    return total / np.float32(count)
+        points.append(mapped_lattice(Grid(grid.shape, affine), axes, scan.to_anatomy, INVERSE_LATTICE_MM))
+    return replace(scan, points=tuple(points))
 
 
 def acquire_mr(
@@ -132,41 +141,26 @@ def acquire_mr(
     """The MR images by role and the liver's true mask on the first image's grid.
 
     ``values`` and ``lesions`` hold, per role, the tissue table and the lesions with their value there. DWI and ADC
-    share one motion (they are one acquisition).
+    share one motion (they are one acquisition), and so do the T1 phases.
     """
     inside = np.argwhere(anatomy.depth > 2.0)[::499]
-    points = np.column_stack(
-        [axis[inside[:, n]] for n, axis in enumerate((anatomy.space.x, anatomy.space.y, anatomy.space.z))]
-    )
-    centre = motion.forward(points).mean(axis=0)
-    centre = np.array([0.1 * centre[0], 0.0, centre[2]])  # technicians centre the body, not the liver
+    axes = (anatomy.space.x, anatomy.space.y, anatomy.space.z)
+    liver = motion.forward(np.column_stack([axis[inside[:, n]] for n, axis in enumerate(axes)])).mean(axis=0)
+    centre = np.array([0.1 * liver[0], 0.0, liver[2]])  # technicians centre the body, not the liver
     direction = rotation_matrix(rng.uniform(-1, 1, 3) * protocol.obliquity_deg)
-    shakes = {"mr-dwi": _shake(rng, protocol, centre, False), "mr-t2": _shake(rng, protocol, centre, False)}
-    still = _shake(rng, protocol, centre, True)
+    shakes = {name: _shake(rng, protocol, centre, name == "t1") for name in ("t1", "t2", "dwi")}
+    scans: dict[str, _Scan] = {}
     images: dict[str, Volume] = {}
-    liver: Mask | None = None
     for role in values:
-        shake = shakes.get("mr-dwi" if role == "mr-adc" else role, still)
-        sequence = protocol.sequence(role)
-        grid = _grid(sequence, protocol.extent_mm, centre + offset, direction, frame)
-        images[role] = _one_image(
-            rng,
-            anatomy,
-            role,
-            values[role],
-            lesions[role],
-            grid,
-            sequence,
-            motion,
-            shake,
-            offset,
-            heterogeneity,
-        )
-        if liver is None:
-            fraction = sample_points(anatomy.liver, anatomy, anatomy_points(grid, motion, shake, offset), 0.0)
-            liver = Mask(fraction >= 0.5, grid)
-    assert liver is not None
-    return images, liver
+        name = protocol.acquisition(role)
+        if name not in scans:
+            sequence = protocol.sequence(role)
+            grid = _grid(sequence, protocol.extent_mm, centre + offset, direction, frame)
+            scans[name] = _scan(sequence, grid, motion, shakes[name], offset)
+        images[role] = _one_image(rng, anatomy, role, values[role], lesions[role], scans[name], heterogeneity)
+    first = scans[protocol.acquisition(next(iter(values)))]
+    fraction = sample_points(anatomy.liver, anatomy, first.points[0])
+    return images, Mask(fraction >= 0.5, first.grid)
 
 
 def _one_image(
@@ -175,35 +169,29 @@ def _one_image(
     role: str,
     values: Mapping[str, float],
     lesions: Lesions,
-    grid: Grid,
-    sequence: MrSequence,
-    motion: Motion,
-    shake: Rigid,
-    offset: NDArray[np.float64],
+    scan: _Scan,
     heterogeneity: float,
 ) -> Volume:
+    """Paint, sample, blur and disturb one image."""
     canonical = compose(anatomy, values, values["air"], heterogeneity)
-    image = _sampled(canonical, anatomy, grid, sequence, motion, shake, offset)
-    placed = [
-        (lesion, shake.forward(motion.forward(lesion.centre))[0] + offset, value) for lesion, value in lesions
-    ]
-
-    def to_anatomy(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return motion.backward(shake.backward(points - offset))
-
-    paint_lesions(image, grid, to_anatomy, placed)
+    image = np.zeros(scan.grid.shape, dtype=np.float32)
+    for points in scan.points:
+        image += sample_points(canonical, anatomy, points) / np.float32(len(scan.points))
+    placed = [(lesion, scan.from_anatomy(lesion.centre), value) for lesion, value in lesions]
+    paint_lesions(image, scan.grid, scan.to_anatomy, placed)
     for axis in range(2):
-        image = ndimage.gaussian_filter1d(
-            image, sequence.fwhm_mm / FWHM_PER_SIGMA / float(grid.spacing[axis]), axis=axis
-        )
+        sigma = scan.sequence.fwhm_mm / FWHM_PER_SIGMA / float(scan.grid.spacing[axis])
+        image = ndimage.gaussian_filter1d(image, sigma, axis=axis, truncate=3.0)
     if role == "mr-adc":
-        return Volume(_noisy_adc(rng, image, sequence), grid, Unit.DIFFUSIVITY)
-    image *= _bias(rng, grid.shape, sequence.bias)
-    noise = rng.standard_normal((2, *grid.shape), dtype=np.float32) * np.float32(sequence.noise)
-    return Volume(np.hypot(image + noise[0], noise[1]), grid, Unit.ARBITRARY)
+        return Volume(_noisy_adc(rng, image), scan.grid, Unit.DIFFUSIVITY)
+    image *= _bias(rng, scan.grid.shape, scan.sequence.bias)
+    noise = np.float32(scan.sequence.noise)
+    image += noise * rng.standard_normal(image.shape, dtype=np.float32)
+    np.hypot(image, noise * rng.standard_normal(image.shape, dtype=np.float32), out=image)
+    return Volume(image, scan.grid, Unit.ARBITRARY)
 
 
-def _noisy_adc(rng: np.random.Generator, image: Array, sequence: MrSequence) -> Array:
+def _noisy_adc(rng: np.random.Generator, image: Array) -> Array:
     """ADC noise: relative, larger where there is little signal (air, fat) and clipped at zero as scanners do."""
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     spread = np.float32(70.0) + np.float32(420.0) * np.exp(-image / np.float32(250.0))

@@ -102,9 +102,7 @@ def _series(exam: Examination, vendor: str, role: str, series: str, number: int,
     data.MagneticFieldStrength, data.EchoTrainLength, data.SliceThickness = ds(1.5), 1, ds(thickness)
     data.ProtocolName = DESCRIPTIONS[vendor][role]
     data.ImageType = (
-        ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]
-        if role == "mr-adc"
-        else ["ORIGINAL", "PRIMARY", "M", "NORM"]
+        ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"] if role == "mr-adc" else ["ORIGINAL", "PRIMARY", "M", "NORM"]
     )
     if vendor == "philips":
         data.ImageType = (

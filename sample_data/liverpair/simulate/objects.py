@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import DSfloat
 
 from liverpair.core.geometry import Grid
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 #: Root of the simulator's implementation UID (a UUID-derived OID, PS3.5 B.2).
-IMPLEMENTATION_UID = "2.25.127830469920462019342834957612540119"
+IMPLEMENTATION_UID = UID("2.25.127830469920462019342834957612540119")
 
 
 def uid(*parts: object) -> str:
@@ -168,7 +168,7 @@ def set_pixels(data: Dataset, plane: NDArray[np.generic], signed: bool, bits_sto
 
 def save(data: Dataset, path: Path, instance_key: Sequence[Any], implicit_vr: bool = False) -> str:
     """Write an object with its file meta information; returns its SOP Instance UID."""
-    identifier = uid(*instance_key)
+    identifier = UID(uid(*instance_key))
     data.SOPInstanceUID = identifier
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = data.SOPClassUID, data.SOPInstanceUID
@@ -176,4 +176,4 @@ def save(data: Dataset, path: Path, instance_key: Sequence[Any], implicit_vr: bo
     meta.ImplementationClassUID, meta.ImplementationVersionName = IMPLEMENTATION_UID, "LIVERPAIR_SIM"
     data.file_meta = meta
     data.save_as(path, enforce_file_format=True)
-    return identifier
+    return str(identifier)

@@ -149,7 +149,7 @@ def simulate_pair(seed: int, settings: PairSettings | None = None) -> SimulatedP
     choose, body, place, move, tomograph, magnet = streams
     if settings.anatomy_seed is not None:
         body = np.random.Generator(np.random.PCG64(settings.anatomy_seed))
-    liver_ml = _choice(choose, settings.liver_ml, 1200.0, 1900.0)
+    liver_ml = _choice(body, settings.liver_ml, 1200.0, 1900.0)
     drawn_suv = float(np.clip(np.exp(choose.normal(np.log(5.0), 0.28)), 2.5, 10.0))
     liver_suv = drawn_suv if settings.liver_suv is None else settings.liver_suv
     fatty = max(0.0, float(choose.normal(-0.1, 0.25)))
@@ -223,8 +223,7 @@ def simulate_pair(seed: int, settings: PairSettings | None = None) -> SimulatedP
     deep = _liver_points(anatomy, LANDMARK_DEPTH_MM)
     marks = deep[place.integers(0, len(deep), 50)]
     truth = tuple(
-        _true_lesion(n + 1, lesion, anatomy, motion, pet_offset, mr_offset)
-        for n, lesion in enumerate(lesions)
+        _true_lesion(n + 1, lesion, anatomy, motion, pet_offset, mr_offset) for n, lesion in enumerate(lesions)
     )
     return SimulatedPair(
         ct,

@@ -22,7 +22,7 @@ from liverpair.simulate.objects import (
     set_pixels,
 )
 
-__all__ = ["NUCLIDES", "PET_EQUIPMENT", "PetAcquisition", "Tracer", "TRACERS", "write_ct", "write_pet"]
+__all__ = ["NUCLIDES", "PET_EQUIPMENT", "TRACERS", "PetAcquisition", "Tracer", "write_ct", "write_pet"]
 
 PET_STORAGE = "1.2.840.10008.5.1.4.1.1.128"
 CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"

@@ -114,12 +114,8 @@ def acquire_pet(
     paint_lesions(image, _canonical_grid(space), lambda p: p, [(le, le.centre, v) for le, v in lesions])
     targets = _axes(grid, offset)
     sources = (space.x, space.y, space.z)
-    x, y, still = (
-        sampling_matrix(s, t, w, fwhm_mm) for s, t, w in zip(sources, targets, spacing_mm, strict=True)
-    )
-    moving = sampling_matrix(
-        sources[2], targets[2], spacing_mm[2], fwhm_mm, respiratory_shifts(respiration_mm)
-    )
+    x, y, still = (sampling_matrix(s, t, w, fwhm_mm) for s, t, w in zip(sources, targets, spacing_mm, strict=True))
+    moving = sampling_matrix(sources[2], targets[2], spacing_mm[2], fwhm_mm, respiratory_shifts(respiration_mm))
     weight = np.ones(grid.shape, dtype=np.float32)
     for axis in range(3):
         bump = np.exp(-0.5 * ((targets[axis] - BREATHING_CENTRE_MM[axis]) / BREATHING_WIDTH_MM[axis]) ** 2)

@@ -30,15 +30,17 @@ def compose(anatomy: Anatomy, values: Mapping[str, float], background: float, he
     ``heterogeneity`` is the relative sd of the liver's low-frequency texture (two scales share it).
     """
     image = np.full(anatomy.space.shape, background, dtype=np.float32)
+    flat = image.reshape(-1)
     for part in anatomy.parts:
-        window = image[part.box]
-        window += part.fraction * (np.float32(values[part.tissue]) - window)
-        if part.tissue == "liver" and heterogeneity > 0:
-            sub = anatomy.space.sub(part.box)
-            texture = np.float32(0.8) * anatomy.liver_texture[0].on(sub) + np.float32(
-                0.6
-            ) * anatomy.liver_texture[1].on(sub)
-            window += part.fraction * texture * np.float32(heterogeneity * abs(values["liver"]))
+        value = np.float32(values[part.tissue])
+        if part.index is None:
+            image += part.fraction * (value - image)
+            continue
+        local: Array | np.float32 = value
+        if part.tissue == "liver":
+            local = value * (1 + np.float32(heterogeneity) * anatomy.texture)
+        before = flat[part.index]
+        flat[part.index] = before + part.fraction * (local - before)
     return image
 
 
@@ -97,9 +99,7 @@ def paint_lesions(
             np.arange(a * SUPERSAMPLING, b * SUPERSAMPLING) / SUPERSAMPLING + (0.5 / SUPERSAMPLING - 0.5)
             for a, b in zip(start, stop, strict=True)
         ]
-        inside = coverage(
-            lesion_distance(lesion, mapped_lattice(grid, axes, to_anatomy, LESION_LATTICE_MM)), edge
-        )
+        inside = coverage(lesion_distance(lesion, mapped_lattice(grid, axes, to_anatomy, LESION_LATTICE_MM)), edge)
         blocks = [part for n in stop - start for part in (int(n), SUPERSAMPLING)]
         fraction = inside.reshape(blocks).mean(axis=(1, 3, 5))
         window = image[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
@@ -137,12 +137,10 @@ def sample_axes(image: Array, matrices: tuple[Array, Array, Array]) -> Array:
     return np.ascontiguousarray(out.transpose(0, 2, 1))
 
 
-def sample_points(
-    image: Array, anatomy: Anatomy, points: tuple[Array, Array, Array], background: float
-) -> Array:
+def sample_points(image: Array, anatomy: Anatomy, points: tuple[Array, Array, Array]) -> Array:
     """Trilinear samples of a canonical image at anatomical points given as three coordinate arrays."""
     index = [
         (p - np.float32(axis[0])) / np.float32(anatomy.space.step)
         for p, axis in zip(points, (anatomy.space.x, anatomy.space.y, anatomy.space.z), strict=True)
     ]
-    return ndimage.map_coordinates(image, index, order=1, mode="nearest", cval=background, prefilter=False)
+    return ndimage.map_coordinates(image, index, order=1, mode="nearest", prefilter=False)

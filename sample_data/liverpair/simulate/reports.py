@@ -45,9 +45,7 @@ def _benign(rng: np.random.Generator, findings: Sequence[Finding], language: str
         if language == "de":
             name = {"cyst": "Leberzyste", "haemangioma": "Hämangiom"}[finding.nature]
             where = f"in Segment {finding.segment}"
-            lines.append(
-                f"{name} {where}, {size}" + (", photopen." if modality == "PT" else ", unverändert.")
-            )
+            lines.append(f"{name} {where}, {size}" + (", photopen." if modality == "PT" else ", unverändert."))
         else:
             name = {"cyst": "simple cyst", "haemangioma": "haemangioma"}[finding.nature]
             lines.append(
@@ -57,9 +55,7 @@ def _benign(rng: np.random.Generator, findings: Sequence[Finding], language: str
     return lines
 
 
-def _malignant(
-    rng: np.random.Generator, findings: Sequence[Finding], language: str, modality: str
-) -> list[str]:
+def _malignant(rng: np.random.Generator, findings: Sequence[Finding], language: str, modality: str) -> list[str]:
     largest = max(findings, key=lambda f: f.diameter_mm)
     size = _size(rng, largest.diameter_mm, language)
     count = len(findings)
@@ -68,7 +64,9 @@ def _malignant(
         if modality == "PT":
             verb = "vermehrt Rezeptor-exprimierende" if rng.random() < 0.5 else "intensiv SSR-positive"
             noun = "Leberläsion" if count == 1 else "Leberläsionen"
-            line = f"{number} {verb} {noun}, die größte in Segment {largest.segment} mit {size}, SUVmax {largest.suv:.1f}."
+            line = (
+                f"{number} {verb} {noun}, die größte in Segment {largest.segment} mit {size}, SUVmax {largest.suv:.1f}."
+            )
             return [line.replace(".", ",", 0), "Die Befunde sind vereinbar mit hepatischen Metastasen."]
         noun = "Läsion" if count == 1 else "Läsionen"
         line = (
@@ -158,9 +156,7 @@ def _report(
     negative = [str(rng.choice(NO_METASTASES[key]))]
     verdict = _malignant(rng, malignant, language, modality) if malignant else negative
     body = [verdict[0], *_benign(rng, benign, language, modality), str(rng.choice(ELSEWHERE[key]))]
-    title, summary = (
-        ("Beurteilung:", "Lebermetastasen.") if language == "de" else ("Impression:", "Liver metastases.")
-    )
+    title, summary = ("Beurteilung:", "Lebermetastasen.") if language == "de" else ("Impression:", "Liver metastases.")
     closing = verdict[-1] if not malignant else summary if rng.random() < 0.4 else verdict[-1]
     return "\n".join([opening, technique, comparison, heading, *body, title, closing])
 
@@ -177,9 +173,7 @@ def pet_report(
     if language == "de":
         technique = f"Technik: PET/CT nach i.v. Gabe von {tracer}, natives Niedrigdosis-CT."
         comparison = (
-            "Vergleich: Voruntersuchung aus dem Vorjahr."
-            if compared
-            else "Keine Voruntersuchung zum Vergleich."
+            "Vergleich: Voruntersuchung aus dem Vorjahr." if compared else "Keine Voruntersuchung zum Vergleich."
         )
     else:
         technique = f"Technique: PET/CT after injection of {tracer}, unenhanced low-dose CT."

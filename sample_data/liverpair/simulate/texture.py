@@ -26,8 +26,7 @@ class SmoothField:
     def drawn(cls, rng: np.random.Generator, space: Space, scale_mm: float) -> SmoothField:
         """Draw a field whose correlation length is about ``scale_mm`` over the extent of ``space``."""
         centres = tuple(
-            np.arange(axis[0] - 2 * scale_mm, axis[-1] + 2 * scale_mm, scale_mm)
-            for axis in (space.x, space.y, space.z)
+            np.arange(axis[0] - 2 * scale_mm, axis[-1] + 2 * scale_mm, scale_mm) for axis in (space.x, space.y, space.z)
         )
         weights = rng.standard_normal(tuple(len(c) for c in centres), dtype=np.float32)
         return cls((centres[0], centres[1], centres[2]), weights, scale_mm)

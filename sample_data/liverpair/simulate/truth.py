@@ -138,9 +138,7 @@ def _segment(lesion: TrueLesion, pair: SimulatedPair) -> str:
 def lesion_truth(lesion: TrueLesion, pair: SimulatedPair) -> LesionTruth:
     """A lesion's truth with the expectation whether PET shows it: yes | borderline | no."""
     cnr = (lesion.tlr - 1) * recovery_max(lesion.diameter_mm, _effective_fwhm(pair)) / pair.pet_cov
-    visible = (
-        "yes" if cnr > DETECTION_Z + GREY_ZONE else "no" if cnr < DETECTION_Z - GREY_ZONE else "borderline"
-    )
+    visible = "yes" if cnr > DETECTION_Z + GREY_ZONE else "no" if cnr < DETECTION_Z - GREY_ZONE else "borderline"
     pet = tuple(float(round(v, 4)) for v in lesion.pet_lps)
     mr = tuple(float(round(v, 4)) for v in lesion.mr_lps)
     return LesionTruth(

@@ -62,9 +62,7 @@ def tree_distance(space: Space, segments: list[Segment]) -> Array:
     result = np.full(space.shape, 1e3, dtype=np.float32)
     for piece in segments:
         reach = max(piece.radius_start, piece.radius_stop) + 2 * space.step
-        box = space.window(
-            np.minimum(piece.start, piece.stop) - reach, np.maximum(piece.start, piece.stop) + reach
-        )
+        box = space.window(np.minimum(piece.start, piece.stop) - reach, np.maximum(piece.start, piece.stop) + reach)
         distance = capsule(space.sub(box), piece.start, piece.stop, piece.radius_start, piece.radius_stop)
         result[box] = np.minimum(result[box], distance)
     return result
