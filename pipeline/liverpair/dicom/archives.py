@@ -59,7 +59,7 @@ def archive_kind(stream: BinaryIO) -> str:
         return "tar"
     if start[:2] == b"\x1f\x8b":
         with suppress(*ARCHIVE_ERRORS):
-            inner = gzip.GzipFile(fileobj=stream).read(512)
+            inner = gzip.GzipFile(fileobj=stream, mode="rb").read(512)
             stream.seek(0)
             return "tar" if inner[257:262] == b"ustar" else ""
     if start[:3] == b"BZh" or start[:6] == b"\xfd7zXZ\x00":
@@ -164,7 +164,7 @@ def _spooled(content: IO[bytes], announced: int) -> BinaryIO:
 def _decompressor(stream: BinaryIO, start: bytes) -> IO[bytes]:
     """A reader of the compressed ``stream``, which begins with ``start``."""
     if start[:2] == b"\x1f\x8b":
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=stream, mode="rb"))
     return bz2.BZ2File(stream) if start[:3] == b"BZh" else lzma.LZMAFile(stream)
 
 

@@ -65,11 +65,7 @@ def _pack(frames: Sequence[InstanceRecord]) -> bytes:
     """The frames of one object: what they share once, then each frame's own attributes."""
     shared = dict(frames[0].header)
     for record in frames[1:]:
-        shared = {
-            key: value
-            for key, value in shared.items()
-            if key in record.header and record.header[key] == value
-        }
+        shared = {key: value for key, value in shared.items() if key in record.header and record.header[key] == value}
     own = [[r.frame, {k: v for k, v in r.header.items() if k not in shared}] for r in frames]
     text = json.dumps([shared, own], ensure_ascii=False, separators=(",", ":"))
     return zlib.compress(text.encode("utf-8", "surrogatepass"), COMPRESSION_LEVEL)
@@ -132,17 +128,15 @@ class Catalogue:
         """Open the index at ``path``; created if absent, emptied if another version of liverpair wrote it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
         try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
             content = connection.execute("SELECT value FROM meta WHERE key = 'content'").fetchone()
         except sqlite3.OperationalError:
             content = None
         except sqlite3.DatabaseError as error:
             connection.close()
-            raise UsageError(
-                f"{path} is not an index of liverpair; delete it or name another workspace"
-            ) from error
+            raise UsageError(f"{path} is not an index of liverpair; delete it or name another workspace") from error
         if content != (CONTENT,):
             cls._create(connection)
         return cls(connection)
@@ -276,9 +270,7 @@ class Catalogue:
                     )
                 else:
                     reason = "conflicting_instance"
-                    detail = (
-                        "another object has the same SOP Instance UID; this one is not used, check the export"
-                    )
+                    detail = "another object has the same SOP Instance UID; this one is not used, check the export"
                 found.append(Exclusion("file", locator, reason, detail))
         return sorted(found, key=lambda exclusion: (exclusion.id, exclusion.reason))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import re
 import struct
 import warnings
@@ -20,12 +19,14 @@ from liverpair.core.errors import Refusal
 from liverpair.dicom.attributes import WANTED
 from liverpair.dicom.bvalue import PRIVATE_TAGS, private_b_value
 from liverpair.dicom.frames import frame_datasets, is_enhanced
-from liverpair.dicom.plain import KEYWORD_OF_TAG, TEXT_VRS, finite_number, plain_attributes
+from liverpair.dicom.plain import KEYWORD_OF_TAG, TEXT_VRS, plain_attributes
 from liverpair.dicom.records import InstanceRecord
 
 __all__ = ["WANTED", "looks_like_dicom", "plain_header", "scan"]
 
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
+#: A length that says "until the delimiter" (PS3.5 §7.1.1).
+UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 UIDS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 #: What the images of one series share when their Series Instance UID has been blanked.
 SAME_IN_A_SERIES: Final = (
@@ -58,9 +59,7 @@ def looks_like_dicom(start: bytes) -> bool:
         group, element, length = struct.unpack(order + "HHI", start[:8])
         if group not in (0x0002, 0x0008) or element > 0x0100:
             continue
-        explicit = (
-            start[4:6].isalpha() and start[4:6].isupper() and start[4:6].decode() in TEXT_VRS | {"UL", "OB"}
-        )
+        explicit = start[4:6].isalpha() and start[4:6].isupper() and start[4:6].decode() in TEXT_VRS | {"UL", "OB"}
         if explicit or length <= 128:
             return True
     return False
@@ -97,17 +96,17 @@ def _read(stream: BinaryIO) -> Dataset:
         ) from error
 
 
-def _expected_pixel_bytes(dataset: Dataset) -> int:
-    """Bytes of native pixel data that the header announces; 0 where it is compressed or unsaid."""
-    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
-    if syntax is not None and (syntax.is_private or syntax.is_encapsulated or syntax.is_deflated):
-        return 0
-    sizes = [dataset.get(word) for word in ("Rows", "Columns", "BitsAllocated")]
-    if not all(isinstance(size, int) for size in sizes):
-        return 0
-    frames = finite_number(dataset.get("NumberOfFrames") or 1) or 1
-    samples = finite_number(dataset.get("SamplesPerPixel") or 1) or 1
-    return int(math.prod(sizes) * frames * samples) // 8
+def _announced_pixel_end(dataset: Dataset, stream: BinaryIO) -> int:
+    """Where the pixel data element, at which the stream stands, says it ends; 0 where it does not say."""
+    position = stream.tell()
+    implicit, little_endian = dataset.original_encoding
+    width = 8 if implicit else 12
+    header = stream.read(width)
+    stream.seek(position)
+    if len(header) < width:
+        return position + width
+    length = int.from_bytes(header[-4:], "little" if little_endian else "big")
+    return 0 if length == UNDEFINED_LENGTH else position + width + length
 
 
 def _refuse_cut_file(dataset: Dataset, stream: BinaryIO) -> None:
@@ -119,10 +118,10 @@ def _refuse_cut_file(dataset: Dataset, stream: BinaryIO) -> None:
     cut = position > size
     for tag in list(dataset.keys())[-1:]:
         raw = dataset.get_item(tag)
-        if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and raw.length != 0xFFFFFFFF:
+        if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and raw.length != UNDEFINED_LENGTH:
             cut = cut or len(raw.value) < raw.length
     if position < size:
-        cut = cut or size - position < _expected_pixel_bytes(dataset)
+        cut = cut or size < _announced_pixel_end(dataset, stream)
     if cut:
         raise Refusal("truncated", "the file ends before its header says it should; copy or export it again")
 
@@ -153,9 +152,7 @@ def _with_uids(header: dict[str, Any], locator: str) -> dict[str, Any]:
     if all(word in header for word in UIDS):
         return header
     folder = re.split(r"[/\\!]", locator)[:-1]
-    study = [
-        header.get(word) for word in ("PatientID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber")
-    ]
+    study = [header.get(word) for word in ("PatientID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber")]
     series = [header.get(word) for word in SAME_IN_A_SERIES]
     derived = {
         "StudyInstanceUID": _derived_uid("study", folder, study),
@@ -184,11 +181,7 @@ def scan(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
         warnings.simplefilter("ignore")
         dataset = _read(stream)
         try:
-            media = (
-                str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
-                if hasattr(dataset, "file_meta")
-                else ""
-            )
+            media = str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) if hasattr(dataset, "file_meta") else ""
             if media == MEDIA_DIRECTORY:
                 raise Refusal(
                     "dicomdir", "a DICOMDIR lists other files and holds no image; its files are read directly"
@@ -203,7 +196,5 @@ def scan(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
                 f"the header cannot be decoded ({type(error).__name__}); export the file again",
             ) from error
     if not records or not records[0].get("Modality"):
-        raise Refusal(
-            "no_modality", "the object does not say its Modality, so nothing is known of what it is"
-        )
+        raise Refusal("no_modality", "the object does not say its Modality, so nothing is known of what it is")
     return records

@@ -18,8 +18,8 @@ Frames = Sequence[InstanceRecord]
 #: Frames whose axes differ by less than this (0.3°) are parallel; localizers differ by 90°, double obliques
 #: by degrees.
 PARALLEL_TOLERANCE: Final = 0.005
-#: In-plane positions of two fields of view differ by centimetres; drift and rounding stay below.
-IN_PLANE_STEP_MM: Final = 5.0
+#: Two fields of view lie centimetres apart in their plane; drift from slice to slice and rounding stay below.
+IN_PLANE_GAP_MM: Final = 5.0
 #: An attribute tells phases apart when its values each occur at half of the positions or more; one that
 #: changes from slice to slice (Trigger Time of a 2D acquisition, a per-slice Acquisition Time) does not.
 MIN_COVERAGE: Final = 0.5
@@ -98,9 +98,7 @@ def _by_layout(frames: Frames) -> list[tuple[dict[str, Any], list[InstanceRecord
     """Groups of parallel frames of one matrix, pixel size and frame of reference."""
     layouts = _grouped(
         frames,
-        lambda f: tuple(
-            _plain(f.get(word)) for word in ("FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing")
-        ),
+        lambda f: tuple(_plain(f.get(word)) for word in ("FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing")),
     )
     groups: list[tuple[Any, np.ndarray[Any, Any], list[InstanceRecord]]] = []
     for layout, members in layouts.items():
@@ -124,10 +122,23 @@ def _by_layout(frames: Frames) -> list[tuple[dict[str, Any], list[InstanceRecord
     return result
 
 
-def _in_plane(frame: InstanceRecord) -> tuple[int, int]:
-    axes = orientation(frame)
-    along = axes @ np.asarray(frame.get("ImagePositionPatient"), dtype=np.float64) / IN_PLANE_STEP_MM
-    return int(np.rint(along[0])), int(np.rint(along[1]))
+def _in_plane(frames: Frames) -> dict[int, tuple[int, int]]:
+    """The field of view of each frame (keyed by id) along (i, j): frames closer than a gap share one."""
+    along = np.array([orientation(f) @ np.asarray(f.get("ImagePositionPatient"), dtype=np.float64) for f in frames])
+    fields = np.zeros(along.shape, dtype=np.int64)
+    for axis in range(2):
+        order = np.argsort(along[:, axis], kind="stable")
+        gaps = np.diff(along[order, axis]) > IN_PLANE_GAP_MM
+        fields[order[1:], axis] = np.cumsum(gaps)
+    return {id(frame): (int(i), int(j)) for frame, (i, j) in zip(frames, fields, strict=True)}
+
+
+def _values(frames: Frames, word: str) -> Callable[[InstanceRecord], Hashable]:
+    """What ``word`` says of each of the frames."""
+    if word == IN_PLANE_KEY:
+        fields = _in_plane(frames)
+        return lambda frame: fields[id(frame)]
+    return lambda frame: _plain(frame.get(word))
 
 
 def _separates(groups: dict[Any, list[InstanceRecord]], place: dict[int, int]) -> bool:
@@ -135,9 +146,7 @@ def _separates(groups: dict[Any, list[InstanceRecord]], place: dict[int, int]) -
     n_places = len(set(place.values()))
     covered = [{place[id(frame)] for frame in group} for group in groups.values()]
     overlap = sum(len(places) for places in covered) > n_places
-    return (
-        len(groups) > 1 and overlap and float(np.mean([len(p) for p in covered])) >= MIN_COVERAGE * n_places
-    )
+    return len(groups) > 1 and overlap and float(np.mean([len(p) for p in covered])) >= MIN_COVERAGE * n_places
 
 
 def _by_instance_order(frames: Frames, place: dict[int, int]) -> list[list[InstanceRecord]]:
@@ -178,17 +187,12 @@ def _separated(frames: Frames, words: Sequence[str]) -> list[tuple[dict[str, Any
     if len(set(place.values())) == len(frames):
         return [({}, list(frames))]
     for position, word in enumerate(words):
-        groups = _grouped(
-            frames,
-            _in_plane if word == IN_PLANE_KEY else lambda f, w=word: _plain(f.get(w)),  # type: ignore[misc]  # mypy cannot infer a lambda with a default
-        )
+        groups = _grouped(frames, _values(frames, word))
         if not _separates(groups, place):
             continue
         rest = words[position + 1 :]
         return [
-            ({word: value} | key, stack)
-            for value, group in groups.items()
-            for key, stack in _separated(group, rest)
+            ({word: value} | key, stack) for value, group in groups.items() for key, stack in _separated(group, rest)
         ]
     phases = _by_instance_order(frames, place)
     if len(phases) == 1:

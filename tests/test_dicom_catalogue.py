@@ -1,0 +1,202 @@
+"""The index remembers what it read, reads only what changed, and says the same in every order of work."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from liverpair.core.errors import UsageError
+from liverpair.dicom import indexing
+from liverpair.dicom.catalogue import Catalogue, IndexSummary
+
+from tests.dicom_phantom import as_bytes, axial_slices, make_slice, numbered_pixels, write, write_all
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    folder = tmp_path / "archive"
+    write_all(axial_slices(6), folder / "one")
+    write_all(axial_slices(4, first=20, SeriesInstanceUID="1.2.3.1.2", Modality="MR"), folder / "two")
+    (folder / "notes.txt").write_text("no image " * 40)
+    return folder
+
+
+def _update(path: Path, *archives: Path, jobs: int = 1) -> IndexSummary:
+    with Catalogue.open(path) as catalogue:
+        return catalogue.update(archives, jobs)
+
+
+def _content(path: Path) -> tuple[Any, ...]:
+    with Catalogue.open(path) as catalogue:
+        series = [
+            (s.patient_id, s.study_uid, s.series_uid, [(i.locator, i.frame, dict(i.header)) for i in s.instances])
+            for s in catalogue.series()
+        ]
+        return series, [(e.level, e.id, e.reason) for e in catalogue.exclusions()]
+
+
+def test_series_come_out_whole_and_in_order(archive: Path, tmp_path: Path) -> None:
+    summary = _update(tmp_path / "index", archive)
+    assert (summary.files, summary.read, summary.objects, summary.series, summary.excluded) == (11, 11, 10, 2, 1)
+    with Catalogue.open(tmp_path / "index") as catalogue:
+        one, two = catalogue.series()
+        assert [i.get("InstanceNumber") for i in one.instances] == [1, 2, 3, 4, 5, 6]
+        assert [i.get("ImagePositionPatient")[2] for i in two.instances] == [30, 35, 40, 45]
+        assert two.first("Modality") == "MR"
+        assert one.patient_id == "P1"
+        assert [e.reason for e in catalogue.exclusions()] == ["not_dicom"]
+
+
+def test_a_second_update_reads_only_what_changed(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tmp_path / "index"
+    _update(index, archive)
+    opened: list[str] = []
+    scan = indexing.scan
+    monkeypatch.setattr(indexing, "scan", lambda locator, stream: opened.append(locator) or scan(locator, stream))
+    assert _update(index, archive).read == 0
+    assert opened == []
+    changed = sorted((archive / "one").iterdir())[0]
+    os.utime(changed, ns=(1, 1))
+    added = write(make_slice(numbered_pixels(9), (0, 0, 90), 9), archive / "one" / "new")
+    assert _update(index, archive).read == 2
+    assert sorted(opened) == sorted([str(changed), str(added)])
+
+
+def test_removed_files_disappear(archive: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    _update(index, archive)
+    for path in (archive / "two").iterdir():
+        path.unlink()
+    summary = _update(index, archive)
+    assert (summary.removed, summary.series) == (4, 1)
+
+
+def test_an_incremental_index_equals_a_fresh_one(archive: Path, tmp_path: Path) -> None:
+    _update(tmp_path / "grown", archive)
+    write_all(axial_slices(5, first=40, SeriesInstanceUID="1.2.3.1.3"), archive / "three")
+    sorted((archive / "one").iterdir())[2].unlink()
+    _update(tmp_path / "grown", archive)
+    _update(tmp_path / "fresh", archive)
+    assert _content(tmp_path / "grown") == _content(tmp_path / "fresh")
+
+
+def test_several_processes_give_the_same_index(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "POOL_PAYS_FROM", 1)
+    monkeypatch.setattr(indexing, "BATCH", 2)
+    _update(tmp_path / "one", archive, jobs=1)
+    _update(tmp_path / "two", archive, jobs=2)
+    assert _content(tmp_path / "one") == _content(tmp_path / "two")
+
+
+def test_an_interrupted_update_goes_on_where_it_stopped(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 3)
+    seen: list[int] = []
+
+    def interrupt(done: int, total: int | None) -> None:
+        seen.append(done)
+        if done >= 6:
+            raise KeyboardInterrupt
+
+    with Catalogue.open(tmp_path / "index") as catalogue, pytest.raises(KeyboardInterrupt):
+        catalogue.update([archive], 1, interrupt)
+    summary = _update(tmp_path / "index", archive)
+    assert summary.read == summary.files - seen[-1]
+    _update(tmp_path / "fresh", archive)
+    assert _content(tmp_path / "index") == _content(tmp_path / "fresh")
+
+
+def _zipped(n: int) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for number, dataset in enumerate(axial_slices(n)):
+            archive.writestr(f"i/{number}", as_bytes(dataset))
+    return stream.getvalue()
+
+
+def test_a_large_zip_is_read_in_parts_and_only_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 4)
+    path = tmp_path / "a" / "all.zip"
+    path.parent.mkdir()
+    path.write_bytes(_zipped(11))
+    assert _update(tmp_path / "index", path.parent).objects == 11
+    assert _update(tmp_path / "index", path.parent).read == 0
+    path.write_bytes(_zipped(7))
+    summary = _update(tmp_path / "index", path.parent)
+    assert (summary.read, summary.objects) == (1, 7)
+
+
+def test_a_copy_and_a_conflict_are_told_apart(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    original = make_slice(numbered_pixels(0), (0, 0, 0))
+    write(original, folder / "b_copy")
+    write(original, folder / "a_first")
+    write(make_slice(numbered_pixels(1), (0, 0, 0)), folder / "c_other")
+    _update(tmp_path / "index", folder)
+    series, exclusions = _content(tmp_path / "index")
+    assert [locator for locator, _, _ in series[0][3]] == [str(folder / "a_first")]
+    assert exclusions == [
+        ("file", str(folder / "b_copy"), "duplicate_instance"),
+        ("file", str(folder / "c_other"), "conflicting_instance"),
+    ]
+
+
+def test_when_the_first_of_two_copies_goes_the_other_takes_its_place(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    for name in ("a", "b"):
+        write(make_slice(numbered_pixels(0), (0, 0, 0)), folder / name)
+    _update(tmp_path / "index", folder)
+    (folder / "a").unlink()
+    _update(tmp_path / "index", folder)
+    series, exclusions = _content(tmp_path / "index")
+    assert [locator for locator, _, _ in series[0][3]] == [str(folder / "b")]
+    assert exclusions == []
+
+
+def test_progress_is_told_and_ends_at_the_total(archive: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    with Catalogue.open(tmp_path / "index") as catalogue:
+        catalogue.update([archive], 1, lambda done, total: told.append((done, total)))
+    assert told[-1] == (11, 11)
+
+
+def test_series_survive_the_trip_to_a_worker(archive: Path, tmp_path: Path) -> None:
+    _update(tmp_path / "index", archive)
+    with Catalogue.open(tmp_path / "index") as catalogue:
+        series = catalogue.series()
+    again = pickle.loads(pickle.dumps(series))
+    assert [i.get("InstanceNumber") for i in again[0].instances] == [1, 2, 3, 4, 5, 6]
+
+
+def test_no_message_holds_a_patient(tmp_path: Path) -> None:
+    write(make_slice(numbered_pixels(0), (0, 0, 0), PatientID="SECRET7", PatientName="Doe^Jane"), tmp_path / "a" / "1")
+    content = (tmp_path / "a" / "1").read_bytes()
+    (tmp_path / "a" / "1").write_bytes(content[:-5])
+    _update(tmp_path / "index", tmp_path / "a")
+    with Catalogue.open(tmp_path / "index") as catalogue:
+        (exclusion,) = catalogue.exclusions()
+    assert exclusion.reason == "truncated"
+    assert "SECRET7" not in exclusion.detail
+    assert "Doe" not in exclusion.detail
+
+
+def test_a_foreign_file_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    path.write_bytes(b"my thesis" * 1000)
+    with pytest.raises(UsageError):
+        Catalogue.open(path)
+    assert path.read_bytes() == b"my thesis" * 1000
+
+
+def test_nothing_is_written_below_the_archive(archive: Path, tmp_path: Path) -> None:
+    before = sorted((str(p), p.stat().st_mtime_ns) for p in archive.rglob("*"))
+    _update(tmp_path / "index", archive)
+    assert sorted((str(p), p.stat().st_mtime_ns) for p in archive.rglob("*")) == before
