@@ -85,82 +85,38 @@ SSR_LIGANDS = frozenset(
 )
 #: What ligands_in_text says of texts that name no ligand.
 FAMILY = frozenset({"SSR", "NET"})
-#: Words, compacted (lower-case letters and digits), anywhere in the compacted text. International and trade names;
+#: Patterns searched in the compacted text (lower-case letters and digits only). International and trade names;
 #: German, English and French spellings differ only in their ends.
-LIGAND_WORDS = {
-    "SiTATE": ("sitate", "sifalintate", "sifalintat", "sifalinoctreotate"),
-    "SiTOC": ("sifalintoc",),
-    "SARTATE": ("sartate",),
-    "JR11": ("jr11", "satoreotid", "opsp", "ops201", "ops202"),
-    "NOTA-octreotide": ("notaoctreotid", "alfnotaoct", "alfoctreotid"),
-    "DOTATATE": (
-        "dotatate",
-        "dotatat",
-        "dotatyr3octreotat",
-        "dotaoctreotat",
-        "oxodotreotid",
-        "octreotate",
-        "octreotat",
-        "netspot",
-        "detectnet",
-        "lutathera",
-        "dota0tyr3octreotat",
-        "dotad phetyr3octreotat",
-    ),
-    "DOTATOC": (
-        "dotatoc",
-        "dotatyr3octreotid",
-        "edotreotid",
-        "somakit",
-        "dotad phe1tyr3octreotid",
-        "dotaoctreotid",
-    ),
-    "DOTANOC": ("dotanoc", "dotanal3octreotid", "dota1nal3octreotid", "dota1naloctreotid", "donanoc"),
-    "DOTALAN": ("dotalan", "dotalanreotid"),
-    "FDG": (
-        "fdg",
-        "fludeoxygluc",
-        "fluorodeoxygluc",
-        "fluordesoxygluc",
-        "fluorodesoxygluc",
-        "deoxygluc",
-        "desoxygluc",
-        "fluorodesoxiglu",
-        "fluordeoxygluc",
-    ),
-    "PSMA": (
-        "psma",
-        "piflufolastat",
-        "gozetotid",
-        "illuccix",
-        "locametz",
-        "pylarify",
-        "dcfpyl",
-        "dcfbc",
-        "flotufolastat",
-        "posluma",
-        "pluvicto",
-        "vipivotid",
-        "prostatespecificmembrane",
-        "prostataspezifisch",
-    ),
-    "FAPI": ("fapi", "fap2286", "fibroblastactivation", "fibroblastenaktiv"),
-    "choline": ("cholin", "ethylcholin", "methylcholin"),
-    "NaF": ("sodiumfluorid", "natriumfluorid", "fluoruredesodium", "fluornatrium"),
-    "FET": ("fluorethyltyros", "fluoroethyltyros", "fluoroethylltyros", "ethyltyros"),
-    "DOPA": ("dopa",),
-    "FES": ("fluoroestradiol", "fluorestradiol", "estradiol", "oestradiol"),
-    "fluciclovine": ("fluciclovin", "axumin", "facbc"),
-    "pentixafor": ("pentixafor", "cxcr4"),
-    "exendin": ("exendin",),
-    "bombesin": ("bombesin", "neobomb", "rm2grpr"),
-    "amyloid": ("florbetap", "florbetab", "flutemetamol", "amyloid", "neuraceq", "amyvid", "vizamyl"),
-    "tau": ("flortaucipir", "tauvid"),
-    "methionine": ("methionin",),
-    "MIBG": ("mibg", "mfbg"),
-    "rubidium": ("cardiogen",),
-    "FLT": ("fluorothymidin", "fluorthymidin"),
-    "hypoxia": ("misonidazol", "fmiso"),
+LIGAND_PATTERNS = {
+    "SiTATE": "sitate|sifalintat|sifalinoctreotat",
+    "SiTOC": "sifalintoc",
+    "SARTATE": "sartate",
+    "JR11": "jr11|satoreotid|ops20[12]",
+    "NOTA-octreotide": "notaoctreotid|alfnotaoct|alfoctreotid",
+    "DOTATATE": "dotatat(?!oc)|octreotat|oxodotreotid|netspot|detectnet|lutathera",
+    "DOTATOC": "dotatatoc|dotatoc|tyr3octreotid|edotreotid|somakit|dotaoctreotid",
+    "DOTANOC": "dotanoc|1?na[li]3?octreotid|donanoc",
+    "DOTALAN": "dotalan",
+    "FDG": "fdg|fludeoxyglu|deoxyglu[ck]|desoxyglu[ck]|desoxiglu[ck]",
+    "PSMA": "psma|piflufolastat|gozetotid|illuccix|locametz|pylarify|dcfpyl|dcfbc|flotufolastat|posluma|pluvicto|"
+    "vipivotid|prostatespecificmembrane|prostataspezifisch",
+    "FAPI": "fapi|fap2286|fibroblastactivation|fibroblastenaktiv",
+    "choline": "cholin",
+    "NaF": "sodiumfluorid|natriumfluorid|fluoruredesodium",
+    "FET": "ethyll?tyros",
+    "DOPA": "dopa",
+    "FES": "estradiol",
+    "fluciclovine": "fluciclovin|axumin|facbc",
+    "pentixafor": "pentixafor|cxcr4",
+    "exendin": "exendin",
+    "bombesin": "bombesin|neobomb",
+    "amyloid": "florbeta[pb]|flutemetamol|amyloid|neuraceq|amyvid|vizamyl",
+    "tau": "flortaucipir|tauvid",
+    "methionine": "methionin",
+    "MIBG": "mibg|mfbg",
+    "rubidium": "cardiogen",
+    "FLT": "fluoro?thymidin",
+    "hypoxia": "misonidazol|fmiso",
 }
 #: Short names, valid only as a whole word.
 LIGAND_TOKENS = {
@@ -307,7 +263,7 @@ def _fits(ligand: str, nuclide: str) -> bool:
 def ligands_in_text(text: str) -> set[str]:
     """Ligands that a text names; "SSR" where it names the receptor, "NET" where it names the disease."""
     squeezed = compact(text)
-    found = {name for name, words in LIGAND_WORDS.items() if any(compact(word) in squeezed for word in words)}
+    found = {name for name, pattern in LIGAND_PATTERNS.items() if re.search(pattern, squeezed)}
     tokens = _tokens(text)
     found |= {LIGAND_TOKENS[t] for t in tokens if t in LIGAND_TOKENS}
     if not found & SSR_LIGANDS:
