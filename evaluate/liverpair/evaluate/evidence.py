@@ -98,7 +98,7 @@ def _region(
     """Voxel indices (n, 3) in the ellipsoid around a place (at least the nearest voxel), and their values
     (n,).
     """
-    semi = np.array([radius_mm, radius_mm, radius_mm * stretch])
+    semi = np.maximum(np.array([radius_mm, radius_mm, radius_mm * stretch]), 1e-6)
     box = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * semi + place
     corner = suv.grid.to_index(box)
     top = np.asarray(suv.grid.shape) - 1
