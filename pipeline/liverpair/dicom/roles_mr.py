@@ -100,12 +100,14 @@ def b_value(stack: Stack) -> float | None:
     if stated:
         return max(stated)
     for keyword in ("SequenceName", "SeriesDescription", "ImageComments"):
-        found = re.findall(
-            r"(?<![a-z0-9])b *=? *(\d{1,4})(?![0-9])", str(stack.first(keyword, "")).lower().replace("_", " ")
-        )
-        if len(found) == 1:
-            return float(found[0])
+        written = _B_VALUES.findall(str(stack.first(keyword, "")).lower().replace("_", " "))
+        if len(written) == 1 and written[0][0] and not written[0][1].strip():
+            return float(written[0][0])
     return None
+
+
+#: "b800", "b=50", and a list ("b50 400 800"), whose further numbers are the second group.
+_B_VALUES = re.compile(r"(?<![a-z0-9])b *=? *(\d{1,4})(?!\d)((?: *[ ,/+-] *\d{2,4}(?!\d))*)")
 
 
 def _is_number(value: object) -> bool:
