@@ -20,8 +20,7 @@ _FAMILIES = {
 
 @dataclass(frozen=True, slots=True)
 class StudyKey:
-    """What identifies a study; ``modality`` as in DICOM (several joined by ``\\`` or ``/``), date ISO or
-    DICOM."""
+    """What identifies a study; several modalities are joined by ``\\`` or ``/``, the date is ISO or DICOM."""
 
     study_uid: str
     patient_id: str

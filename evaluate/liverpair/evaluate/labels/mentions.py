@@ -22,6 +22,7 @@ CLAUSE_COST = 10
 HEADING_COST = 7
 
 LIVER, OTHER, NONE = "liver", "other", ""
+FOLLOW_UP = ("followed", "known")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,8 +84,7 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
 
 
 def _share_doubt(mentions: list[Mention]) -> list[Mention]:
-    """A lesion is as doubtful as the metastasis that its sentence makes of it ("Herd, fraglich
-    Metastase")."""
+    """A lesion is as doubtful as the metastasis that its sentence makes of it."""
     doubted = any(m.kind == "metastasis" and m.polarity == "uncertain" for m in mentions)
     sure = any(m.kind == "metastasis" and m.polarity == "present" for m in mentions)
     if not doubted or sure:
@@ -208,7 +208,7 @@ def _polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], i
     if "no_other" in covering:
         return "ignored"
     if "no_new" in covering:
-        return "no_new"
+        return "present" if _known_ones_behind(hit, reading) else "no_new"
     if negated:
         return "absent"
     if "historical" in covering:
@@ -231,9 +231,15 @@ def _covering(hit: Hit, reading: Reading) -> set[str]:
     return found
 
 
+def _known_ones_behind(hit: Hit, reading: Reading) -> bool:
+    """ "Keine neuen Lebermetastasen, die bekannten unverändert": the known ones are metastases too."""
+    return any(cue.category == "known" and cue.start >= hit.end for cue in reading.cues) and not any(
+        finding.start >= hit.end for finding in reading.findings
+    )
+
+
 def _looks_back(cue: Hit, reading: Reading) -> bool:
-    """ "Für Lebermetastasen besteht kein Anhalt": a denial of several words with nothing behind it to
-    deny."""
+    """ "Für Lebermetastasen besteht kein Anhalt": a denial with nothing behind it to deny."""
     return cue.end - cue.start > 1 and not any(
         hit.start >= cue.end and reading.clauses[hit.start] == reading.clauses[cue.start] for hit in reading.findings
     )
@@ -261,7 +267,7 @@ def _followed_in_its_own_part(hit: Hit, reading: Reading) -> bool:
     if not commas or any(cue.category.startswith("neg") and commas[-1] < cue.start < hit.start for cue in reading.cues):
         return False
     next_comma = next((i for i in range(hit.end, len(words)) if words[i] == ","), len(words))
-    return any(cue.category == "followed" and commas[-1] < cue.start < next_comma for cue in reading.cues)
+    return any(cue.category in FOLLOW_UP and commas[-1] < cue.start < next_comma for cue in reading.cues)
 
 
 def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool, organ: str) -> str:
@@ -296,7 +302,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "uncertain" if hedged else "neutral"
     if hedged or reading.has("suspicion"):
         return "uncertain"
-    return "followed" if any(cue.category == "followed" for cue in cues) else "neutral"
+    return "followed" if any(cue.category in FOLLOW_UP for cue in cues) else "neutral"
 
 
 def _uptake(reading: Reading, clause: Sequence[Hit], hedged: bool, organ: str) -> str:
@@ -347,7 +353,7 @@ def _denied(hit: Hit, reading: Reading) -> bool:
 def _is_concrete(reading: Reading) -> bool:
     """The sentence shows a finding rather than a thought: a size, a segment, a feature."""
     return (
-        any(cue.category in ("malignant", "followed") for cue in reading.cues)
+        any(cue.category in ("malignant", *FOLLOW_UP) for cue in reading.cues)
         or any(token.kind == "number" for token in reading.sentence.tokens)
         or any(reading.words[hit.start].startswith("seg") for hit in reading.organ_hits)
     )

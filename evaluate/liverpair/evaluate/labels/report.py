@@ -8,7 +8,7 @@ that the findings name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from liverpair.evaluate.labels.mentions import Mention, Reading, read_sentence
 from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
@@ -115,14 +115,28 @@ def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:
 
 def _facts(readings: Sequence[Reading]) -> list[_Fact]:
     facts = []
-    for reading in readings:
+    for number, reading in enumerate(readings):
+        doubted = _doubted_next(reading, readings[number + 1] if number + 1 < len(readings) else None)
         for mention in reading.mentions:
             fact = _fact(reading, mention, readings)
             if fact is not None:
+                if doubted and fact.status == "present" and not fact.strong:
+                    fact = replace(fact, status="uncertain")
                 facts.append(fact)
         if reading.liver_normal:
             facts.append(_Fact("absent", reading, None, reading.sentence.section, False, False))
     return facts
+
+
+def _doubted_next(reading: Reading, following: Reading | None) -> bool:
+    """Whether the next sentence, which names no organ of its own, takes this one's finding back into doubt."""
+    return (
+        following is not None
+        and following.sentence.block == reading.sentence.block
+        and not following.organ_hits
+        and following.has("indeterminate")
+        and any(m.polarity == "uncertain" for m in following.mentions)
+    )
 
 
 def _fact(reading: Reading, mention: Mention, readings: Sequence[Reading]) -> _Fact | None:
@@ -173,8 +187,7 @@ def _strongest(facts: Sequence[_Fact]) -> _Fact | None:
 
 
 def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
-    """A liver lesion without a diagnosis: present if followed up ("known lesions unchanged"), else
-    uncertain."""
+    """A liver lesion without diagnosis: present if followed ("known lesions unchanged"), else uncertain."""
     neutral = None
     for reading in readings:
         for mention in reading.mentions:
@@ -192,7 +205,9 @@ def _only_no_new(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
     for reading in readings:
         for mention in reading.mentions:
             if mention.polarity == "no_new" and (mention.organ == "liver" or not mention.organ):
-                stable = any(r.has("followed") or r.has("pseudo") for r in readings if r is not reading)
+                stable = any(
+                    (r.has("followed") or r.has("known")) or r.has("pseudo") for r in readings if r is not reading
+                )
                 status = "present" if stable and mention.organ == "liver" else "absent"
                 return status, _Fact(status, reading, mention, reading.sentence.section, False, False)
     return "not_mentioned", None
@@ -228,24 +243,26 @@ def _largest(readings: Sequence[Reading], counted: set[int], rules: Rules) -> fl
 
 
 def _count(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int | None:
+    """The stated number; else the number of places at which single lesions are named; None for "multiple"."""
     numbers: list[int] = []
-    singular_places: set[str] = set()
-    plural = unplaced = False
+    places: set[str] = set()
+    plural = single = False
     for reading in readings:
         mentions = [m for m in reading.mentions if id(m) in counted]
-        if not mentions:
-            continue
-        numbers.extend(value for _, value in read_counts(reading, mentions, rules) if value > 1)
-        for mention in mentions:
-            plural = plural or not mention.singular
-            place = _place(reading)
-            singular_places.update({place} if place else set())
-            unplaced = unplaced or not place
-    if numbers:
+        numbers.extend(value for _, value in read_counts(reading, mentions, rules))
+        if any(not mention.singular for mention in mentions):
+            plural = plural or not _is_summary(reading)
+        elif mentions:
+            single = True
+            places.update(filter(None, [_place(reading)]))
+    if max(numbers, default=0) > 1:
         return max(numbers)
-    if plural or not (singular_places or unplaced):
-        return None
-    return max(1, len(singular_places))
+    return max(1, len(places)) if single and not plural else None
+
+
+def _is_summary(reading: Reading) -> bool:
+    """A closing "Lebermetastasen." names the disease, not its extent."""
+    return reading.sentence.section == "impression" and not reading.has("followed") and not reading.has("quantity")
 
 
 def _place(reading: Reading) -> str:

@@ -58,6 +58,8 @@ class Lexicon:
             for text in texts:
                 self._phrases.append(_Phrase(category, order, _compile(text)))
         self._starting: dict[str, tuple[_Phrase, ...]] = {}
+        every = (token.text for texts in phrases.values() for text in texts for token in tokenise(text))
+        self.vocabulary = frozenset(word for word in every if "*" not in word)
 
     def find(self, words: Sequence[str]) -> list[Hit]:
         """All hits from left to right; hits do not overlap."""
@@ -176,7 +178,9 @@ class Rules:
         return known
 
     def _nearest_term(self, word: str) -> str:
-        if self.findings.knows(word) or self.organs.knows(word) or self.cues.knows(word) or self.features.knows(word):
+        lexicons = (self.findings, self.organs, self.cues, self.features)
+        # A wildcard may cover a misspelling ("leber*" covers "Lebermetastsen"); a lesion term needs no correction.
+        if self.findings.knows(word) or any(word in lexicon.vocabulary for lexicon in lexicons):
             return word
         allowed = 2 if len(word) >= TYPO_LONG_WORD else 1
         for slips in range(1, allowed + 1):

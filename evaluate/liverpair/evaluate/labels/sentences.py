@@ -26,8 +26,7 @@ OPEN_SKIP = "skip?"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sentence:
-    """Tokens of one sentence; ``section``: findings, impression, skip; ``heading``: liver, other, ""
-    (none)."""
+    """Tokens of a sentence; ``section``: findings, impression, skip; ``heading``: liver, other or ""."""
 
     tokens: tuple[Token, ...]
     section: str
