@@ -19,6 +19,7 @@ from liverpair.evaluate.detectability import (
     estimate_avidity,
     minimal_diameter,
     p_detect,
+    pool_avidity,
     predict,
     predicted_cnr,
     recovery,
@@ -69,6 +70,16 @@ def test_avidity_is_corrected_for_partial_volume_and_ignores_what_is_too_small()
     found = estimate_avidity([*seen, (1.3, 4.0), (1.0, 30.0)], SCANNER)
     assert found is not None
     assert (found.median, found.n, found.source) == (pytest.approx(true), 3, "patient")
+
+
+def test_lesions_of_several_scanners_are_each_corrected_by_their_own() -> None:
+    sharp = Scanner(4.0, 0.1, 4.4)
+    seen = [(1 + 3.0 * recovery(9.0, s), 9.0, s) for s in (SCANNER, sharp)]
+    found = pool_avidity(seen)
+    assert found is not None
+    assert (found.lower_quartile, found.upper_quartile, found.n) == (pytest.approx(4), pytest.approx(4), 2)
+    assert found.source == "cohort"
+    assert pool_avidity([]) is None
 
 
 def test_without_avid_lesions_the_cohort_speaks_or_nobody() -> None:

@@ -29,13 +29,13 @@ FN_CAUSES = (
 FP_CAUSES = (
     "label_error",
     "interval_therapy",
-    "misregistration",
     "spill_in",
     "post_surgical",
     "other_tumour",
     "benign_on_mr",
     "noise",
     "fatty_sparing",
+    "misregistration",
     "mri_miss",
     "unexplained",
 )
