@@ -17,6 +17,8 @@ __all__ = ["OrganCore", "find_core", "place_prior", "robust_mode"]
 
 #: The organ must hold a ball of this radius; kidneys (25–30 mm) and muscles do not, every liver does.
 CORE_RADIUS_MM = 25.0
+#: Beyond this, more thickness is not more liver but two tissues in one band; the more uniform band then wins.
+THICKEST_MM = 55.0
 #: Radius of the ball around the deepest point from which the organ's intensity is taken.
 SAMPLE_RADIUS_MM = 30.0
 #: Bins of the intensity histogram; about 30 across one organ's peak.
@@ -30,13 +32,14 @@ class OrganCore:
     """Where the organ is thickest and what it looks like there.
 
     ``centre`` is a work-grid index, ``radius_mm`` the largest ball inside the intensity band, ``mode`` and
-    ``sd`` the intensity of the smoothed image in that ball.
+    ``sd`` the intensity of the smoothed image in ``ball`` (bool, grid.shape), at most that large.
     """
 
     centre: tuple[int, int, int]
     radius_mm: float
     mode: float
     sd: float
+    ball: BoolArray
 
 
 def robust_mode(values: NDArray[np.float32]) -> tuple[float, float]:
@@ -124,9 +127,12 @@ def find_core(features: Features) -> OrganCore | None:
         band = (smooth >= max(first, low)) & (smooth <= min(last, high)) & allowed
         band = ndimage.binary_fill_holes(band) & body.tissue
         score, radius, at = _deepest(band, prior, features.grid.spacing)
-        if radius < CORE_RADIUS_MM or (best is not None and score <= best[0]):
+        if radius < CORE_RADIUS_MM:
             continue
         core = _measure_core(features, at, radius)
+        score = min(score, THICKEST_MM) / (1 + core.sd / features.most_sd(core.mode))
+        if best is not None and score <= best[0]:
+            continue
         if core.sd <= features.most_sd(core.mode) and low <= core.mode <= high:
             best = (score, core)
     return None if best is None else best[1]
@@ -137,4 +143,4 @@ def _measure_core(features: Features, at: tuple[int, ...], radius: float) -> Org
     point[at] = True
     ball = dilate(point, min(radius, SAMPLE_RADIUS_MM), features.grid.spacing)
     mode, sd = robust_mode(features.smooth[ball])
-    return OrganCore((at[0], at[1], at[2]), radius, mode, sd)
+    return OrganCore((at[0], at[1], at[2]), radius, mode, sd, ball)

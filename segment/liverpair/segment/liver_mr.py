@@ -21,7 +21,7 @@ N4_SHRINK = 4
 N4_ITERATIONS = (20, 20, 15)
 SMOOTH_MM = 2.0
 #: Shading that N4 leaves across a liver, and the least and most sd of normal liver, as fractions of its signal.
-TOLERANCES = (0.30, 0.03, 0.15)
+TOLERANCES = (0.30, 0.06, 0.15)
 #: The darkest the liver can be: (percentile of the trunk, factor on it). On hepatobiliary, portal and
 #: diffusion-weighted images it is brighter than half of the trunk; on the others (fat may be bright, iron may
 #: darken the liver) it is only required to be well above lung and air.

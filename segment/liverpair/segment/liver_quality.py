@@ -25,7 +25,7 @@ class QualityLimits:
     smallest_truncated_ml: float = 250.0  # visible part when the field of view cuts the liver
     least_ball_mm: float = 30.0  # radius of the largest ball inside; spleens and kidneys stay below
     least_right_fraction: float = 0.5  # volume right of the midline
-    most_misplaced: float = 0.12  # volume where only spleen, left kidney or back muscles lie
+    most_misplaced: float = 0.04  # volume where only spleen, left kidney or back muscles lie
     least_in_band: float = (
         0.55  # volume that has the liver's own intensity (lesions and vessels are the rest)
     )
@@ -81,7 +81,7 @@ def _facts(features: Features, mask: BoolArray, core: OrganCore) -> dict[str, An
         "volume_ml": total * features.grid.voxel_volume_mm3 / 1000,
         "ball_mm": float(inner.max()),
         "right_fraction": right,
-        "misplaced_fraction": float((mask & elsewhere(features)).sum()) / total,
+        "misplaced_fraction": float((mask & elsewhere(features, core)).sum()) / total,
         "in_band_fraction": float((mask & band).sum()) / total,
         "fov_truncated": max(ends) * cm2 > 10.0,
         "components": int(ndimage.label(mask)[1]),

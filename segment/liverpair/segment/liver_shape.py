@@ -23,8 +23,12 @@ from liverpair.segment.liver_morphology import (
 
 __all__ = ["elsewhere", "fill_lesions", "grow", "leak_fraction"]
 
-#: Bands that are tried: half width in sd of the smoothed liver, and share of the tolerated drift that is followed.
-BANDS = ((3.0, 1.0), (3.0, 0.4), (2.5, 0.4), (2.0, 0.2), (1.5, 0.1))
+#: Bands run from ±2 sd of the liver's core (95 % of its own voxels) to ±3 of the least credible sd of a whole liver.
+STRICT_SD, GENEROUS_SD, BANDS = 2.0, 3.0, 4
+#: Share of the tolerated drift that the first band's organ may show.
+FIRST_DRIFT = 0.4
+#: No liver reaches further below or above its thickest part.
+BELOW_CORE_MM, ABOVE_CORE_MM = 150.0, 120.0
 #: A mask with more than this share where no liver reaches has leaked.
 MOST_LEAK = 0.02
 #: No liver comes nearer to the skin: skin, fat, muscle and ribs lie between.
@@ -33,8 +37,6 @@ SKIN_MM = 8.0
 LARGEST_LIVER_ML = 4000.0
 #: Drift of the organ's intensity is followed over this length: longer than a big metastasis, shorter than a liver.
 DRIFT_MM = 25.0
-#: Growing and following the drift settle in four rounds.
-ROUNDS = 4
 #: Larger holes in the band are other organs.
 LARGEST_HOLE_ML = 200.0
 #: Opening that severs diaphragm, abdominal wall and vessels leaving the liver.
@@ -73,59 +75,56 @@ def _band(features: Features, local: NDArray[np.float32], reach: float) -> BoolA
     return np.asarray(band | ((sizes < LARGEST_HOLE_ML)[labels] & holes & features.body.tissue))
 
 
-def _attached(band: BoolArray, core: OrganCore, spacing: NDArray[np.float64]) -> BoolArray:
-    """The part of ``band`` that hangs together with the core after an opening."""
-    parts, _ = ndimage.label(erode(band, OPENING_MM, spacing))
-    home = parts[core.centre]
-    if home == 0:
+def _attached(band: BoolArray, seed: BoolArray, spacing: NDArray[np.float64]) -> BoolArray:
+    """The part of ``band`` that, after an opening, shares most with ``seed``."""
+    parts, count = ndimage.label(erode(band, OPENING_MM, spacing))
+    shared = np.bincount(parts[seed], minlength=count + 1)
+    shared[0] = 0
+    if not shared.any():
         return np.zeros(band.shape, dtype=bool)
-    return dilate(parts == home, OPENING_MM, spacing) & band
+    return dilate(parts == int(shared.argmax()), OPENING_MM, spacing) & band
 
 
 def grow(features: Features, core: OrganCore) -> BoolArray:
-    """The organ around the core: the widest intensity band that does not leak into where no liver can be.
+    """The organ around the core: the widest intensity band before it leaks.
 
-    Bands are tried from generous to strict (``BANDS``); the first whose organ stays in place wins, else the one
-    with the smallest leak.
+    From strict to generous each band starts from the last one's organ and follows its slow drift; a band that
+    spills to where no liver reaches ends the search at the one before.
     """
-    best: tuple[float, BoolArray] | None = None
-    for width, share in BANDS:
-        mask = _grow_once(features, core, width, share)
-        leak = leak_fraction(features, mask)
-        if best is None or leak < best[0]:
-            best = (leak, mask)
-        if leak <= MOST_LEAK:
+    strict = STRICT_SD * core.sd
+    generous = max(GENEROUS_SD * features.least_sd(core.mode), GENEROUS_SD * core.sd)
+    reaches = np.geomspace(strict, generous, BANDS)
+    local = np.full(features.smooth.shape, core.mode, dtype=np.float32)
+    kept = np.zeros(features.smooth.shape, dtype=bool)
+    seed = core.ball
+    for step, reach in enumerate([*reaches, generous]):
+        mask = _attached(_band(features, local, float(reach)), seed, features.grid.spacing)
+        if not mask.any():
+            continue
+        mask = _separate(features, mask, core, local, float(reach) / GENEROUS_SD)
+        if kept.any() and leak_fraction(features, mask, core) > MOST_LEAK:
             break
-    assert best is not None  # BANDS is not empty
-    return best[1]
+        kept = seed = mask
+        followed = min(1.0, FIRST_DRIFT + step / BANDS)
+        local = _local_mode(features, mask, core, followed * features.drift(core.mode))
+    return kept
 
 
-def leak_fraction(features: Features, mask: BoolArray) -> float:
-    """Share of ``mask`` at places that no liver reaches (1 for an empty mask, and for more than any liver holds)."""
+def leak_fraction(features: Features, mask: BoolArray, core: OrganCore) -> float:
+    """Share of ``mask`` at places that no liver reaches (1 for an empty mask or more than any liver holds)."""
     total = int(mask.sum())
     if total == 0 or total * features.grid.voxel_volume_mm3 / 1000 > LARGEST_LIVER_ML:
         return 1.0
-    return float((mask & elsewhere(features)).sum()) / total
+    return float((mask & elsewhere(features, core)).sum()) / total
 
 
-def elsewhere(features: Features) -> BoolArray:
-    """Where no liver reaches: the skin and the fat below it, left behind the spine's front, far left, the back."""
+def elsewhere(features: Features, core: OrganCore) -> BoolArray:
+    """Where no liver reaches: near the skin, left and dorsal, far left, in the back, far below its thickest part."""
     lateral, dorsal = features.body.lateral(), features.body.dorsal()
     bad = ((lateral > 0.15) & (dorsal > 0.1)) | (lateral > 0.75) | ((dorsal > 0.75) & (lateral > -0.35))
-    return np.asarray(bad | (features.body.skin_mm < SKIN_MM))
-
-
-def _grow_once(features: Features, core: OrganCore, width: float, share: float) -> BoolArray:
-    sd = max(core.sd, features.least_sd(core.mode))
-    local = np.full(features.smooth.shape, core.mode, dtype=np.float32)
-    mask = np.zeros(features.smooth.shape, dtype=bool)
-    for _ in range(ROUNDS):
-        mask = _attached(_band(features, local, width * sd), core, features.grid.spacing)
-        if not mask.any():
-            return mask
-        mask = _separate(features, mask, core, local, sd)
-        local = _local_mode(features, mask, core, share * features.drift(core.mode))
-    return mask
+    height = (np.arange(features.smooth.shape[2]) - core.centre[2]) * features.grid.spacing[2]
+    far = (height < -BELOW_CORE_MM) | (height > ABOVE_CORE_MM)
+    return np.asarray(bad | (features.body.skin_mm < SKIN_MM) | far[None, None, :])
 
 
 def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -147,7 +146,7 @@ def _separate(
     spacing = features.grid.spacing
     lumps, inner = _lumps(mask, spacing)
     count = int(lumps.max())
-    home = int(lumps[core.centre])
+    home = int(np.bincount(lumps[core.ball], minlength=count + 1)[1:].argmax()) + 1 if count else 0
     if count < 2 or home == 0:
         return mask
     peak = ndimage.maximum(inner, lumps, index=np.arange(1, count + 1))
@@ -155,7 +154,7 @@ def _separate(
     excess = features.smooth - local
     shift = [abs(robust_mode(excess[lumps == n])[0]) / sd for n in range(1, count + 1)]
     volume = np.bincount(lumps.ravel(), minlength=count + 1)[1:] * features.grid.voxel_volume_mm3 / 1000
-    away = elsewhere(features).astype(np.float32)
+    away = elsewhere(features, core).astype(np.float32)
     place = ndimage.mean(away, lumps, index=np.arange(1, count + 1))
     kept = {home}
     waiting = set(range(1, count + 1)) - kept
