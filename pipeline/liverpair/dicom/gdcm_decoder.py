@@ -14,8 +14,6 @@ from pydicom.uid import (
     JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
 )
 from pydicom.uid import (
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage as SecondaryCapture,
@@ -25,9 +23,8 @@ from liverpair.core.errors import Refusal
 
 __all__ = ["GDCM_SYNTAXES", "decode_with_gdcm"]
 
-#: JPEG Lossless and 12-bit JPEG have no other decoder among our dependencies; JPEG-LS streams of old encoders
-#: are refused by CharLS 2 and read by GDCM's.
-GDCM_SYNTAXES: Final = (JPEGLossless, JPEGLosslessSV1, JPEGExtended12Bit, JPEGLSLossless, JPEGLSNearLossless)
+#: JPEG Lossless and 12-bit JPEG have no other decoder among our dependencies.
+GDCM_SYNTAXES: Final = (JPEGLossless, JPEGLosslessSV1, JPEGExtended12Bit)
 IMAGE_PIXEL: Final = (
     "SamplesPerPixel",
     "PhotometricInterpretation",

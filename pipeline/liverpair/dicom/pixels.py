@@ -14,6 +14,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -29,6 +31,9 @@ DECODERS: Final = {
     JPEG2000: "pylibjpeg-openjpeg",
     RLELossless: "pylibjpeg-rle",
 }
+JPEG_LS: Final = (JPEGLSLossless, JPEGLSNearLossless)
+#: How CharLS 2 refuses the streams of older encoders, which GDCM's CharLS reads.
+OLD_JPEG_LS: Final = "leading start byte"
 PIXEL_KEYWORDS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -56,26 +61,28 @@ def decode(dataset: Dataset) -> NDArray[Any]:
     try:
         _with_syntax(dataset)
         pixels = np.asarray(dataset.pixel_array)
-    except Exception as error:  # decoders raise whatever damaged bytes provoke
-        if hasattr(dataset, "file_meta") and dataset.file_meta.get("TransferSyntaxUID") in GDCM_SYNTAXES:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # damaged bytes raise anything; the Rust decoder's panic is no Exception
+        if _gdcm_may_know(dataset, error):
             return decode_with_gdcm(dataset)
         raise _decoding_refusal(dataset, error) from error
     return pixels[None] if pixels.ndim == 2 else pixels
 
 
-def _decoding_refusal(dataset: Dataset, error: Exception) -> Refusal:
+def _gdcm_may_know(dataset: Dataset, error: BaseException) -> bool:
+    """Whether GDCM can decode what pydicom's decoders cannot; asked sparingly, for damage keeps it busy for long."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+    return syntax in GDCM_SYNTAXES or (syntax in JPEG_LS and OLD_JPEG_LS in str(error))
+
+
+def _decoding_refusal(dataset: Dataset, error: BaseException) -> Refusal:
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     name = getattr(syntax, "name", "an unknown transfer syntax")
     text = str(error).lower()
-    if (
-        "missing dependencies" in text
-        or "no pixel data decoders" in text
-        or isinstance(error, NotImplementedError)
-    ):
+    if "missing dependencies" in text or "no pixel data decoders" in text or isinstance(error, NotImplementedError):
         package = DECODERS.get(syntax) if syntax is not None else None
-        advice = (
-            f"pip install {package}" if package else "have the archive send it in another transfer syntax"
-        )
+        advice = f"pip install {package}" if package else "have the archive send it in another transfer syntax"
         return Refusal("no_decoder", f"no decoder is installed for {name}; {advice}")
     return Refusal(
         "undecodable_pixels",
