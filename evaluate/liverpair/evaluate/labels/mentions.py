@@ -206,7 +206,7 @@ def _polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], i
     if "resolved" in covering:
         return "absent"
     if "no_other" in covering:
-        return "ignored"
+        return "no_other"
     if "no_new" in covering:
         return "present" if _known_ones_behind(hit, reading) else "no_new"
     if negated:
@@ -229,6 +229,16 @@ def _covering(hit: Hit, reading: Reading) -> set[str]:
     if _answered_no(hit, reading):
         found.add("answered_no")
     return found
+
+
+def _ends_clause(cue: Hit, reading: Reading) -> bool:
+    """ "Metastasierung der Leber fraglich": at most a verb stands behind the cue in its clause."""
+    words = [
+        i
+        for i in range(cue.end, len(reading.words))
+        if reading.clauses[i] == reading.clauses[cue.start] and reading.sentence.tokens[i].kind == "word"
+    ]
+    return len(words) <= 1
 
 
 def _known_ones_behind(hit: Hit, reading: Reading) -> bool:
@@ -276,7 +286,8 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     same_clause = [cue for cue in cues if reading.clauses[cue.start] == reading.clauses[hit.start]]
     hedged = any(
         (cue.category == "hedge" and _covers(cue, hit, reading, forward=True, backward=False, over_comma=False))
-        or (cue.category == "hedge_after" and _covers(cue, hit, reading, True, backward=True, over_comma=False))
+        or (cue.category == "hedge" and _ends_clause(cue, reading) and _covers(cue, hit, reading, True, True, False))
+        or (cue.category == "hedge_after" and _covers(cue, hit, reading, True, True, False))
         for cue in cues
     )
     if any(cue.category == "affirm" for cue in same_clause):
@@ -365,7 +376,7 @@ def _liver_is_normal(reading: Reading) -> bool:
     liver_clauses = {reading.clauses[hit.start] for hit in reading.organ_hits if hit.category == LIVER}
     return any(
         cue.category in ("normal", "physiological")
-        and (reading.sentence.heading == LIVER or reading.clauses[cue.start] in liver_clauses)
+        and (reading.sentence.heading == LIVER or reading.clauses[cue.end - 1] in liver_clauses)
         for cue in reading.cues
     )
 

@@ -201,7 +201,7 @@ def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
 
 
 def _only_no_new(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
-    """A report that says no more than "no new": present if something is followed up, else absent."""
+    """A report that says no more than "no new" or "no other": present if something is followed up, else absent."""
     for reading in readings:
         for mention in reading.mentions:
             if mention.polarity == "no_new" and (mention.organ == "liver" or not mention.organ):
@@ -210,6 +210,10 @@ def _only_no_new(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
                 )
                 status = "present" if stable and mention.organ == "liver" else "absent"
                 return status, _Fact(status, reading, mention, reading.sentence.section, False, False)
+    for reading in readings:
+        for mention in reading.mentions:
+            if mention.polarity == "no_other" and mention.organ == "liver" and mention.organ_known:
+                return "absent", _Fact("absent", reading, mention, reading.sentence.section, True, False)
     return "not_mentioned", None
 
 
@@ -234,7 +238,11 @@ def _largest(readings: Sequence[Reading], counted: set[int], rules: Rules) -> fl
             unnamed = size.mention is None and not size.foreign
             if own or (unnamed and (_place(reading) or (on_liver and not _names_whole_liver(reading)))):
                 sizes.append(size.mm)
-        spoken = [mention for mention in reading.mentions if mention.polarity not in ("absent", "ignored", "no_new")]
+        spoken = [
+            mention
+            for mention in reading.mentions
+            if mention.polarity not in ("absent", "ignored", "no_new", "no_other")
+        ]
         if spoken:
             on_liver = id(spoken[-1]) in counted
         elif any(hit.category == "other" for hit in reading.organ_hits):
@@ -250,7 +258,7 @@ def _count(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int 
     for reading in readings:
         mentions = [m for m in reading.mentions if id(m) in counted]
         numbers.extend(value for _, value in read_counts(reading, mentions, rules))
-        if any(not mention.singular for mention in mentions):
+        if any(not mention.singular or _one_of_several(mention, reading) for mention in mentions):
             plural = plural or not _is_summary(reading)
         elif mentions:
             single = True
@@ -258,6 +266,11 @@ def _count(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int 
     if max(numbers, default=0) > 1:
         return max(numbers)
     return max(1, len(places)) if single and not plural else None
+
+
+def _one_of_several(mention: Mention, reading: Reading) -> bool:
+    """ "Die größte Metastase", "another metastasis": a singular that implies others."""
+    return any(cue.category == "quantity" and 0 <= mention.start - cue.end <= 1 for cue in reading.cues)
 
 
 def _is_summary(reading: Reading) -> bool:
