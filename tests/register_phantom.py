@@ -155,7 +155,10 @@ def _at(field: NDArray[np.float32], grid: Grid, points: NDArray[np.float64]) -> 
 
 
 def _render(a: Abdomen, points, shape, levels, sigma, noise, rng) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    f = {n: _at(getattr(a, n), a.grid, points) for n in ("liver", "portal", "hepatic", "lesions", "organs", "body", "bone")}
+    f = {
+        n: _at(getattr(a, n), a.grid, points)
+        for n in ("liver", "portal", "hepatic", "lesions", "organs", "body", "bone")
+    }
     v = levels["air"] + (levels["fat"] - levels["air"]) * f["body"]
     for name in ("organs", "bone", "liver", "portal", "hepatic", "lesions"):
         v = v + (levels[name] - v) * f[name]

@@ -16,7 +16,7 @@ from liverpair.core.transform import SpatialTransform, interpolate
 from liverpair.core.volume import Mask, Volume
 from liverpair.register.deformable import Cost, DeformSettings, FreeForm, minimise, window_radius
 from liverpair.register.prepare import Scene, mask_box, scene
-from liverpair.register.quality import Assessment, QualitySettings, assess
+from liverpair.register.quality import QualitySettings, decide, measure_quality
 from liverpair.register.start import (
     Start,
     StartSettings,
@@ -24,6 +24,7 @@ from liverpair.register.start import (
     maskless_starts,
     refine_affine,
 )
+from liverpair.register.uncertainty import UncertaintySettings, error_bound
 
 __all__ = ["RegisterSettings", "Registration", "register"]
 
@@ -40,6 +41,7 @@ class RegisterSettings:
     start: StartSettings = field(default_factory=StartSettings)
     deform: DeformSettings = field(default_factory=DeformSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
+    uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,8 +97,9 @@ def register(
     levels = _deform(fixed, moving, fixed_liver, moving_liver, start, box, settings.deform)
     if levels is None:
         return _failed("the two fields of view share no part of the liver")
-    cost, results = levels
-    return _registration(start, cost, results, fixed_liver, moving_liver, settings)
+    coarse, final, results = levels
+    voxels = (fixed.grid.spacing, moving.grid.spacing)
+    return _judged(start, coarse, final, results, voxels, settings)
 
 
 def _usable(mask: Mask | None) -> Mask | None:
@@ -171,36 +174,47 @@ def _carry(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[n
 def _deform(
     fixed: Volume, moving: Volume, fixed_liver: Mask | None, moving_liver: Mask | None, start: Start,
     box: tuple[NDArray[np.float64], NDArray[np.float64]], settings: DeformSettings,
-) -> tuple[Cost, list[FreeForm]] | None:  # fmt: skip
-    """The pyramid, coarse to fine; the last level's cost and every level's result."""
+) -> tuple[Cost, Cost, list[FreeForm]] | None:  # fmt: skip
+    """The pyramid, coarse to fine: the first level's cost, the last one's, and every level's result."""
     results: list[FreeForm] = []
-    previous: Grid | None = None
+    coarse: Cost | None = None
     cost: Cost | None = None
     for level, (knot, iterations) in enumerate(zip(settings.knots_mm, settings.iterations, strict=True)):
         view = _scene(fixed, moving, fixed_liver, moving_liver, start.affine, box, level, settings)
         if view is None or float(view.weights.sum()) == 0:
             return None
+        begin = None if cost is None else _carry(results[-1].field, cost.scene.grid, view.grid)
         cost = Cost.of(view, settings)
-        begin = None if previous is None else _carry(results[-1].field, previous, view.grid)
+        coarse = cost if coarse is None else coarse
         results.append(minimise(cost, knot, iterations, settings.bending, begin))
-        previous = view.grid
-    return None if cost is None else (cost, results)
+    return None if cost is None or coarse is None else (coarse, cost, results)
 
 
-def _registration(
-    start: Start, cost: Cost, results: list[FreeForm], fixed_liver: Mask | None, moving_liver: Mask | None,
-    settings: RegisterSettings,
+def _judged(
+    start: Start, coarse: Cost, final: Cost, results: list[FreeForm],
+    voxels: tuple[NDArray[np.float64], NDArray[np.float64]], settings: RegisterSettings,
 ) -> Registration:  # fmt: skip
     """Judge the result and hand over what the verdict allows."""
-    judged: Assessment = assess(start.affine, cost, results, fixed_liver, moving_liver, settings.quality)
-    quality: dict[str, Any] = {"start": start.name, **judged.quality}
-    if judged.verdict == "failed":
-        return Registration(None, "failed", None, quality, judged.reasons)
-    if judged.verdict == "rigid_only":
-        return Registration(
-            SpatialTransform(start.affine), "rigid_only", judged.uncertainty, quality, judged.reasons
-        )
-    coarse = cost.scene.grid.with_spacing(FIELD_STEP_MM)
-    carried = _carry(results[-1].field, cost.scene.grid, coarse)
-    transform = SpatialTransform(start.affine, np.ascontiguousarray(np.moveaxis(carried, 0, -1)), coarse)
-    return Registration(transform, "usable", judged.uncertainty, quality, judged.reasons)
+    numbers = measure_quality(start.affine, coarse, final, results, settings.quality)
+    verdict, reasons = decide(numbers, settings.quality)
+    quality: dict[str, Any] = {"start": start.name, **numbers}
+    if verdict == "failed":
+        return Registration(None, verdict, None, quality, reasons)
+    field = _carry(results[-1].field, final.scene.grid, coarse.scene.grid)
+    bound = error_bound(
+        coarse, results[0].field, field, voxels, numbers["chance_ratio"], verdict == "rigid_only",
+        settings.uncertainty
+    )  # fmt: skip
+    quality["uncertainty_median_mm"] = _median_inside(bound, coarse)
+    if verdict == "rigid_only":
+        return Registration(SpatialTransform(start.affine), verdict, bound, quality, reasons)
+    grid = final.scene.grid.with_spacing(FIELD_STEP_MM)
+    dense = np.moveaxis(_carry(results[-1].field, final.scene.grid, grid), 0, -1)
+    transform = SpatialTransform(start.affine, np.ascontiguousarray(dense), grid)
+    return Registration(transform, verdict, bound, quality, reasons)
+
+
+def _median_inside(bound: Volume, coarse: Cost) -> float:
+    """Median bound (mm) over the compared region."""
+    at = coarse.scene.grid.to_world(np.argwhere(coarse.scene.weights > 0.5)[::5])
+    return float(np.median(interpolate(bound.values, bound.grid, at)))

@@ -78,11 +78,7 @@ class Cost:
         correlation = LocalCorrelation.of(scene.fixed, scene.weights, radius, scene.noise)
         # Only voxels that some weighted window reads need to be sampled.
         active = ndimage.maximum_filter(scene.weights, 2 * radius + 1) > 0
-        share = (
-            settings.surface
-            if scene.fixed_distance is not None and scene.moving_distance is not None
-            else 0.0
-        )
+        share = settings.surface if scene.fixed_distance is not None and scene.moving_distance is not None else 0.0
         return cls(scene, correlation, active, share)
 
     def __call__(self, field: NDArray[np.float32]) -> tuple[float, NDArray[np.float32], float]:
@@ -96,9 +92,7 @@ class Cost:
             slope *= -metric
             return -similarity, slope, similarity
         surface_values, surface_slope = np.empty_like(values), np.empty_like(field)
-        sample(
-            scene.moving_distance, offset, scene.spacing, field, self.active, surface_values, surface_slope
-        )
+        sample(scene.moving_distance, offset, scene.spacing, field, self.active, surface_values, surface_slope)
         weights = scene.distance_weights * self.active
         count = max(float(weights.sum(dtype=np.float64)), 1.0)
         gradient = np.empty_like(values)

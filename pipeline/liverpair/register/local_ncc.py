@@ -140,9 +140,7 @@ def sample(
 
 
 @njit(cache=True, nogil=True)
-def _voxel_gradient(
-    fixed: Array, moved: Array, a: Array, am: Array, b: Array, bm: Array, scale: float
-) -> None:
+def _voxel_gradient(fixed: Array, moved: Array, a: Array, am: Array, b: Array, bm: Array, scale: float) -> None:
     """d(loss)/d(moved) per voxel, written over ``a`` (flat arrays)."""
     for x in range(a.size):
         a[x] = scale * (fixed[x] * a[x] - am[x] - moved[x] * b[x] + bm[x])

@@ -47,9 +47,7 @@ class Scene:
     noise: tuple[float, float]
 
 
-def box_around(
-    centre_box: tuple[NDArray[np.float64], NDArray[np.float64]], spacing: float, frame: str
-) -> Grid:
+def box_around(centre_box: tuple[NDArray[np.float64], NDArray[np.float64]], spacing: float, frame: str) -> Grid:
     """An isotropic grid along LPS over the box from its lowest to its highest corner (LPS mm)."""
     low, high = centre_box
     count = np.maximum(8, np.ceil((high - low) / spacing).astype(int) + 1)
@@ -93,8 +91,11 @@ def blurred(image: Volume, sigma_mm: float) -> Volume:
 
 
 def signed_distance(mask: Mask, grid: Grid, transform: SpatialTransform | None = None) -> NDArray[np.float32]:
-    """mm inside (+) or outside (−) the region's surface at the voxels of ``grid``, clamped to ±15 mm."""
-    inside = resample_mask(mask, grid, transform).values
+    """mm inside (+) or outside (−) the region's surface at the voxels of ``grid``, clamped to ±15 mm.
+
+    Where a field of view cuts the organ, the cut is no surface: the organ is taken to go on.
+    """
+    inside = resample_mask(mask, grid, transform, extend=True).values
     step = grid.spacing
     distance = ndimage.distance_transform_edt(inside, sampling=step) - ndimage.distance_transform_edt(
         ~inside, sampling=step
@@ -109,9 +110,7 @@ def region_weights(distance: NDArray[np.float32], margin_mm: float, spacing: flo
     return np.clip((distance + margin_mm) / spacing + 0.5, 0, 1).astype(np.float32)
 
 
-def noise_variance(
-    image: NDArray[np.float32], weights: NDArray[np.float32], radius: int, share: float
-) -> float:
+def noise_variance(image: NDArray[np.float32], weights: NDArray[np.float32], radius: int, share: float) -> float:
     """The window variance that the region's quietest windows reach (their ``share`` quantile)."""
     size = 2 * radius + 1
     mean = ndimage.uniform_filter(image, size)
@@ -143,11 +142,7 @@ def scene(
     moving_distance = signed_distance(moving_liver, wide, carry) if moving_liver is not None else None
     guide = fixed_distance
     if guide is None:
-        guide = (
-            moving_distance[inner]
-            if moving_distance is not None
-            else np.full(grid.shape, 15, dtype=np.float32)
-        )
+        guide = moving_distance[inner] if moving_distance is not None else np.full(grid.shape, 15, dtype=np.float32)
     # A window that reaches beyond either field of view compares tissue with nothing: erode what both see.
     clear = ndimage.binary_erosion(seen, iterations=radius, border_value=1)
     weights = region_weights(guide, margin_mm, spacing) * clear

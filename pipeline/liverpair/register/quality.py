@@ -1,4 +1,4 @@
-"""Judge a registration from its own evidence: overlap, correlation against chance, folding, and uncertainty."""
+"""Judge a registration from its own evidence: overlap, correlation against chance, deformation, folding."""
 
 from __future__ import annotations
 
@@ -8,28 +8,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liverpair.core.volume import Mask, Volume
 from liverpair.register.deformable import Cost, FreeForm
+from liverpair.register.local_ncc import sample
 
-__all__ = ["Assessment", "QualitySettings", "assess"]
+__all__ = ["QualitySettings", "decide", "jacobian", "measure_quality"]
+
+#: The images are laid this far beside each other, along each axis and both ways, to see what chance gives:
+#: beyond a window's width, so that no structure is compared with itself, yet inside the same tissue.
+CHANCE_SHIFT_MM = 12.0
 
 
 @dataclass(frozen=True, slots=True)
 class QualitySettings:
-    """Limits of the verdict."""
+    """Limits of the verdict.
 
-    minimal_dice: float = 0.8
+    The identity score weighs two independent signs that the two livers are one person's: how far the
+    correlation of the liver's inside, ``inner_depth_mm`` or deeper, stands above chance, and how little
+    bending was needed to lay one on the other (``bending_reference``, mm⁻², is where both signs are
+    neutral). A usable registration scores at least ``usable_score``; below ``failed_score`` nothing
+    distinguishes it from another patient's.
+    """
+
     inner_depth_mm: float = 8.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Assessment:
-    """A verdict, the bound of the error where there is one, the numbers and the sentences behind it."""
-
-    verdict: str
-    uncertainty: Volume | None
-    quality: dict[str, Any]
-    reasons: tuple[str, ...]
+    bending_reference: float = 7.5e-5
+    bending_share: float = 0.4
+    usable_score: float = 1.1
+    failed_score: float = 0.9
+    minimal_overlap: float = 0.85
+    minimal_seen_ml: float = 150.0
+    largest_stretch: float = 1.3
+    largest_rotation_deg: float = 30.0
 
 
 def jacobian(field: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
@@ -37,22 +45,128 @@ def jacobian(field: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
     g = np.stack([np.stack(np.gradient(field[d], spacing)) for d in range(3)])
     for d in range(3):
         g[d, d] += 1
-    return (
+    return np.asarray(
         g[0, 0] * (g[1, 1] * g[2, 2] - g[1, 2] * g[2, 1])
         - g[0, 1] * (g[1, 0] * g[2, 2] - g[1, 2] * g[2, 0])
         + g[0, 2] * (g[1, 0] * g[2, 1] - g[1, 1] * g[2, 0])
     )
 
 
-def assess(
-    affine: NDArray[np.float64], cost: Cost, results: list[FreeForm], fixed_liver: Mask | None,
-    moving_liver: Mask | None, settings: QualitySettings,
-) -> Assessment:  # fmt: skip
-    field = results[-1].field
-    j = jacobian(field, cost.scene.spacing)[cost.scene.weights > 0.5]
-    q = {
-        "similarity": results[-1].similarity,
-        "jacobian_min": float(j.min()),
-        "folded_fraction": float((j <= 0).mean()),
+def _overlap(cost: Cost, field: NDArray[np.float32]) -> tuple[float, float]:
+    """Dice of the two livers, and their intersection over the smaller one, where both images see."""
+    view = cost.scene
+    if view.fixed_distance is None or view.moving_distance is None:
+        return float("nan"), float("nan")
+    values, slope = np.empty_like(view.fixed), np.empty_like(field)
+    everywhere = np.ones(view.fixed.shape, dtype=np.bool_)
+    sample(view.moving_distance, np.full(3, float(view.pad)), view.spacing, field, everywhere, values, slope)
+    seen = view.distance_weights > 0.5
+    a, b = (view.fixed_distance > 0) & seen, (values > 0) & seen
+    both, smaller = int((a & b).sum()), int(min(a.sum(), b.sum()))
+    return 2 * both / max(int(a.sum() + b.sum()), 1), both / max(smaller, 1)
+
+
+def _inner_weights(cost: Cost, depth_mm: float) -> NDArray[np.float32]:
+    """Weights of the windows that see no surface of the liver; all weights where no mask is known."""
+    view = cost.scene
+    if view.fixed_distance is not None:
+        return np.asarray(view.weights * (view.fixed_distance > depth_mm))
+    if view.moving_distance is not None:
+        inner = tuple(slice(view.pad, view.pad + n) for n in view.fixed.shape)
+        return np.asarray(view.weights * (view.moving_distance[inner] > depth_mm))
+    return view.weights
+
+
+def _against_chance(cost: Cost, field: NDArray[np.float32], depth_mm: float) -> tuple[float, float]:
+    """Mean squared correlation of the liver's inside as registered, and of the same two images laid beside."""
+    weights = _inner_weights(cost, depth_mm)
+    total = float(weights.sum(dtype=np.float64))
+    if total <= 0:
+        return float("nan"), float("nan")
+
+    def mean(shift: tuple[float, float, float]) -> float:
+        return float((cost.correlation_map(field, shift) * weights).sum(dtype=np.float64)) / total
+
+    d = CHANCE_SHIFT_MM
+    beside = [(d, 0.0, 0.0), (-d, 0.0, 0.0), (0.0, d, 0.0), (0.0, -d, 0.0), (0.0, 0.0, d), (0.0, 0.0, -d)]
+    return mean((0.0, 0.0, 0.0)), float(np.mean([mean(shift) for shift in beside]))
+
+
+def measure_quality(
+    affine: NDArray[np.float64], coarse: Cost, final: Cost, results: list[FreeForm], settings: QualitySettings
+) -> dict[str, float]:
+    """The numbers a verdict rests on; those that need a mask that was not given are NaN.
+
+    ``coarse`` is the first level's cost: there the deformation has too few degrees of freedom to make up
+    correlation from noise, so chance is judged there.
+    """
+    field, view = results[-1].field, final.scene
+    inside = view.weights > 0.5
+    volumes = jacobian(field, view.spacing)[inside]
+    size = np.sqrt((field**2).sum(axis=0))[inside]
+    dice_before, _ = _overlap(final, np.zeros_like(field))
+    dice, smaller = _overlap(final, field)
+    matched, chance = _against_chance(coarse, results[0].field, settings.inner_depth_mm)
+    stretches = np.linalg.svd(affine[:3, :3], compute_uv=False)
+    u, _, v = np.linalg.svd(affine[:3, :3])
+    turn = float(np.degrees(np.arccos(np.clip((np.trace(u @ v) - 1) / 2, -1, 1))))
+    ratio, bending = matched / max(chance, 1e-6), max(results[-1].bending, 1e-9)
+    return {
+        "similarity_before": coarse.correlation.evaluate(_plain(coarse))[0],
+        "similarity_coarse": results[0].similarity,
+        "similarity_after": results[-1].similarity,
+        "inner_correlation": matched,
+        "chance_correlation": chance,
+        "chance_ratio": ratio,
+        "bending_per_mm2": bending,
+        "identity_score": float(np.log(max(ratio, 1e-6)))
+        + settings.bending_share * float(np.log(settings.bending_reference / bending)),
+        "liver_dice_affine": dice_before,
+        "liver_dice": dice,
+        "liver_overlap": smaller,
+        "jacobian_min": float(volumes.min()) if volumes.size else float("nan"),
+        "jacobian_max": float(volumes.max()) if volumes.size else float("nan"),
+        "folded_fraction": float((volumes <= 0).mean()) if volumes.size else float("nan"),
+        "displacement_mean_mm": float(size.mean()) if size.size else float("nan"),
+        "displacement_max_mm": float(size.max()) if size.size else float("nan"),
+        "compared_ml": float(view.weights.sum(dtype=np.float64)) * view.spacing**3 / 1000,
+        "stretch_max": float(max(stretches.max(), 1 / stretches.min())),
+        "rotation_deg": turn,
     }
-    return Assessment("usable", None, q, ())
+
+
+def _plain(cost: Cost) -> NDArray[np.float32]:
+    """The moving image as the start's affine alone lays it."""
+    pad = cost.scene.pad
+    return np.ascontiguousarray(cost.scene.moving[tuple(slice(pad, pad + n) for n in cost.scene.fixed.shape)])
+
+
+def decide(q: dict[str, Any], settings: QualitySettings) -> tuple[str, tuple[str, ...]]:
+    """The verdict, usable | rigid_only | failed, and the sentences that say why."""
+    failed, doubts = [], []
+    if not q["compared_ml"] >= settings.minimal_seen_ml:
+        failed.append(f"both images show only {q['compared_ml']:.0f} mL of the region to be compared")
+    if q["stretch_max"] > settings.largest_stretch or q["rotation_deg"] > settings.largest_rotation_deg:
+        failed.append(
+            f"the start turns by {q['rotation_deg']:.0f}° and stretches by {q['stretch_max']:.2f}, "
+            "more than one patient's liver does"
+        )
+    if q["liver_overlap"] < settings.minimal_overlap:  # NaN without two masks: then it does not speak
+        failed.append(f"the livers overlap by only {q['liver_overlap']:.2f} of the smaller one")
+    if not q["identity_score"] >= settings.failed_score:
+        failed.append(_identity_sentence(q, "as between two different livers"))
+    elif q["identity_score"] < settings.usable_score:
+        doubts.append(_identity_sentence(q, "too little to trust a deformation"))
+    if q["folded_fraction"] > 0 or q["jacobian_min"] <= 0.05:
+        doubts.append(f"the deformation folds or nearly so (smallest Jacobian {q['jacobian_min']:.2f})")
+    if failed:
+        return "failed", tuple(failed + doubts)
+    return ("rigid_only", tuple(doubts)) if doubts else ("usable", ())
+
+
+def _identity_sentence(q: dict[str, Any], conclusion: str) -> str:
+    return (
+        f"inside the liver the images correlate {q['chance_ratio']:.2f} times as well as by chance "
+        f"after a bending of {q['bending_per_mm2'] * 1e5:.1f}e-5 per mm²: {conclusion} "
+        f"(score {q['identity_score']:.2f})"
+    )

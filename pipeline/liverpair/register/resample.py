@@ -77,9 +77,7 @@ def _source_index(
 
 
 @njit(cache=True, nogil=True)
-def _linear(
-    values: NDArray[np.float32], index: NDArray[np.float32], fill: float, slack: float
-) -> NDArray[np.float32]:
+def _linear(values: NDArray[np.float32], index: NDArray[np.float32], fill: float, slack: float) -> NDArray[np.float32]:
     """Trilinear values at voxel indices (3, n, n1, n2); ``fill`` beyond the outer voxels' faces."""
     n0, n1, n2 = values.shape
     out = np.empty(index.shape[1:], dtype=np.float32)
@@ -125,28 +123,29 @@ def _pull(
     transform: SpatialTransform | None,
     order: int,
     fill: float,
+    slack: float = _EDGE_SLACK,
 ) -> NDArray[np.float32]:
     """Values of an array on ``source`` at the voxels of ``grid``, slab by slab to bound the memory."""
     out = np.empty(grid.shape, dtype=np.float32)
     to_source = np.linalg.inv(source.affine) @ (np.eye(4) if transform is None else transform.affine)
     field, world_to_field, use_field = _NO_FIELD, np.eye(4), False
     if transform is not None and transform.displacement is not None and transform.grid is not None:
-        field, world_to_field, use_field = transform.displacement, np.asarray(np.linalg.inv(transform.grid.affine)), True
+        field, world_to_field, use_field = (
+            transform.displacement,
+            np.asarray(np.linalg.inv(transform.grid.affine)),
+            True,
+        )
     if order > 1:
         values = ndimage.spline_filter(values, order=order, output=np.float32, mode="nearest")
     slab = max(1, 2_000_000 // max(1, grid.shape[1] * grid.shape[2]))
     limit = np.asarray(source.shape, dtype=np.float32).reshape(3, 1, 1, 1) - 0.5 + _EDGE_SLACK
     for first in range(0, grid.shape[0], slab):
         last = min(first + slab, grid.shape[0])
-        index = _source_index(
-            grid.shape, grid.affine, world_to_field, field, use_field, to_source, first, last
-        )
+        index = _source_index(grid.shape, grid.affine, world_to_field, field, use_field, to_source, first, last)
         if order == 1:
-            out[first:last] = _linear(values, index, fill, _EDGE_SLACK)
+            out[first:last] = _linear(values, index, fill, slack)
             continue
-        part = ndimage.map_coordinates(
-            values, index, order=order, mode="nearest", prefilter=False, output=np.float32
-        )
+        part = ndimage.map_coordinates(values, index, order=order, mode="nearest", prefilter=False, output=np.float32)
         outside = ((index < -0.5 - _EDGE_SLACK) | (index > limit)).any(axis=0)
         part[outside] = fill
         out[first:last] = part
@@ -164,9 +163,14 @@ def resample(
     return Volume(_pull(image.values, image.grid, grid, transform, order, fill), grid, image.unit)
 
 
-def resample_mask(mask: Mask, grid: Grid, transform: SpatialTransform | None = None) -> Mask:
-    """``mask`` on ``grid``: where the linearly interpolated region is at least one half."""
-    part = _pull(mask.values.astype(np.float32), mask.grid, grid, transform, 1, 0.0)
+def resample_mask(mask: Mask, grid: Grid, transform: SpatialTransform | None = None, extend: bool = False) -> Mask:
+    """``mask`` on ``grid``: where the linearly interpolated region is at least one half.
+
+    Outside the mask's field of view there is no region; with ``extend`` its edge voxels go on for ever, so
+    that the end of a field of view does not look like the end of an organ.
+    """
+    slack = np.inf if extend else _EDGE_SLACK
+    part = _pull(mask.values.astype(np.float32), mask.grid, grid, transform, 1, 0.0, slack)
     return Mask(part >= 0.5, grid)
 
 

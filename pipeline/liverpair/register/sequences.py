@@ -109,9 +109,7 @@ def align_sequence(
         cost = Cost.of(view, deform)
         x, centre = _rigid(cost, settings)
         turn = np.rad2deg(np.linalg.norm(x[:3]) / _REACH_MM)
-        at_limit = (
-            turn > 0.98 * settings.largest_angle_deg or np.abs(x[3:]).max() > 0.98 * settings.largest_shift_mm
-        )
+        at_limit = turn > 0.98 * settings.largest_angle_deg or np.abs(x[3:]).max() > 0.98 * settings.largest_shift_mm
         moved = linear_field(view.grid, centre, _rotation(x) - np.eye(3), x[3:])
         if at_limit or _gain_z(cost, moved) < settings.minimal_z:
             return SpatialTransform.identity()

@@ -136,7 +136,9 @@ def visible_volumes(fixed: Mask, moving: Mask, affine: Matrix) -> tuple[float, f
         points = mask.grid.to_world(np.argwhere(mask.values)[::7])
         return float(other.contains(points @ matrix[:3, :3].T + matrix[:3, 3]).mean()) * mask.volume_ml
 
-    return seen(fixed, moving.grid, affine), seen(moving, fixed.grid, np.asarray(np.linalg.inv(affine), dtype=np.float64))
+    return seen(fixed, moving.grid, affine), seen(
+        moving, fixed.grid, np.asarray(np.linalg.inv(affine), dtype=np.float64)
+    )
 
 
 def mask_starts(fixed: Mask, moving: Mask, settings: StartSettings) -> list[Start]:
@@ -177,14 +179,10 @@ def weighted_centre(cost: Cost) -> NDArray[np.float64]:
 def _arms(grid: Grid, centre: NDArray[np.float64]) -> list[NDArray[np.float32]]:
     """mm from the centre along each axis of a box along LPS, ready to broadcast over the box."""
     lines = [grid.origin[a] + np.arange(grid.shape[a]) * grid.spacing[a] - centre[a] for a in range(3)]
-    return [
-        x.astype(np.float32).reshape([-1 if b == a else 1 for b in range(3)]) for a, x in enumerate(lines)
-    ]
+    return [x.astype(np.float32).reshape([-1 if b == a else 1 for b in range(3)]) for a, x in enumerate(lines)]
 
 
-def linear_field(
-    grid: Grid, centre: NDArray[np.float64], linear: Matrix, shift: NDArray[np.float64]
-) -> FieldArray:
+def linear_field(grid: Grid, centre: NDArray[np.float64], linear: Matrix, shift: NDArray[np.float64]) -> FieldArray:
     """The displacement linear (x − centre) + shift over a box along LPS, shape (3, n0, n1, n2), mm."""
     arms = _arms(grid, centre)
     field = np.empty((3, *grid.shape), dtype=np.float32)
@@ -195,9 +193,7 @@ def linear_field(
     return field
 
 
-def linear_gradient(
-    grid: Grid, centre: NDArray[np.float64], force: FieldArray
-) -> tuple[Matrix, NDArray[np.float64]]:
+def linear_gradient(grid: Grid, centre: NDArray[np.float64], force: FieldArray) -> tuple[Matrix, NDArray[np.float64]]:
     """Gradients by ``linear`` (3, 3) and ``shift`` (3,) of ``linear_field`` from the one by the field."""
     arms = _arms(grid, centre)
     by_linear, by_shift = np.empty((3, 3)), np.empty(3)
@@ -216,9 +212,7 @@ def refine_affine(cost: Cost, iterations: int, settings: StartSettings) -> tuple
     increment B (in the fixed frame, to be used as A @ B) and the weighted squared correlation reached.
     """
     grid, centre = cost.scene.grid, weighted_centre(cost)
-    reach = (
-        80.0  # mm; half a liver's width, so that all twelve parameters move the liver by comparable lengths
-    )
+    reach = 80.0  # mm; half a liver's width, so that all twelve parameters move the liver by comparable lengths
     turn = np.deg2rad(settings.rotation_sd_deg)
     sd = np.where(np.eye(3, dtype=bool), settings.scale_sd, turn).ravel() * reach
     prior = PRIOR_SHARE * np.concatenate([1 / sd**2, np.full(3, 1 / settings.shift_sd_mm**2)])

@@ -49,9 +49,7 @@ def from_itk(transform: sitk.Transform) -> SpatialTransform:
     for position, part in enumerate(reversed(parts)):  # in the order of application
         if part.GetTransformEnum() == sitk.sitkDisplacementField:
             if position != 0:
-                raise UsageError(
-                    "this ITK transform applies a displacement after another part; it cannot be used"
-                )
+                raise UsageError("this ITK transform displaces after another part; it cannot be used")
             image = sitk.DisplacementFieldTransform(part).GetDisplacementField()
             matrix = np.eye(4)
             matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
@@ -74,9 +72,7 @@ def _flat(transform: sitk.Transform) -> list[sitk.Transform]:
 def _matrix(part: sitk.Transform) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """The 4×4 matrix of a linear ITK transform, read from where it sends four points."""
     if not part.IsLinear():
-        raise UsageError(
-            f"the ITK transform holds a {part.GetName()}; only linear parts and one field are understood"
-        )
+        raise UsageError(f"the ITK transform holds a {part.GetName()}; only linear parts and a field are read")
     origin = np.asarray(part.TransformPoint((0.0, 0.0, 0.0)))
     matrix = np.eye(4)
     matrix[:3, 3] = origin
@@ -88,9 +84,7 @@ def _matrix(part: sitk.Transform) -> np.ndarray[tuple[int, ...], np.dtype[np.flo
 def write_transform(transform: SpatialTransform, path: Path) -> None:
     """Write to ``path`` (.h5, or .tfm for an affine alone) so that ``SimpleITK.ReadTransform`` reads it."""
     if path.suffix not in SUFFIXES:
-        raise UsageError(
-            f"a transform is written as one of {', '.join(SUFFIXES)}, not as {path.suffix or 'no suffix'}"
-        )
+        raise UsageError(f"a transform is written as one of {', '.join(SUFFIXES)}, not as {path.suffix!r}")
     sitk.WriteTransform(as_itk(transform), str(path))
 
 
