@@ -58,9 +58,7 @@ class Sequence:
     blobness: tuple[NDArray[np.float32], ...]
     steps: tuple[tuple[int, int, int], ...]
 
-    def sample(
-        self, values: NDArray[np.float32], lps: NDArray[np.float64], order: int = 1
-    ) -> NDArray[np.float64]:
+    def sample(self, values: NDArray[np.float32], lps: NDArray[np.float64], order: int = 1) -> NDArray[np.float64]:
         """Values of an array on this grid at points (n, 3) LPS mm; 0 outside."""
         index = self.grid.to_index(lps).T
         return np.asarray(map_coordinates(values, index, order=order, mode="constant", cval=0.0))

@@ -31,6 +31,10 @@ MAIN_ROLES = ("mr-hbp", "mr-dwi", "mr-t2", "mr-portal", "mr-t1-native", "mr-arte
 #: alone.
 PROPOSING = ("mr-hbp", "mr-dwi", "mr-t2", "mr-portal", "mr-t1-native", "mr-arterial")
 
+#: A ball answers best to a scale up to 1.4 times smaller than itself, so its edge lies at 0.5-0.7 scale
+#: diameters.
+REACH = 0.65
+
 
 @dataclass(frozen=True, slots=True)
 class MrDetectionSettings:
@@ -50,7 +54,7 @@ class MrDetectionSettings:
     closing_mm: float = 6.0
     margin_mm: float = 12.0
     shift_mm: float = 4.0
-    confidence_floor: float = 0.3
+    confidence_floor: float = 0.2
     most_foci: int = 400
 
 
@@ -67,17 +71,13 @@ def detect_mr(
     Raises Refusal without a usable sequence, or for an empty liver.
     """
     if liver.is_empty:
-        raise Refusal(
-            "empty_mask", "the liver mask is empty, so there is nowhere to search; give a liver mask"
-        )
+        raise Refusal("empty_mask", "the liver mask is empty, so there is nowhere to search; give a liver mask")
     roles = [role for role in MAIN_ROLES if role in images]
     if not roles:
         raise Refusal("no_sequence", f"none of {', '.join(MAIN_ROLES)} was given; classify the series first")
     sequences = _prepare_all(images, liver, roles, settings)
     if not sequences:
-        raise Refusal(
-            "liver_not_covered", "no MR sequence covers the liver mask; check the frames of reference"
-        )
+        raise Refusal("liver_not_covered", "no MR sequence covers the liver mask; check the frames of reference")
     peaks = _propose(sequences, settings)
     foci = _foci(sequences, peaks, settings)
     grid = images[roles[0]].grid
@@ -121,67 +121,23 @@ def _propose(sequences: dict[str, Sequence], settings: MrDetectionSettings) -> l
     for role in proposing:
         peaks = sequence_peaks(sequences[role], settings.threshold_z, settings.blobness)
         peaks.sort(key=lambda peak: -peak.z)
-        found.extend(_one_per_place(sequences[role], peaks[: settings.most_foci * 3]))
+        found.extend(_one_per_place(peaks[: settings.most_foci * 3]))
     found.sort(key=lambda peak: -peak.z)
     return found[: settings.most_foci]
 
 
-def _one_per_place(sequence: Sequence, peaks: list[SequencePeak]) -> list[SequencePeak]:
-    """Keep the strongest scale of each place; a smaller focus inside a larger one stays if it stands out by
-    itself.
+def _one_per_place(peaks: list[SequencePeak]) -> list[SequencePeak]:
+    """Keep the strongest scale of each place: a weaker peak within REACH diameters of a kept one is part of
+    it.
     """
-    if not peaks:
-        return []
-    contrast = ball_contrast(sequence, [p.lps for p in peaks], [p.diameter_mm for p in peaks])
-    kept: list[int] = []
-    for index, peak in enumerate(peaks):
-        absorbed = False
-        for other_index in kept:
-            other = peaks[other_index]
-            gap = float(np.linalg.norm(peak.lps - other.lps))
-            if gap >= 0.5 * max(peak.diameter_mm, other.diameter_mm):
-                continue
-            distinct = (
-                peak.diameter_mm <= 0.5 * other.diameter_mm
-                and gap > 0.25 * other.diameter_mm
-                and contrast[index] >= 0.6 * contrast[other_index]
-            )
-            if not distinct:
-                absorbed = True
-                break
-        if not absorbed:
-            kept.append(index)
-    return [peaks[index] for index in kept]
-
-
-def _unit_ball(count: int) -> NDArray[np.float64]:
-    """Evenly spread directions (count, 3): a Fibonacci sphere."""
-    n = np.arange(count) + 0.5
-    polar, turn = np.arccos(1 - 2 * n / count), np.pi * (1 + math.sqrt(5)) * n
-    return np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1)
-
-
-def ball_contrast(
-    sequence: Sequence, centres: list[NDArray[np.float64]], diameters: list[float]
-) -> NDArray[np.float64]:
-    """Mean contrast in the core (0.3 d) minus the median in the shell (0.8-1 d) of each ball, shape (n,).
-
-    Shell points outside the liver do not count; without any the shell is liver background (0).
-    """
-    directions = _unit_ball(32)
-    lps, d = np.asarray(centres), np.asarray(diameters)[:, None, None]
-    core = np.concatenate([np.zeros((1, 3)), directions[::2] * 0.15, directions * 0.3])
-    shell = np.concatenate([directions * 0.8, directions * 1.0])
-    values = []
-    for points in (core, shell):
-        at = (lps[:, None, :] + points[None] * d).reshape(-1, 3)
-        sampled = sequence.sample(sequence.contrast, at).reshape(len(lps), -1)
-        inside = sequence.sample(sequence.domain.astype(np.float32), at).reshape(len(lps), -1) > 0.5
-        values.append(np.where(inside, sampled, np.nan))
-    with np.errstate(all="ignore"):
-        middle = np.array([np.nanmean(v) if np.isfinite(v).any() else 0.0 for v in values[0]])
-        around = np.array([np.nanmedian(v) if np.isfinite(v).any() else 0.0 for v in values[1]])
-    return middle - around
+    kept: list[SequencePeak] = []
+    for peak in peaks:
+        gaps = (
+            float(np.linalg.norm(peak.lps - other.lps)) / max(peak.diameter_mm, other.diameter_mm) for other in kept
+        )
+        if all(gap >= REACH for gap in gaps):
+            kept.append(peak)
+    return kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,9 +148,7 @@ class _Focus:
     peaks: tuple[SequencePeak, ...]
 
 
-def _foci(
-    sequences: dict[str, Sequence], peaks: list[SequencePeak], settings: MrDetectionSettings
-) -> list[_Focus]:
+def _foci(sequences: dict[str, Sequence], peaks: list[SequencePeak], settings: MrDetectionSettings) -> list[_Focus]:
     """Group peaks of different sequences that lie within the shift or half a diameter of one another."""
     groups: list[list[SequencePeak]] = []
     for peak in peaks:
@@ -229,16 +183,14 @@ class _Judged:
     confidence: float
 
 
-def _judge(
-    sequences: dict[str, Sequence], foci: list[_Focus], settings: MrDetectionSettings
-) -> list[_Judged]:
+def _judge(sequences: dict[str, Sequence], foci: list[_Focus], settings: MrDetectionSettings) -> list[_Judged]:
     judged = []
     for focus in foci:
         evidence = testimony(sequences, focus.lead, settings.shift_mm)
-        first = confidence_of(sequences, focus.lead, evidence)
-        if first < settings.confidence_floor * 0.5:
-            continue
         nature, reason = nature_of(sequences, focus.lead, evidence)
+        first = confidence_of(sequences, focus.lead, evidence, nature)
+        if first < settings.confidence_floor:
+            continue
         judged.append(_Judged(focus, evidence, None, nature, reason, first))
     judged.sort(key=lambda item: -item.confidence)
     return judged

@@ -31,7 +31,7 @@ class MrRegion:
 
     low: NDArray[np.int64]
     voxels: NDArray[np.bool_]
-    relative: NDArray[np.float32]
+    seed: tuple[int, int, int]
     centre_lps: NDArray[np.float64]
     log_odds: float
     flags: tuple[str, ...]
@@ -125,7 +125,7 @@ def _compact_region(
     if not kept.any():
         return None
     centre = grid.to_world(np.argwhere(kept).mean(axis=0) + low)
-    return MrRegion(low.astype(np.int64), np.asarray(kept), relative, centre, odds, tuple(flags))
+    return MrRegion(low.astype(np.int64), np.asarray(kept), at, centre, odds, tuple(flags))
 
 
 def paint_regions(
@@ -134,17 +134,16 @@ def paint_regions(
     """Label map of the regions, the earlier keeping contested voxels; {region number: label} of those that
     remain.
 
-    A region that is mostly covered by earlier ones is the same focus seen twice and gets no label.
+    A region whose seed lies in an earlier one, or that is covered by them to 30 %, is the same focus seen
+    twice and gets no label.
     """
     labels = np.zeros(shape, dtype=np.uint16)
     survivors: dict[int, int] = {}
     for number, region in enumerate(regions):
-        window = tuple(
-            slice(int(a), int(a) + n) for a, n in zip(region.low, region.voxels.shape, strict=True)
-        )
+        window = tuple(slice(int(a), int(a) + n) for a, n in zip(region.low, region.voxels.shape, strict=True))
         target = labels[window]
         free = region.voxels & (target == 0)
-        if np.count_nonzero(free) < 0.5 * np.count_nonzero(region.voxels):
+        if target[region.seed] > 0 or np.count_nonzero(free) < 0.7 * np.count_nonzero(region.voxels):
             continue
         survivors[number] = len(survivors) + 1
         target[free] = survivors[number]
