@@ -191,18 +191,22 @@ _SCOPES = (
 )
 
 
+_DENYING = frozenset({"negation_before", "negation_after", "answered_no"})
+
+
 def _polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is_pet: bool) -> str:
     """What the sentence says of this mention."""
     covering = _covering(hit, reading)
     if hit.category == "benign":
-        return "ignored" if covering & {"hypothetical", "negation_before", "negation_after"} else "benign"
+        return "ignored" if (_DENYING | {"hypothetical"}) & covering.keys() else "benign"
     if "hypothetical" in covering or _is_open_question(reading):
         return "ignored"
-    negated = bool(covering & {"negation_before", "negation_after", "answered_no"})
-    if negated and _followed_in_its_own_part(hit, reading):
-        negated = False
-    if "indeterminate" in covering and not negated:
+    denials = [covering[category] for category in _DENYING & covering.keys()]
+    if denials and _followed_in_its_own_part(hit, reading):
+        denials = []
+    if "indeterminate" in covering and not _denial_prevails(denials, covering["indeterminate"], hit, reading):
         return "uncertain"
+    negated = bool(denials)
     if "resolved" in covering:
         return "absent"
     if "no_other" in covering:
@@ -216,18 +220,34 @@ def _polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], i
     return _affirmed(hit, reading, findings, is_pet, organ)
 
 
-def _covering(hit: Hit, reading: Reading) -> set[str]:
-    """Categories of the scoped cues that reach the mention."""
-    found = set()
+def _denial_prevails(denials: Sequence[Hit], doubt: Hit, hit: Hit, reading: Reading) -> bool:
+    """Of a denial and a doubt the nearer one holds; a denied doubt ("keine unklaren Herde") is a denial."""
+    for denial in denials:
+        if denial.end <= doubt.start and doubt.end <= hit.start:
+            return True
+        near, far = (_distance(cue, hit, reading.words, reading.clauses) for cue in (denial, doubt))
+        if near <= far:
+            return True
+    return False
+
+
+def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
+    """The scoped cues that reach the mention: of each category the nearest."""
+    found: dict[str, Hit] = {}
     for category, forward, backward, over_comma in _SCOPES:
         for cue in reading.cues:
             if cue.category != category:
                 continue
             backward_too = backward or (category == "negation_before" and _looks_back(cue, reading))
-            if _covers(cue, hit, reading, forward, backward_too, over_comma):
-                found.add(category)
+            if not _covers(cue, hit, reading, forward, backward_too, over_comma):
+                continue
+            known = found.get(category)
+            if known is None or _distance(cue, hit, reading.words, reading.clauses) < _distance(
+                known, hit, reading.words, reading.clauses
+            ):
+                found[category] = cue
     if _answered_no(hit, reading):
-        found.add("answered_no")
+        found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
     return found
 
 
@@ -358,7 +378,7 @@ def _metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:
 
 
 def _denied(hit: Hit, reading: Reading) -> bool:
-    return bool(_covering(hit, reading) & {"negation_before", "negation_after", "hypothetical", "answered_no"})
+    return bool((_DENYING | {"hypothetical"}) & _covering(hit, reading).keys())
 
 
 def _is_concrete(reading: Reading) -> bool:

@@ -20,8 +20,8 @@ MAX_HEADING_WORDS = 6
 WRAP_SHARE = 0.85
 # Texts whose longest line is shorter than this are staccato: their line ends are ends.
 MIN_WRAP_WIDTH = 50
-# Lines below the first of a skipped section: skipped only if another section follows.
-OPEN_SKIP = "skip?"
+# Sections that are not read, and the provisional mark of the lines below their first.
+OPEN = {"skip": "skip?", "comparison": "comparison?"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,9 +47,7 @@ class Sentence:
 
 def split_sentences(tokens: Sequence[Token], text: str, rules: Rules) -> list[Sentence]:
     """All sentences in order, skipped sections included (marked)."""
-    pieces = _cut(tokens, text, rules)
-    sentences = _assign_sections(pieces, rules)
-    return _end_open_questions(sentences)
+    return _assign_sections(_cut(tokens, text, rules), rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ def _line_is_heading(tokens: Sequence[Token], start: int) -> bool:
 def _assign_sections(pieces: Sequence[_Piece], rules: Rules) -> list[Sentence]:
     sentences: list[Sentence] = []
     section, heading, block = "findings", "", 0
-    named = False  # a findings or impression heading was seen
+    named = -1  # number of sentences before the last findings or impression heading
     for piece in pieces:
         tokens = piece.tokens
         continued = piece.own_line
@@ -159,8 +157,8 @@ def _assign_sections(pieces: Sequence[_Piece], rules: Rules) -> list[Sentence]:
         while used:
             block += 1
             continued = False
-            named = named or kind in ("findings", "impression")
-            section = kind or ("findings" if section == "skip" and organ else section)
+            named = len(sentences) if kind in ("findings", "impression") else named
+            section = kind or ("findings" if section in OPEN and organ else section)
             heading = organ
             rest = tokens[used:]
             if not any(token.kind in ("word", "number") for token in rest):
@@ -171,14 +169,12 @@ def _assign_sections(pieces: Sequence[_Piece], rules: Rules) -> list[Sentence]:
             kind, organ, used = ("", "", 0) if organ else _heading(replace(piece, tokens=rest), rules)
         else:
             question = tokens[-1].text == "?"
-            open_skip = (
-                section == "skip"
-                and not named
-                and (continued or (bool(sentences) and sentences[-1].section == OPEN_SKIP))
-            )
-            own = OPEN_SKIP if open_skip else section
+            own = section
+            if section in OPEN:
+                goes_on = continued or (bool(sentences) and sentences[-1].section == OPEN[section])
+                own = OPEN[section] if goes_on and named < 0 else "skip"
             sentences.append(Sentence(tuple(tokens), own, heading, block, question))
-    return sentences
+    return _close_open_sections(sentences, named)
 
 
 def _heading(piece: _Piece, rules: Rules) -> tuple[str, str, int]:
@@ -199,7 +195,7 @@ def _heading(piece: _Piece, rules: Rules) -> tuple[str, str, int]:
     findings = rules.findings.find(head)
     if not kind and (not organs or findings or any(t.kind == "number" for t in piece.tokens[start:colon])):
         return "", "", 0
-    if kind == "skip" and organs and sections[0].end != len(head):
+    if kind in OPEN and organs and sections[0].end != len(head):
         organs = set()
     organ = "" if findings else "liver" if "liver" in organs else "other" if organs else ""
     return kind, organ, colon + 1
@@ -215,16 +211,20 @@ def _bare_heading(piece: _Piece, words: list[str], start: int, rules: Rules) -> 
     return "", "", 0
 
 
-def _end_open_questions(sentences: Sequence[Sentence]) -> list[Sentence]:
-    """Let a skipped section that no other section follows stop at the end of its first line.
+def _close_open_sections(sentences: Sequence[Sentence], named: int) -> list[Sentence]:
+    """Decide which lines below the first of a skipped section belong to it.
 
-    Many short reports open with "Fragestellung: ..." and go on with findings that have no heading.
+    Many short reports open with "Fragestellung: ..." or "Vergleich MRT 2018:" and go on with findings that have no
+    heading. A question lasts until another section begins, a comparison only if a findings heading comes later; else
+    both end with their line. ``named``: index of the sentence behind the last findings or impression heading.
     """
-    last_closed = max((i for i, s in enumerate(sentences) if s.section not in (OPEN_SKIP, "skip")), default=-1)
+    skipping = {*OPEN.values(), "skip"}
+    last_closed = max((i for i, s in enumerate(sentences) if s.section not in skipping), default=-1)
     out = []
     for index, sentence in enumerate(sentences):
         section = sentence.section
-        if section == OPEN_SKIP:
-            section = "skip" if index < last_closed else "findings"
+        if section in OPEN.values():
+            ended_by = last_closed if section == OPEN["skip"] else named - 1
+            section = "skip" if index <= ended_by else "findings"
         out.append(replace(sentence, section=section))
     return out
