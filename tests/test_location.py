@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from liverpair.core.errors import GeometryRefusal
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask

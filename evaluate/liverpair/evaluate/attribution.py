@@ -17,6 +17,9 @@ from liverpair.evaluate.pair_evidence import FocusEvidence, LesionEvidence, Pair
 
 __all__ = ["FN_CAUSES", "FP_CAUSES", "Attribution", "AttributionSettings", "attribute", "flags_of"]
 
+#: Fewer avid lesions than this have no quartile to compare with.
+QUARTILE_LESIONS = 3
+
 FN_CAUSES = (
     "label_error",
     "interval_therapy",
@@ -164,6 +167,11 @@ def _size_flags(x: LesionEvidence, e: PairEvidence, s: AttributionSettings) -> l
     return flags
 
 
+def _below_usual(bound: float, e: PairEvidence) -> bool:
+    """Whether even the upper bound of a lesion's ratio lies below most of the avid lesions."""
+    return e.avidity is not None and e.avidity.n >= QUARTILE_LESIONS and bound < e.avidity.lower_quartile
+
+
 def _avidity_flags(x: LesionEvidence, e: PairEvidence, s: AttributionSettings) -> list[str]:
     flags = []
     large = x.diameter_mm is not None and x.diameter_mm >= s.low_ssr_mm
@@ -172,7 +180,7 @@ def _avidity_flags(x: LesionEvidence, e: PairEvidence, s: AttributionSettings) -
     bound = x.prediction.t95 if x.prediction and x.prediction.verdict != "not_evaluable" else None
     if bound is not None and bound < s.detectability.non_avid_t95:
         flags.append("truly_non_avid")
-    elif bound is not None and e.avidity is not None and bound < e.avidity.lower_quartile:
+    elif bound is not None and _below_usual(bound, e):
         flags.append("less_avid_than_others")
     return flags
 

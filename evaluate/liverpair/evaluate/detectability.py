@@ -9,11 +9,13 @@ deviations (t is the detector's own threshold). All ratios are to the liver refe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.optimize import brentq
 
 from liverpair.core.errors import ConfigError, UsageError
 from liverpair.evaluate.partial_volume import contrast_from, diameter_at_rc_max, rc_max_breathing
@@ -25,6 +27,7 @@ __all__ = [
     "Prediction",
     "Scanner",
     "classify",
+    "detection_margin",
     "estimate_avidity",
     "minimal_diameter",
     "p_detect",
@@ -72,6 +75,9 @@ class Scanner:
     ``threshold`` is in standard deviations of the voxel noise; ``voxel_mm`` the largest voxel step that the
     resolution does not already contain (0 where F was measured in the image); ``breathing_mm`` the
     cranio-caudal amplitude.
+
+    A detector that also searches in smoothed images sees more than the voxel's CNR says: ``search_fwhm_mm``
+    are the extra widths it uses and ``noise_fwhm_mm`` the noise's own (0: unknown, the voxel formula holds).
     """
 
     fwhm_mm: float
@@ -80,8 +86,11 @@ class Scanner:
     fwhm_source: str = "default"
     voxel_mm: float = 0.0
     breathing_mm: float = 0.0
+    noise_fwhm_mm: float = 0.0
+    search_fwhm_mm: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "search_fwhm_mm", tuple(self.search_fwhm_mm))  # a list, where read from JSON
         if not (self.fwhm_mm > 0 and self.cov > 0 and self.threshold > 0):
             raise UsageError("a scanner needs a positive resolution, noise and threshold")
 
@@ -132,6 +141,43 @@ def predicted_cnr(true_ratio: float, diameter_mm: float, scanner: Scanner) -> fl
     return (true_ratio - 1) * recovery(diameter_mm, scanner) / scanner.cov
 
 
+def _threshold_at(width_mm: float, scanner: Scanner) -> float:
+    """The threshold in an image smoothed by ``width_mm`` that lets noise pass as often as t does unsmoothed.
+
+    Expected false clusters go with (t² − 1)·e^{−t²/2}/F³ (lesions.md), F the noise's width: smoother noise has
+    fewer independent places, so a lower threshold is as strict.
+    """
+    base = scanner.noise_fwhm_mm
+    allowed = 3 * math.log(math.hypot(base, width_mm) / base)
+
+    def log_rate(t: float) -> float:
+        return math.log(t * t - 1) - t * t / 2
+
+    lowest = math.sqrt(3.0)  # below it the rate falls again: the formula counts no clusters there
+    wanted = log_rate(max(scanner.threshold, lowest)) + allowed
+    if wanted >= log_rate(lowest):
+        return min(lowest, scanner.threshold)
+    return float(brentq(lambda t: log_rate(t) - wanted, lowest, max(scanner.threshold, lowest) + 1e-9))
+
+
+def detection_margin(true_ratio: float, diameter_mm: float, scanner: Scanner) -> float:
+    """By how many standard deviations the expected peak exceeds the threshold, at the best search width.
+
+    Without search widths this is CNR − t. Smoothing by w lowers the peak to the recovery at √(F² + w²) and
+    the noise by (n/√(n² + w²))^{3/2}, n the noise's width.
+    """
+    best = predicted_cnr(true_ratio, diameter_mm, scanner) - scanner.threshold
+    if scanner.noise_fwhm_mm <= 0:
+        return best
+    for width in scanner.search_fwhm_mm:
+        blurred = math.hypot(scanner.fwhm_mm, width)
+        kept = rc_max_breathing(diameter_mm, blurred, scanner.breathing_mm, scanner.voxel_mm)
+        quieter = (scanner.noise_fwhm_mm / math.hypot(scanner.noise_fwhm_mm, width)) ** 1.5
+        cnr = (true_ratio - 1) * kept / (scanner.cov * quieter)
+        best = max(best, cnr - _threshold_at(width, scanner))
+    return best
+
+
 def p_detect(cnr: float, threshold: float) -> float:
     """Φ(CNR − t): the probability that peak plus noise exceeds the threshold."""
     return float(stats.norm.cdf(cnr - threshold))
@@ -140,7 +186,10 @@ def p_detect(cnr: float, threshold: float) -> float:
 def minimal_diameter(
     true_ratio: float, scanner: Scanner, settings: DetectabilitySettings | None = None
 ) -> MinimalDiameter:
-    """Diameter at which a lesion of ratio T is seen half of the time: RCmax = t·COV/(T − 1)."""
+    """Diameter at which a lesion of ratio T is seen half of the time: RCmax = t·COV/(T − 1).
+
+    It states what the voxel's CNR allows, whatever else a detector does; None at t·COV ≥ T − 1.
+    """
     settings = settings or DetectabilitySettings()
     if true_ratio - 1 <= scanner.threshold * scanner.cov:
         return MinimalDiameter(None, "t·COV ≥ T − 1: a lesion of any size stays within the noise")
@@ -234,9 +283,9 @@ def predict(
     cnr = probability = spread = None
     if avidity is not None:
         cnr = predicted_cnr(avidity.median, diameter_mm, scanner)
-        probability = p_detect(cnr, scanner.threshold)
+        probability = p_detect(detection_margin(avidity.median, diameter_mm, scanner), 0.0)
         low, high = (
-            p_detect(predicted_cnr(T, diameter_mm, scanner), scanner.threshold)
+            p_detect(detection_margin(T, diameter_mm, scanner), 0.0)
             for T in (avidity.lower_quartile, avidity.upper_quartile)
         )
         spread = (low, high)
