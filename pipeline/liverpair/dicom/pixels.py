@@ -47,21 +47,26 @@ def _with_syntax(dataset: Dataset) -> None:
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
-def decode(dataset: Dataset) -> NDArray[Any]:
-    """Stored pixel values [frame, row, column] of a grey-level object, in the stored integer (or float) type.
-
-    Raises Refusal: no_pixels, colour_image, modality_lut, no_decoder, undecodable_pixels.
-    """
+def _refuse_unmeasurable(dataset: Dataset) -> None:
+    """Refuse what has no pixels, or pixels that are no measured values."""
     if not any(word in dataset for word in PIXEL_KEYWORDS):
         raise Refusal("no_pixels", "the object holds a header but no pixels; export the images too")
     if dataset.get("SamplesPerPixel", 1) != 1:
         raise Refusal("colour_image", "a colour picture (screenshot or fusion) has no measurable values")
     if dataset.get("ModalityLUTSequence"):
         raise Refusal("modality_lut", "values are defined by a look-up table, which is not applied here")
+
+
+def decode(dataset: Dataset) -> NDArray[Any]:
+    """Stored pixel values [frame, row, column] of a grey-level object, in the stored integer (or float) type.
+
+    Raises Refusal: no_pixels, colour_image, modality_lut, no_decoder, undecodable_pixels.
+    """
     try:
+        _refuse_unmeasurable(dataset)
         _with_syntax(dataset)
         pixels = np.asarray(dataset.pixel_array)
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, Refusal):
         raise
     except BaseException as error:  # damaged bytes raise anything; the Rust decoder's panic is no Exception
         if _gdcm_may_know(dataset, error):
@@ -80,7 +85,8 @@ def _decoding_refusal(dataset: Dataset, error: BaseException) -> Refusal:
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     name = getattr(syntax, "name", "an unknown transfer syntax")
     text = str(error).lower()
-    if "missing dependencies" in text or "no pixel data decoders" in text or isinstance(error, NotImplementedError):
+    unknown = isinstance(error, NotImplementedError) and "transfer syntax" in text
+    if unknown or "missing dependencies" in text or "no pixel data decoders" in text:
         package = DECODERS.get(syntax) if syntax is not None else None
         advice = f"pip install {package}" if package else "have the archive send it in another transfer syntax"
         return Refusal("no_decoder", f"no decoder is installed for {name}; {advice}")

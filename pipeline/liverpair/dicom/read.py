@@ -25,9 +25,7 @@ from liverpair.dicom.sources import open_source
 __all__ = ["read_headers", "read_stack", "stack_order", "stack_unit"]
 
 #: Header words by which scanners name apparent diffusion coefficient maps.
-ADC_WORDS: Final = re.compile(
-    r"(?<![a-z])(e?adc|apparent diffusion|diffusionskoeffizient)(?![a-z])", re.IGNORECASE
-)
+ADC_WORDS: Final = re.compile(r"(?<![a-z])(e?adc|apparent diffusion|diffusionskoeffizient)(?![a-z])", re.IGNORECASE)
 PET_UNITS: Final = {"BQML": Unit.BECQUEREL_PER_ML, "CNTS": Unit.COUNTS}
 
 
@@ -78,6 +76,15 @@ def _datasets(records: Sequence[InstanceRecord], *, pixels: bool) -> Iterator[tu
                 yield position, dataset, records[position].frame or 0
 
 
+def _frames(dataset: Dataset) -> list[Dataset]:
+    try:
+        return frame_datasets(dataset)
+    except Exception as error:  # pydicom raises whatever damaged bytes provoke
+        raise Refusal(
+            "unreadable_header", f"the functional groups cannot be decoded ({type(error).__name__}); export it again"
+        ) from error
+
+
 def read_headers(stack: Stack) -> list[Dataset]:
     """The complete headers (private attributes too, no pixels) in the order of ``stack_order``.
 
@@ -91,7 +98,7 @@ def read_headers(stack: Stack) -> list[Dataset]:
             headers[position] = dataset
             continue
         if id(dataset) not in flattened:
-            flattened = {id(dataset): frame_datasets(dataset)}
+            flattened = {id(dataset): _frames(dataset)}
         headers[position] = flattened[id(dataset)][frame]
     return headers
 
@@ -99,28 +106,28 @@ def read_headers(stack: Stack) -> list[Dataset]:
 def _rescale(record: InstanceRecord) -> tuple[float, float]:
     slope, intercept = float(record.get("RescaleSlope", 1.0)), float(record.get("RescaleIntercept", 0.0))
     if slope == 0:
-        raise Refusal(
-            "bad_rescale", "Rescale Slope is 0, which would erase the image; export the series again"
-        )
+        raise Refusal("bad_rescale", "Rescale Slope is 0, which would erase the image; export the series again")
     return slope, intercept
 
 
 def _slices(records: Sequence[InstanceRecord], factors: Sequence[float] | None) -> NDArray[np.float32]:
     """Rescaled pixels [column, row, slice] of the frames in their order."""
     columns, rows = int(records[0].get("Columns", 0)), int(records[0].get("Rows", 0))
-    values = np.empty((columns, rows, len(records)), dtype=np.float32)
+    values: NDArray[np.float32] | None = None
     decoded: dict[int, NDArray[Any]] = {}
     for position, dataset, frame in _datasets(records, pixels=True):
         if id(dataset) not in decoded:
             decoded = {id(dataset): decode(dataset)}
         frames = decoded[id(dataset)]
         if frame >= len(frames) or frames.shape[1:] != (rows, columns):
-            raise Refusal(
-                "bad_pixels", "the pixels do not fit Rows, Columns and Number of Frames; export it again"
-            )
+            raise Refusal("bad_pixels", "the pixels do not fit Rows, Columns and Number of Frames; export it again")
+        if values is None:
+            values = np.empty((columns, rows, len(records)), dtype=np.float32)
         slope, intercept = _rescale(records[position])
         factor = 1.0 if factors is None else float(factors[position])
         values[:, :, position] = (frames[frame].T * (slope * factor) + intercept * factor).astype(np.float32)
+    if values is None:
+        raise GeometryRefusal("empty_stack", "the stack has no frame")
     return values
 
 
