@@ -110,7 +110,9 @@ def _diaphragm(space: Space, habitus: _Habitus) -> Array:
     steep = np.where(y > 0, np.float32(95.0) * (y / 92) ** 4, np.float32(48.0) * (y / 88) ** 2)
     right = habitus.right_dome - 62 * ((x / habitus.sx + 68) / 92) ** 2 - steep
     left = habitus.left_dome - 62 * ((x / habitus.sx - 72) / 92) ** 2 - steep
-    return smooth_max(right.astype(np.float32), left.astype(np.float32), 10.0)
+    tendon = habitus.right_dome - 20 - 70 * (x / habitus.sx / 92) ** 2 - steep
+    domes = smooth_max(right.astype(np.float32), left.astype(np.float32), 10.0)
+    return smooth_max(domes, tendon.astype(np.float32), 12.0)
 
 
 def _liver(space: Space, habitus: _Habitus, growth: float) -> Array:
@@ -249,6 +251,8 @@ def _paint_wall(painter: _Painter, habitus: _Habitus, ring: Array, diaphragm: Ar
     """Fat, muscle, ribs, visceral fat, lungs; returns the distance to the inner cavity (nx, ny, 1)."""
     space = painter.space
     x, y, z = space.open()
+    couch = np.abs(y - np.float32(habitus.b + 11) + (x / 62) ** 2) - np.float32(2.0)
+    painter.paint("couch", np.maximum(couch, np.abs(x) - 170))
     painter.paint("fat", ring)
     thickness = habitus.fat * (1 + 0.25 * np.cos(2 * np.arctan2(y, x))).astype(np.float32)
     painter.paint("muscle", ring + thickness)
@@ -395,7 +399,7 @@ def draw_anatomy(rng: np.random.Generator, volume_ml: float) -> Anatomy:
         (0, 12, 20),
         np.broadcast_to(cavity + 2, space.shape),
     )
-    painter.ellipsoid("blood", heart + [12, 0, 6], np.array([32 * sx, 26 * sy, 28]), (0, 12, 20))
+    painter.ellipsoid("blood", heart + np.array([12, 0, 6]), np.array([32 * sx, 26 * sy, 28]), (0, 12, 20))
     spleen = np.array([98 * sx, 36 * sy, 32 + rng.uniform(-6, 6)])
     painter.ellipsoid(
         "spleen",
@@ -415,7 +419,7 @@ def draw_anatomy(rng: np.random.Generator, volume_ml: float) -> Anatomy:
         1,
     ]
     painter.tube("pancreas", pancreas, 9.5)
-    painter.ellipsoid("uncinate", pancreas[0] + [2, 6, -4], np.array([12, 9, 13.0]))
+    painter.ellipsoid("uncinate", pancreas[0] + np.array([2, 6, -4]), np.array([12, 9, 13.0]))
     duodenum = np.array([[-8, -30, -34], [-34, -18, -36], [-42, 8, -52], [-38, 14, -78], [0, 14, -86]]) * [
         sx,
         sy,
@@ -426,7 +430,7 @@ def draw_anatomy(rng: np.random.Generator, volume_ml: float) -> Anatomy:
     for side in (-1, 1):
         gland = np.array([side * 40 * sx - 3, 38 * sy, -2])
         painter.ellipsoid("adrenal", gland, np.array([4, 11, 15.0]), (0, 0, side * 25))
-        painter.ellipsoid("adrenal", gland + [side * -6, 3, -4], np.array([3.5, 9, 12.0]), (0, 0, side * -30))
+        painter.ellipsoid("adrenal", gland + np.array([side * -6, 3, -4]), np.array([3.5, 9, 12.0]), (0, 0, side * -30))
     box, vessels = _paint_liver_region(painter, rng, habitus, volume_ml)
     return _finished(painter, rng, box, vessels)
 

@@ -19,6 +19,7 @@ COLUMNS = ("ct", "pet", "mr-t1-native", "mr-hbp", "mr-t2", "mr-dwi", "mr-adc")
 TISSUES: Mapping[str, tuple[float, ...]] = {
     #                 CT     PET    T1    HBP   T2   DWI   ADC
     "air": (-1000.0, 0.00, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "couch": (30.0, 0.00, 0.0, 0.0, 0.0, 0.0, 0.0),
     "fat": (-105.0, 0.05, 95.0, 100.0, 95.0, 10.0, 150.0),
     "visceral_fat": (-98.0, 0.08, 100.0, 108.0, 100.0, 12.0, 180.0),
     "muscle": (54.0, 0.13, 230.0, 245.0, 75.0, 34.0, 1350.0),
@@ -94,7 +95,7 @@ FDG_UPTAKE: Mapping[str, float] = {
     "cord": 0.8,
 }
 PHASES = ("mr-arterial", "mr-portal")
-#: Fatty infiltration of 1 (severe) lowers the liver by this much on CT, and its fat-suppressed signals by these factors.
+#: Fatty infiltration of 1 (severe) lowers the liver by this much on CT and its fat-suppressed signals by this share.
 STEATOSIS_HU = 45.0
 STEATOSIS_SIGNAL = 0.25
 

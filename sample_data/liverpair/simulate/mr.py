@@ -45,7 +45,7 @@ class MrProtocol:
 
     t1: MrSequence = MrSequence((1.2, 1.2, 3.0), 3.0, 1.5, 20.0)
     t2: MrSequence = MrSequence((1.4, 1.4, 6.0), 5.0, 1.7, 9.0)
-    dwi: MrSequence = MrSequence((2.5, 2.5, 6.0), 5.0, 3.6, 6.5, 0.12)
+    dwi: MrSequence = MrSequence((2.5, 2.5, 6.0), 5.0, 3.6, 8.0, 0.12)
     extent_mm: tuple[float, float, float] = (372.0, 276.0, 222.0)
     obliquity_deg: float = 6.0
     between_sequences_mm: float = 2.5
@@ -194,5 +194,5 @@ def _one_image(
 def _noisy_adc(rng: np.random.Generator, image: Array) -> Array:
     """ADC noise: relative, larger where there is little signal (air, fat) and clipped at zero as scanners do."""
     noise = rng.standard_normal(image.shape, dtype=np.float32)
-    spread = np.float32(70.0) + np.float32(420.0) * np.exp(-image / np.float32(250.0))
+    spread = np.float32(120.0) + np.float32(420.0) * np.exp(-image / np.float32(250.0))
     return np.maximum(image + noise * spread, 0)
