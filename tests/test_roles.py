@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.vendor_headers import classified_roles, ct, dwi, joined, pet, series, t1, t2
-
 from liverpair.dicom.coverage import covers_liver
 from liverpair.dicom.split import split
+
+from tests.vendor_headers import classified_roles, ct, dwi, joined, pet, series, t1, t2
 
 
 def role(record) -> str:
@@ -24,7 +24,10 @@ def role(record) -> str:
         ({"CorrectedImage": ["DECY", "RADL", "ATTN", "SCAT", "DTIM", "RAN", "NORM"], "Units": "CNTS"}, "pet-ac"),
         ({"CorrectedImage": ["NORM", "DTIM", "DECY", "RAN"], "SeriesDescription": "PET WB (NAC)"}, "pet-nac"),
         ({"CorrectedImage": ["NORM", "DTIM", "DECY"], "SeriesDescription": "PET AC"}, "pet-nac"),
-        ({"CorrectedImage": None, "AttenuationCorrectionMethod": None, "SeriesDescription": "PET Uncorrected"}, "pet-nac"),
+        (
+            {"CorrectedImage": None, "AttenuationCorrectionMethod": None, "SeriesDescription": "PET Uncorrected"},
+            "pet-nac",
+        ),
         ({"CorrectedImage": None, "AttenuationCorrectionMethod": "NONE"}, "pet-nac"),
         ({"CorrectedImage": None, "AttenuationCorrectionMethod": "CT-derived mu-map"}, "pet-ac"),
         ({"CorrectedImage": None, "AttenuationCorrectionMethod": None}, "pet-nac"),
@@ -52,7 +55,10 @@ def test_pet_roles_follow_corrected_image_then_method_then_words(header, expecte
         ({"SeriesDescription": "Topogram 0.6 T20f", "slices": 1}, "localizer"),
         ({"SeriesDescription": "Scout", "slices": 2}, "localizer"),
         ({"SeriesDescription": "Surview"}, "localizer"),
-        ({"ImageType": ["DERIVED", "SECONDARY", "OTHER", "CT_SOM5 PROT"], "SeriesDescription": "Patient Protocol"}, "report"),
+        (
+            {"ImageType": ["DERIVED", "SECONDARY", "OTHER", "CT_SOM5 PROT"], "SeriesDescription": "Patient Protocol"},
+            "report",
+        ),
         ({"SeriesDescription": "Dose Report", "ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "report"),
         ({"ImageType": ["DERIVED", "SECONDARY", "MPR"], "SeriesDescription": "CT cor"}, "derived"),
         ({"SeriesDescription": "PreMonitoring"}, "other"),
@@ -75,10 +81,22 @@ def test_ct_roles_and_what_is_no_volume(header, expected) -> None:
         ("t2_haste_tra_bh", {"RepetitionTime": 1400.0, "EchoTime": 92.0, "EchoTrainLength": 200}),
         ("t2_blade_fs_tra_p3_trig", {}),
         ("Ax T2 FSE RTr FS", {"Manufacturer": "GE MEDICAL SYSTEMS", "RepetitionTime": 9230.0, "EchoTime": 88.0}),
-        ("Ax SSFSE BH", {"Manufacturer": "GE MEDICAL SYSTEMS", "EchoTime": 182.0, "EchoTrainLength": 1, "RepetitionTime": 1100.0}),
+        (
+            "Ax SSFSE BH",
+            {"Manufacturer": "GE MEDICAL SYSTEMS", "EchoTime": 182.0, "EchoTrainLength": 1, "RepetitionTime": 1100.0},
+        ),
         ("T2W_SPAIR_RT", {"Manufacturer": "Philips Medical Systems", "RepetitionTime": 1850.0, "EchoTime": 70.0}),
         ("MultiVane XD RT", {"Manufacturer": "Philips Medical Systems", "EchoTime": 90.0}),
-        ("AX T2", {"Manufacturer": "TOSHIBA", "RepetitionTime": 15200.0, "EchoTime": 78.0, "EchoTrainLength": 76, "SequenceVariant": ["NONE"]}),
+        (
+            "AX T2",
+            {
+                "Manufacturer": "TOSHIBA",
+                "RepetitionTime": 15200.0,
+                "EchoTime": 78.0,
+                "EchoTrainLength": 76,
+                "SequenceVariant": ["NONE"],
+            },
+        ),
         ("FASE2D FS RT", {"Manufacturer": "CANON_MEC", "EchoTime": 80.0}),
         ("t2_fse_tra_fs_trig", {"Manufacturer": "UIH", "ScanningSequence": ["SE"], "EchoTime": 87.3}),
         ("", {}),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.vendor_headers import pet, radiopharmaceutical
-
 from liverpair.dicom.nuclides import identify_nuclide
 from liverpair.dicom.tracer import TracerDecision, TracerSettings, identify_tracer
+
+from tests.vendor_headers import pet, radiopharmaceutical
 
 GA68 = ("C-131A3", "SRT", "^68^Gallium")
 CU64 = ("3932008", "SCT", "^64^Copper")
@@ -196,7 +196,9 @@ def test_ordinary_words_never_name_fdg_or_psma(text: str) -> None:
     assert decide(text).ligand not in ("FDG", "PSMA", "FAPI", "NaF")
 
 
-@pytest.mark.parametrize("text", ["Solution", "Other", "Unknown", "Ganzkoerper", "notable", "Stockholm protocol", "potato"])
+@pytest.mark.parametrize(
+    "text", ["Solution", "Other", "Unknown", "Ganzkoerper", "notable", "Stockholm protocol", "potato"]
+)
 def test_ordinary_words_never_make_a_receptor_tracer(text: str) -> None:
     assert decide(text).name == "unknown"
 

@@ -21,7 +21,9 @@ MANUFACTURERS = {
 }
 
 
-def series(uid: str, study: str = "S", patient: str = "P1", slices: int = 40, step: float = 5.0, **header: Any) -> SeriesRecord:
+def series(
+    uid: str, study: str = "S", patient: str = "P1", slices: int = 40, step: float = 5.0, **header: Any
+) -> SeriesRecord:
     """An axial stack of ``slices`` headers; ``header`` values that are callables get the slice number."""
     common = {
         "SOPClassUID": MR_CLASS, "Modality": "MR", "StudyInstanceUID": study, "SeriesInstanceUID": uid,
@@ -97,7 +99,9 @@ def ct(uid: str, study: str = "PET", **header: Any) -> SeriesRecord:
     return series(uid, study, slices=int(own.pop("slices", 200)), step=5.0, **own)
 
 
-def t1(uid: str, time: str, description: str = "", study: str = "MR", vendor: str = "siemens", **header: Any) -> SeriesRecord:
+def t1(
+    uid: str, time: str, description: str = "", study: str = "MR", vendor: str = "siemens", **header: Any
+) -> SeriesRecord:
     """A fat-suppressed 3D spoiled gradient echo of the liver."""
     timing = {
         "siemens": (["GR"], ["SK", "SP"], 3.4, 1.3, 9, "*fl3d1"),
@@ -128,7 +132,13 @@ def t2(uid: str, description: str = "t2_tse_fs_tra_trig", study: str = "MR", **h
     return series(uid, study, slices=int(own.pop("slices", 36)), step=6.0, **own)
 
 
-def dwi(uid: str, b: float | None = 800.0, description: str = "ep2d_diff_b50_400_800_TRACEW", study: str = "MR", **header: Any) -> SeriesRecord:
+def dwi(
+    uid: str,
+    b: float | None = 800.0,
+    description: str = "ep2d_diff_b50_400_800_TRACEW",
+    study: str = "MR",
+    **header: Any,
+) -> SeriesRecord:
     """A diffusion-weighted EPI of the liver at one b-value."""
     own = {
         "Manufacturer": "SIEMENS", "SeriesDescription": description or None, "AcquisitionTime": "083500",

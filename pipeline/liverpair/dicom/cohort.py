@@ -95,7 +95,7 @@ class _Ledger:
         self.counts[f"{kind}_excluded"] += 1
 
 
-def build_cohort(series: Sequence[SeriesRecord], settings: CohortSettings = CohortSettings()) -> Cohort:  # noqa: B008 # frozen
+def build_cohort(series: Sequence[SeriesRecord], settings: CohortSettings = CohortSettings()) -> Cohort:  # frozen
     """Classify all series, choose each examination's images, pair PET with MRI per patient; the order of ``series`` is irrelevant."""
     ledger = _Ledger()
     studies = _studies(sorted(series, key=lambda s: (s.patient_id, s.study_uid, s.series_uid)), settings, ledger)
@@ -390,6 +390,7 @@ def _row(group: Sequence[Classified], study: _Study) -> dict[str, Any]:
         "series_uid": first.uid,
         "study_uid": study.uid,
         "patient_id": study.patient,
+        "accession_number": str(stack.first("AccessionNumber", "")),
         "modality": str(stack.first("Modality", "")),
         "role": first.role.value,
         "reason": first.reason,

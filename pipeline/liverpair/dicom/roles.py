@@ -74,7 +74,7 @@ def classify(stack: Stack) -> RoleDecision:
 
 def classify_study(stacks: Sequence[Stack]) -> tuple[RoleDecision, ...]:
     """Roles of the stacks of one study, in the order given; contrast phases are decided against their siblings."""
-    from liverpair.dicom.roles_mr import classify_mr  # noqa: PLC0415 # roles_mr builds RoleDecisions: imported late
+    from liverpair.dicom.roles_mr import classify_mr  # roles_mr builds RoleDecisions: imported late
 
     decisions: dict[int, RoleDecision] = {}
     rest = []

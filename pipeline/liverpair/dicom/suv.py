@@ -19,14 +19,8 @@ from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
 from liverpair.dicom.nuclides import HALF_LIVES_S, identify_nuclide
 from liverpair.dicom.suv_header import FrameFacts, SeriesFacts, read_frames, read_series
-from liverpair.dicom.suv_time import (
-    Administration,
-    Reference,
-    mean_count_time,
-    resolve_administration,
-    resolve_reference,
-    usual_uptake_s,
-)
+from liverpair.dicom.suv_injection import Administration, resolve_administration, usual_uptake_s
+from liverpair.dicom.suv_time import Reference, mean_count_time, resolve_reference
 from liverpair.dicom.suv_units import Body, body_of, dose_bq, normalisation, weight_g
 from liverpair.dicom.tracer import TracerDecision, TracerSettings, identify_tracer
 
@@ -134,7 +128,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def suv_factors(datasets: Sequence[Dataset], settings: SuvSettings = SuvSettings()) -> SuvResult:  # noqa: B008 # frozen
+def suv_factors(datasets: Sequence[Dataset], settings: SuvSettings = SuvSettings()) -> SuvResult:  # frozen
     """SUVbw factors of one PET stack: ``datasets`` are its headers in stack order (an enhanced object counts per frame).
 
     Never raises for what a header says: a series without a sure SUV is a result with status refused.
@@ -157,9 +151,7 @@ def _resolve(datasets: Sequence[Dataset], settings: SuvSettings, notes: _Notes) 
     notes.warn(*body.warnings)
     if series.units in ("GML", "CM2ML"):
         if series.decay_correction == "NONE":
-            raise SuvRefusal(
-                "not_decay_corrected", f"Units {series.units} with Decay Correction NONE is no usable SUV"
-            )
+            raise SuvRefusal("not_decay_corrected", f"Units {series.units} with Decay Correction NONE is no usable SUV")
         factor, warnings = normalisation(series, body)
         notes.warn(*warnings)
         return (factor,) * len(frames)
@@ -185,13 +177,9 @@ def _refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], no
         )
     slopes = [f.slope for f in frames]
     if any(s is not None and s <= 0 for s in slopes):
-        raise SuvRefusal(
-            "slope_invalid", "a slice has a Rescale Slope of 0 or below; its values mean nothing"
-        )
+        raise SuvRefusal("slope_invalid", "a slice has a Rescale Slope of 0 or below; its values mean nothing")
     if any(s is None for s in slopes):
-        notes.warn(
-            "slope_missing: Rescale Slope is absent in a slice; the factor applies to the stored values as read"
-        )
+        notes.warn("slope_missing: Rescale Slope is absent in a slice; the factor applies to the stored values as read")
     _refuse_unsplit(series, frames, notes)
 
 
@@ -204,14 +192,10 @@ def _refuse_uncorrected(series: SeriesFacts, notes: _Notes) -> None:
                 f"Corrected Image holds {', '.join(sorted(series.corrected)) or 'nothing'}, not ATTN; take the "
                 "attenuation-corrected series",
             )
-        notes.warn(
-            "corrected_image_missing: Corrected Image is empty; Attenuation Correction Method was believed"
-        )
+        notes.warn("corrected_image_missing: Corrected Image is empty; Attenuation Correction Method was believed")
     if series.decay_correction not in ("START", "ADMIN", "NONE"):
         if series.units == "GML" and not series.decay_correction:
-            notes.warn(
-                "decay_correction_missing: absent, and not needed for an SUV that the scanner computed"
-            )
+            notes.warn("decay_correction_missing: absent, and not needed for an SUV that the scanner computed")
             return
         if series.units == "CM2ML" and not series.decay_correction:
             return
@@ -250,9 +234,7 @@ def _refuse_unsplit(series: SeriesFacts, frames: Sequence[FrameFacts], notes: _N
             "the series holds several times or gates of one position; split it first, they are never averaged here",
         )
     if kind and len(positions) < len(frames):
-        raise SuvRefusal(
-            kind, "a dynamic or gated series without slice positions cannot be shown to be one image"
-        )
+        raise SuvRefusal(kind, "a dynamic or gated series without slice positions cannot be shown to be one image")
     if kind:
         notes.warn(f"{kind}: the factor belongs to this one frame of the series")
 
@@ -295,13 +277,9 @@ def _cross_check(
             f"not_cross_checked: the formula is not applicable ({refusal.reason}); the scanner's SUV scale was taken"
         )
         return
-    worst = max(
-        abs(b * float(f.activity_scale or 0) / s - 1) for s, b, f in zip(factor, per_bq, frames, strict=True)
-    )
+    worst = max(abs(b * float(f.activity_scale or 0) / s - 1) for s, b, f in zip(factor, per_bq, frames, strict=True))
     if worst > FACTOR_TOLERANCE:
-        notes.warn(
-            f"philips_scales_differ: (7053,1000) and the formula with (7053,1009) differ by {100 * worst:.1f} %"
-        )
+        notes.warn(f"philips_scales_differ: (7053,1000) and the formula with (7053,1009) differ by {100 * worst:.1f} %")
 
 
 def _from_activity(
@@ -356,9 +334,7 @@ def _undecayed(
     for frame in frames:
         if frame.acquired is None or frame.duration_s is None:
             continue  # excluded above
-        elapsed = (frame.acquired - start.time).total_seconds() + mean_count_time(
-            decay_constant, frame.duration_s
-        )
+        elapsed = (frame.acquired - start.time).total_seconds() + mean_count_time(decay_constant, frame.duration_s)
         factors.append(per_dose * math.exp(decay_constant * elapsed))
     return tuple(factors)
 
@@ -395,16 +371,12 @@ def _half_life(series: SeriesFacts, settings: SuvSettings, notes: _Notes) -> flo
         )
     nearest = HALF_LIVES_S.get(nuclide.by_code or nuclide.by_half_life)
     if nearest and abs(stated / nearest - 1) > HALF_LIFE_WARNING:
-        notes.warn(
-            f"half_life_off: {stated:g} s in the header, {nearest:g} s in the table; the header's was taken"
-        )
+        notes.warn(f"half_life_off: {stated:g} s in the header, {nearest:g} s in the table; the header's was taken")
     notes.half_life_s = stated
     return stated
 
 
-def _note_uptake(
-    series: SeriesFacts, frames: Sequence[FrameFacts], settings: SuvSettings, notes: _Notes
-) -> None:
+def _note_uptake(series: SeriesFacts, frames: Sequence[FrameFacts], settings: SuvSettings, notes: _Notes) -> None:
     """Report the waiting time of a series whose SUV does not depend on it; nothing here can refuse the SUV."""
     try:
         half_life = _half_life(series, settings, notes)
@@ -417,9 +389,7 @@ def _note_uptake(
         )
         _warn_unusual_uptake((min(acquired) - notes.administration.time).total_seconds(), half_life, notes)
     except SuvRefusal as refusal:
-        notes.warn(
-            f"uptake_unknown: {refusal.reason}; the SUV does not depend on it (Decay Correction ADMIN)"
-        )
+        notes.warn(f"uptake_unknown: {refusal.reason}; the SUV does not depend on it (Decay Correction ADMIN)")
 
 
 def _refuse_reference_at_injection(reference: Reference, elapsed: float, decay_constant: float) -> None:

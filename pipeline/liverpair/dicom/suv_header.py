@@ -136,7 +136,8 @@ def _number(written: str) -> float | None:
 def private_text(dataset: Dataset, group: int, creator: str, element: int) -> str:
     """A private attribute by its creator; at block 0x10 where no creator claims that block (anonymisers drop them)."""
     wanted = creator.upper()
-    blocks = [b for b in range(0x10, 0x100) if _at(dataset, group, b).upper().startswith(wanted)]
+    reserved = [tag.element for tag in dataset.keys() if tag.group == group and 0x10 <= tag.element <= 0xFF]  # noqa: SIM118
+    blocks = [b for b in reserved if _at(dataset, group, b).upper().startswith(wanted)]
     if not blocks and not _at(dataset, group, 0x10):
         blocks = [0x10]
     for block in blocks:

@@ -157,7 +157,7 @@ THERAPEUTIC = frozenset({"177Lu", "90Y"})
 TYPO_TARGETS = {"dotatate": "DOTATATE", "dotatoc": "DOTATOC", "dotanoc": "DOTANOC"}
 
 
-def identify_tracer(header: HeaderLike, settings: TracerSettings = TracerSettings()) -> TracerDecision:  # noqa: B008 # frozen
+def identify_tracer(header: HeaderLike, settings: TracerSettings = TracerSettings()) -> TracerDecision:  # frozen
     """Decide the tracer from radiopharmaceutical codes and text, nuclide, and the descriptions, in this order."""
     injections = header.first("RadiopharmaceuticalInformationSequence") or []
     injection: Mapping[str, Any] = injections[0] if injections else {}

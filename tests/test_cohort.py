@@ -1,0 +1,294 @@
+"""Pairs and exclusions of whole archives: every study ends somewhere, with a reason, whatever the archive holds."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from liverpair.dicom.cohort import Cohort, CohortSettings, build_cohort
+from liverpair.dicom.pairing import Dated, pair_nearest
+from liverpair.dicom.records import SeriesRecord
+
+from tests.vendor_headers import ct, dwi, joined, pet, radiopharmaceutical, series, t1, t2
+
+FDG = radiopharmaceutical("FDG", 6586.2, ("C-111A1", "SRT", "^18^Fluorine"))
+
+
+def petct(study: str, day: str, patient: str = "P1", **header: Any) -> list[SeriesRecord]:
+    same = {"study": study, "patient": patient, "StudyDate": day, "AcquisitionDate": day}
+    return [pet(f"{study}.pet", **same, **header), ct(f"{study}.ct", **same)]
+
+
+def mri(study: str, day: str, patient: str = "P1", **header: Any) -> list[SeriesRecord]:
+    same = {"study": study, "patient": patient, "StudyDate": day, "AcquisitionDate": day, **header}
+    return [
+        t1(f"{study}.hbp", "092200", "t1_vibe_fs_tra_20min", **same),
+        t2(f"{study}.t2", **same),
+        joined(dwi(f"{study}.dwi", 50.0, **same), dwi(f"{study}.dwi", 800.0, **same)),
+        dwi(f"{study}.adc", None, "ep2d_diff_ADC", ImageType=["DERIVED", "PRIMARY", "DIFFUSION", "ADC"], **same),
+    ]
+
+
+def reasons(cohort: Cohort) -> dict[str, str]:
+    return {e.id: e.reason for e in cohort.exclusions}
+
+
+def the_pair(cohort: Cohort):
+    (pair,) = cohort.pairs
+    return pair
+
+
+def test_a_pet_ct_and_a_liver_mri_become_a_pair_with_every_role() -> None:
+    cohort = build_cohort(petct("A", "20240310") + mri("B", "20240325"))
+    pair = the_pair(cohort)
+    assert (pair.pet_study_uid, pair.mr_study_uid) == ("A", "B")
+    assert (pair.pet_series_uid, pair.ct_series_uid) == ("A.pet", "A.ct")
+    assert (pair.mr_hbp_series_uid, pair.mr_t2_series_uid, pair.mr_dwi_series_uid) == ("B.hbp", "B.t2", "B.dwi")
+    assert pair.interval_days == 15
+    assert pair.tracer == "68Ga-DOTATATE"
+    stacks = cohort.stacks[pair.pair_id]
+    assert set(stacks) == {"pet-ac", "ct", "mr-hbp", "mr-t2", "mr-dwi", "mr-adc"}
+    assert stacks["mr-dwi"].key["DiffusionBValue"] == 800.0
+    assert not cohort.exclusions
+    assert pair.pair_id.startswith("P") and len(pair.pair_id) == 13
+
+
+def test_the_order_of_delivery_changes_nothing() -> None:
+    records = petct("A", "20240310") + mri("B", "20240325") + mri("C", "20240401") + petct("D", "20231101")
+    first = build_cohort(records)
+    shuffled = records[:]
+    random.Random(4).shuffle(shuffled)
+    again = build_cohort(shuffled)
+    assert first.pairs == again.pairs
+    assert first.exclusions == again.exclusions
+    assert first.series_rows == again.series_rows
+
+
+@pytest.mark.parametrize(("days", "paired"), [(92, True), (93, False), (-92, True), (-93, False), (0, True)])
+def test_the_window_is_inclusive_on_both_sides(days: int, paired: bool) -> None:
+    day = (date(2024, 3, 10) + timedelta(days=days)).strftime("%Y%m%d")
+    cohort = build_cohort(petct("A", "20240310") + mri("B", day))
+    assert len(cohort.pairs) == int(paired)
+    if not paired:
+        assert reasons(cohort) == {"A": "mr_out_of_window", "B": "pet_out_of_window"}
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        (petct("A", "20240310", tracer=FDG), {"A": "not_ssr_tracer"}),
+        (petct("A", "20240310", tracer=radiopharmaceutical("68Ga-PSMA-11")), {"A": "not_ssr_tracer"}),
+        (petct("A", "20240310", tracer=radiopharmaceutical(None)), {"A": "tracer_unknown"}),
+        (petct("A", "20240310", CorrectedImage=["NORM", "DECY"]), {"A": "no_ac_pet"}),
+        (petct("A", "20240310"), {"A": "no_mr"}),
+        (mri("B", "20240310"), {"B": "no_pet"}),
+        (mri("B", "20240310", BodyPartExamined="KNEE"), {"B": "not_liver_mr"}),
+        ([series("B.loc", "B", SeriesDescription="localizer")], {"B": "not_liver_mr"}),
+        ([ct("C.ct", "C")], {"C": "neither_pet_nor_mr"}),
+        (petct("A", "20240310", slices=10), {"A": "pet_without_liver"}),
+    ],
+)
+def test_studies_that_cannot_be_paired_are_excluded_with_their_reason(records, expected) -> None:
+    cohort = build_cohort(records)
+    assert reasons(cohort) == expected
+    assert not cohort.pairs
+
+
+def test_a_study_without_any_date_is_excluded_and_one_with_other_dates_is_used() -> None:
+    undated = mri("B", "20240325", StudyDate=None, AcquisitionDate=None)
+    assert reasons(build_cohort(petct("A", "20240310") + undated)) == {"A": "no_mr", "B": "missing_date"}
+    dated = mri("B", "20240325", StudyDate=None, AcquisitionDate=None, SeriesDate="20240325")
+    assert the_pair(build_cohort(petct("A", "20240310") + dated)).interval_days == 15
+
+
+def test_each_examination_serves_once_and_the_nearest_wins() -> None:
+    cohort = build_cohort(petct("A", "20240310") + mri("B", "20240325") + mri("C", "20240320"))
+    assert the_pair(cohort).mr_study_uid == "C"
+    assert reasons(cohort) == {"B": "pet_already_paired"}
+
+
+def test_two_pets_share_an_mri_only_when_told() -> None:
+    records = petct("A", "20240301") + petct("D", "20240401") + mri("B", "20240310")
+    alone = build_cohort(records)
+    assert the_pair(alone).pet_study_uid == "A"
+    assert reasons(alone) == {"D": "mr_already_paired"}
+    shared = build_cohort(records, CohortSettings(mr_reuse=True))
+    assert {p.pet_study_uid for p in shared.pairs} == {"A", "D"}
+    assert not shared.exclusions
+
+
+def test_as_many_pairs_as_possible_are_made_with_the_smallest_total_interval() -> None:
+    records = petct("A", "20240301") + petct("D", "20240311") + mri("B", "20240310") + mri("C", "20231215")
+    pairs = {p.pet_study_uid: p.mr_study_uid for p in build_cohort(records).pairs}
+    assert pairs == {"A": "C", "D": "B"}
+
+
+def test_of_two_mris_on_one_day_the_one_with_a_hepatobiliary_phase_is_taken() -> None:
+    plain = [t2("B.t2", study="B", StudyDate="20240320")]
+    cohort = build_cohort(petct("A", "20240310") + plain + mri("C", "20240320"))
+    assert the_pair(cohort).mr_study_uid == "C"
+    assert reasons(cohort) == {"B": "pet_already_paired"}
+
+
+def test_patients_are_not_joined_by_a_changed_id() -> None:
+    cohort = build_cohort(petct("A", "20240310", "P1") + mri("B", "20240310", "P2"))
+    assert not cohort.pairs
+    assert reasons(cohort) == {"A": "no_mr", "B": "no_pet"}
+
+
+def test_issuers_are_joined_only_when_told() -> None:
+    records = petct("A", "20240310", IssuerOfPatientID="X") + mri("B", "20240310", IssuerOfPatientID="Y")
+    records[1:2] = [ct("A.ct", "A", StudyDate="20240310", IssuerOfPatientID="X")]
+    assert not build_cohort(records).pairs
+    assert len(build_cohort(records, CohortSettings(join_issuers=True)).pairs) == 1
+
+
+def test_a_study_with_two_patient_ids_is_excluded_not_guessed() -> None:
+    broken = petct("A", "20240310", "P1")[:1] + petct("A", "20240310", "P2")[1:]
+    cohort = build_cohort(broken + mri("B", "20240310"))
+    assert reasons(cohort)["A"] == "patient_id_conflict"
+    assert not cohort.pairs
+
+
+def test_the_ct_of_a_split_study_is_found_by_its_frame_of_reference() -> None:
+    own = {"StudyDate": "20240310", "FrameOfReferenceUID": "F"}
+    records = [pet("A.pet", "A", **own), ct("Z.ct", "Z", **own)] + mri("B", "20240325")
+    cohort = build_cohort(records)
+    assert the_pair(cohort).ct_series_uid == "Z.ct"
+    assert reasons(cohort) == {"Z": "neither_pet_nor_mr"}
+
+
+def test_a_pet_without_any_ct_stays_a_pair_and_says_so() -> None:
+    pair = the_pair(build_cohort(petct("A", "20240310")[:1] + mri("B", "20240325")))
+    assert pair.ct_series_uid == ""
+    assert (pair.status, pair.reason) == ("included", "no_ct")
+
+
+def test_the_corrected_series_is_taken_beside_an_uncorrected_one_and_a_second_delivery() -> None:
+    same = {"study": "A", "StudyDate": "20240310"}
+    records = petct("A", "20240310")
+    records += [
+        pet("A.nac", CorrectedImage=["NORM", "DECY"], **same),
+        pet("A.pet2", **same),
+        pet("A.mip", SeriesDescription="MIP", **same),
+    ]
+    pair = the_pair(build_cohort(records + mri("B", "20240325")))
+    assert pair.pet_series_uid == "A.pet"
+
+
+def test_an_fdg_series_in_the_same_study_is_not_taken() -> None:
+    records = [pet("A.fdg", "A", tracer=FDG, StudyDate="20240310"), *petct("A", "20240310")]
+    assert the_pair(build_cohort(records + mri("B", "20240325"))).pet_series_uid == "A.pet"
+
+
+def test_a_study_delivered_twice_under_another_uid_counts_once() -> None:
+    cohort = build_cohort(
+        petct("A", "20240310") + petct("A2", "20240310") + mri("B", "20240325") + mri("C", "20240326")
+    )
+    assert the_pair(cohort).pet_study_uid == "A"
+    assert reasons(cohort) == {"A2": "duplicate_study", "C": "pet_already_paired"}
+
+
+def test_the_soft_kernel_ct_of_the_session_is_taken_not_the_lung_one() -> None:
+    lung = ct("A.0lung", "A", StudyDate="20240310", ConvolutionKernel="B70f", SeriesDescription="Thorax Lunge B70f")
+    pair = the_pair(build_cohort([lung, *petct("A", "20240310"), *mri("B", "20240325")]))
+    assert pair.ct_series_uid == "A.ct"
+
+
+def test_an_mri_without_a_hepatobiliary_phase_is_used_with_what_it_holds() -> None:
+    only_t2 = [
+        t2("B.t2", study="B", StudyDate="20240325"),
+        dwi("B.adc", None, "ADC", study="B", StudyDate="20240325", ImageType=["DERIVED", "SECONDARY", "ADC"]),
+    ]
+    cohort = build_cohort(petct("A", "20240310") + only_t2)
+    pair = the_pair(cohort)
+    assert (pair.mr_hbp_series_uid, pair.mr_t2_series_uid, pair.mr_dwi_series_uid) == ("", "B.t2", "")
+    assert set(cohort.stacks[pair.pair_id]) == {"pet-ac", "ct", "mr-t2", "mr-adc"}
+
+
+def test_the_lutetium_patient_without_ct_pairs_and_is_named_therapeutic() -> None:
+    lutetium = radiopharmaceutical(None, 574300.0, ("C-101ED", "99SDM", "177 Lutetium"), dose=7.2e9)
+    cohort = build_cohort([pet("A.pet", "A", tracer=lutetium, DecayCorrection="ADMIN")] + mri("B", "20240325"))
+    assert the_pair(cohort).tracer == "177Lu-SSR"
+    row = next(r for r in cohort.series_rows if r["series_uid"] == "A.pet")
+    assert "therapeutic" in row["tracer_flags"]
+
+
+def test_series_rows_hold_one_row_a_series_with_role_and_reason() -> None:
+    cohort = build_cohort(petct("A", "20240310") + mri("B", "20240325"))
+    roles = {row["series_uid"]: row["role"] for row in cohort.series_rows}
+    assert roles == {
+        "A.pet": "pet-ac",
+        "A.ct": "ct",
+        "B.hbp": "mr-hbp",
+        "B.t2": "mr-t2",
+        "B.dwi": "mr-dwi",
+        "B.adc": "mr-adc",
+    }
+    assert all(row["reason"] for row in cohort.series_rows)
+
+
+# --- properties ---------------------------------------------------------------------------------------------------
+
+STUDIES = {
+    "petct": lambda uid, day, patient: petct(uid, day, patient),
+    "fdg": lambda uid, day, patient: petct(uid, day, patient, tracer=FDG),
+    "unknown": lambda uid, day, patient: petct(uid, day, patient, tracer=radiopharmaceutical(None)),
+    "nac": lambda uid, day, patient: petct(uid, day, patient, CorrectedImage=["NORM", "DECY"]),
+    "mri": lambda uid, day, patient: mri(uid, day, patient)[:2],
+    "knee": lambda uid, day, patient: mri(uid, day, patient, BodyPartExamined="KNEE")[:1],
+    "ct": lambda uid, day, patient: [ct(f"{uid}.ct", uid, patient=patient, StudyDate=day)],
+    "undated": lambda uid, day, patient: mri(uid, day, patient, StudyDate=None, AcquisitionDate=None)[:1],
+    "hybrid": lambda uid, day, patient: petct(uid, day, patient)[:1] + mri(uid, day, patient)[:2],
+}
+archives = st.lists(
+    st.tuples(st.sampled_from(sorted(STUDIES)), st.integers(0, 250), st.sampled_from(["P1", "P2", ""])), max_size=9
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(archives, st.booleans(), st.integers(0, 120))
+def test_the_numbers_of_the_flow_diagram_add_up(archive, reuse, window) -> None:
+    records = []
+    for number, (kind, day, patient) in enumerate(archive):
+        written = (date(2023, 1, 1) + timedelta(days=day)).strftime("%Y%m%d")
+        records += STUDIES[kind](f"S{number}", written, patient)
+    cohort = build_cohort(records, CohortSettings(window_days=window, mr_reuse=reuse))
+    flow = Counter(cohort.flow)
+    assert flow["studies"] == len(archive)
+    assert flow["pet"] == flow["pet_paired"] + flow["pet_excluded"]
+    assert flow["mr"] == flow["mr_paired"] + flow["mr_excluded"]
+    assert flow["pet_paired"] == len({p.pet_study_uid for p in cohort.pairs}) == len(cohort.pairs)
+    used = {p.pet_study_uid for p in cohort.pairs} | {p.mr_study_uid for p in cohort.pairs}
+    excluded = {e.id for e in cohort.exclusions}
+    assert used | excluded == {f"S{n}" for n in range(len(archive))}
+    assert all(abs(p.interval_days) <= window for p in cohort.pairs)
+    assert all(e.reason and e.detail for e in cohort.exclusions)
+    if not reuse:
+        assert len({p.mr_study_uid for p in cohort.pairs}) == len(cohort.pairs)
+
+
+days = st.lists(st.integers(0, 300), min_size=0, max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(days, days, st.integers(0, 100))
+def test_pairing_agrees_with_trying_every_assignment(pets, mris, window) -> None:
+    origin = date(2023, 1, 1)
+    first = [Dated(f"p{i}", origin + timedelta(days=d)) for i, d in enumerate(pets)]
+    second = [Dated(f"m{i}", origin + timedelta(days=d)) for i, d in enumerate(mris)]
+    found = pair_nearest(first, second, window, reuse=False)
+    assert len({i for i, _ in found}) == len({j for _, j in found}) == len(found)
+    best = (0, 0)
+    small, large = (pets, mris) if len(pets) <= len(mris) else (mris, pets)
+    for chosen in itertools.permutations(range(len(large)), len(small)):
+        gaps = [abs(small[i] - large[j]) for i, j in enumerate(chosen)]
+        kept = [g for g in gaps if g <= window]
+        best = min(best, (-len(kept), sum(kept)))
+    assert (-len(found), sum(abs(pets[i] - mris[j]) for i, j in found)) == best
