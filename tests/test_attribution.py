@@ -190,7 +190,7 @@ def test_flag_odds_compare_misses_with_hits() -> None:
     hits = [replace(missed(lesion(d, 15.0, 2.5, detected=True)), outcome="TP") for d in [4.5] * 3 + [25.0] * 9]
     rows += [attribute(e) for e in hits]
     size = next(r for r in flag_odds(rows) if r["flag"] == "size")
-    assert (size["fn"], size["fn_total"], size["tp"], size["tp_total"]) == (8, 10, 3, 12)
+    assert (size["fn_with"], size["fn"], size["tp_with"], size["tp"]) == (8, 10, 3, 12)
     assert size["odds_ratio"] == pytest.approx((8 / 2) / (3 / 9))
     assert cause_counts(rows, "FN") == {"size": 8, "low_ssr_expression": 2}
     sweep = size_sweep(rows, (5.0, 6.0, 12.0, 13.0))

@@ -19,8 +19,8 @@ def cause_counts(rows: Sequence[Attribution], outcome: str) -> dict[str, int]:
 
 
 def flag_odds(rows: Sequence[Attribution], level: float = 0.95) -> list[dict[str, Any]]:
-    """Per flag: counts among FN and TP, odds ratio with interval; ``corrected`` where ½ was added to empty
-    cells.
+    """Per flag: ``fn_with`` of ``fn``, ``tp_with`` of ``tp``, odds ratio with its interval ``low``–``high``;
+    ``corrected`` where ½ was added to empty cells.
     """
     missed = [set(r.flags) for r in rows if r.outcome == "FN"]
     seen = [set(r.flags) for r in rows if r.outcome == "TP"]
@@ -31,12 +31,13 @@ def flag_odds(rows: Sequence[Attribution], level: float = 0.95) -> list[dict[str
         table.append(
             {
                 "flag": flag,
-                "fn": a,
-                "fn_total": len(missed),
-                "tp": c,
-                "tp_total": len(seen),
+                "fn_with": a,
+                "fn": len(missed),
+                "tp_with": c,
+                "tp": len(seen),
                 "odds_ratio": ratio[0] if ratio else None,
-                "interval": list(ratio[1]) if ratio else None,
+                "low": ratio[1][0] if ratio else None,
+                "high": ratio[1][1] if ratio else None,
                 "corrected": ratio[2] if ratio else None,
             }
         )

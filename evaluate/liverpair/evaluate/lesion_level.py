@@ -132,7 +132,8 @@ def size_bins(
         inside = [x for x in sized if low <= max(float(x.size_mm or 0) + shift_mm, 0.0) < high]
         label = f"[{low:g}, {'∞' if math.isinf(high) else f'{high:g}'}) mm"
         row = {"low_mm": low, "high_mm": None if math.isinf(high) else high, "label": label}
-        rows.append(row | _estimate(inside, settings))
+        found = _estimate(inside, settings)
+        rows.append(row | found | {"interval": found["intervals"]["clopper_pearson"]})
     return rows
 
 
