@@ -65,8 +65,11 @@ class Lexicon:
         """All hits from left to right; hits do not overlap."""
         hits = []
         i = 0
+        starting = self._starting
         while i < len(words):
-            best = self._best_at(words, i)
+            word = words[i]
+            phrases = starting[word] if word in starting else self._candidates(word)
+            best = _best_at(phrases, words, i) if phrases else None
             if best is None:
                 i += 1
             else:
@@ -87,17 +90,19 @@ class Lexicon:
             self._starting[word] = found
         return found
 
-    def _best_at(self, words: Sequence[str], start: int) -> Hit | None:
-        best: tuple[int, int] | None = None
-        hit = None
-        for phrase in self._candidates(words[start]):
-            end = _match(phrase.tests, 1, words, start + 1)
-            if end is None:
-                continue
-            rank = (end - start, -phrase.order)
-            if best is None or rank > best:
-                best, hit = rank, Hit(phrase.category, start, end)
-        return hit
+
+def _best_at(phrases: Sequence[_Phrase], words: Sequence[str], start: int) -> Hit | None:
+    """The longest of the phrases that match at ``start``; of equally long ones the first category."""
+    best: tuple[int, int] | None = None
+    hit = None
+    for phrase in phrases:
+        end = _match(phrase.tests, 1, words, start + 1)
+        if end is None:
+            continue
+        rank = (end - start, -phrase.order)
+        if best is None or rank > best:
+            best, hit = rank, Hit(phrase.category, start, end)
+    return hit
 
 
 def _compile(text: str) -> tuple[Test | None, ...]:

@@ -227,4 +227,7 @@ def _close_open_sections(sentences: Sequence[Sentence], named: int) -> list[Sent
             ended_by = last_closed if section == OPEN["skip"] else named - 1
             section = "skip" if index <= ended_by else "findings"
         out.append(replace(sentence, section=section))
+    if out and all(sentence.section == "skip" for sentence in out):
+        # "Clinical: pain. Liver normal.": all on one line; only the first sentence is the question.
+        out[1:] = [replace(sentence, section="findings") for sentence in out[1:]]
     return out

@@ -24,6 +24,10 @@ DIGIT_REACH, WORD_REACH = 4, 12
 LARGEST_COUNT = 60
 
 
+# "Nicht eindeutig benigne" judges a lesion and is none itself.
+_JUDGEMENTS = ("benign", "gutartig", "artef", "artif")
+
+
 class Size(NamedTuple):
     """A current size; ``mention``: whose it is (None: nobody's); ``foreign``: it belongs to another organ."""
 
@@ -88,11 +92,16 @@ def _chain(
         link = category.get(start - 1)
         if link == "link_change":
             changed = True
-        elif link != "link_range" or words[start - 1] in ("und", "and"):
+        elif link != "link_range" or (words[start - 1] in ("und", "and") and _is_segment(words, start - 2)):
             break
         start -= 2
         values.append(_number(words[start]))
     return start, values, changed
+
+
+def _is_segment(words: Sequence[str], position: int) -> bool:
+    """ "Segment 2 und 9 mm": the number behind the word is a place."""
+    return position > 0 and words[position - 1].startswith("seg")
 
 
 def _number(word: str) -> float:
@@ -123,6 +132,8 @@ def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
     best: Mention | None = None
     best_cost, foreign = float("inf"), False
     for mention in reading.mentions:
+        if mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS):
+            continue
         cost = _gap(size, mention.start, mention.end, reading)
         if cost < best_cost:
             best, best_cost = mention, cost

@@ -32,6 +32,8 @@ _TOKEN = re.compile(
     r"|(?P<punct>[^\sa-z0-9])"
 )
 
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
 # "Leber-\nmetastasen" is one word, "Leber-\nund Knochenmetastasen" is not.
 _NOT_A_SECOND_HALF = frozenset({"und", "oder", "bzw", "sowie", "and", "or"})
 
@@ -49,16 +51,21 @@ class Token(NamedTuple):
 
 def normalise(text: str) -> tuple[str, list[int]]:
     """The normalised text, and for each of its characters the index of the original character."""
+    if text.isascii():
+        return text.lower(), list(range(len(text)))
     out: list[str] = []
     origin: list[int] = []
-    for index, character in enumerate(text):
-        if character < "\x80":
-            out.append(character.lower())
-            origin.append(index)
-            continue
-        for plain in _plain(character, out):
+    last = 0
+    for match in _NOT_ASCII.finditer(text):
+        index = match.start()
+        out.extend(text[last:index].lower())
+        origin.extend(range(last, index))
+        for plain in _plain(match.group(), out):
             out.append(plain)
             origin.append(index)
+        last = index + 1
+    out.extend(text[last:].lower())
+    origin.extend(range(last, len(text)))
     return "".join(out), origin
 
 
