@@ -27,9 +27,7 @@ EXAMINATIONS = {"MRI": ("mr_image", "mr_report", "mr_consensus"), "PET": ("pet_i
 
 @dataclass(frozen=True, slots=True)
 class BlandAltman:
-    """Bias, SD of a single difference (within + between patients), limits of agreement, the bias's
-    interval.
-    """
+    """Bias and its interval, SD of a difference (within + between patients), limits of agreement."""
 
     n: int
     clusters: int
@@ -42,9 +40,7 @@ class BlandAltman:
 
 
 def bland_altman(difference: ArrayLike, cluster: ArrayLike, level: float = 0.95) -> BlandAltman | None:
-    """Agreement of paired measurements from their differences (n,) in mm and patients (n,); None below two
-    values.
-    """
+    """Agreement from differences (n,) in mm and patients (n,); None below two values."""
     d, labels = np.asarray(difference, dtype=np.float64), np.asarray(cluster)
     if d.shape != labels.shape or not np.all(np.isfinite(d)):
         raise UsageError("Bland–Altman needs one finite difference and one patient for every lesion")
@@ -105,9 +101,7 @@ def disagreements(calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def report_validation(calls: Sequence[Mapping[str, Any]], level: float = 0.95) -> dict[str, Any]:
-    """Image against report per examination: the 2×2 (report as reference), agreement, kappa, PABAK, others
-    counted.
-    """
+    """Image against report per examination: 2×2 (report as reference), agreement, kappa, PABAK."""
     result = {}
     for examination, (image_key, report_key, _) in EXAMINATIONS.items():
         verdicts = [(str(c.get(report_key) or ""), str(c.get(image_key) or "")) for c in calls]

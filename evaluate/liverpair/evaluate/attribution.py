@@ -91,9 +91,7 @@ class AttributionSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attribution:
-    """One row of attribution.csv. ``primary_cause`` is "" for true positives, whose flags only serve
-    comparison.
-    """
+    """One row of attribution.csv; true positives have flags for comparison and no primary cause ("")."""
 
     pair_id: str
     outcome: str
@@ -108,9 +106,7 @@ class Attribution:
 
 
 def _target(e: PairEvidence) -> LesionEvidence | None:
-    """The lesion that decides: the largest undetected one (of a true positive, the largest); unmeasured
-    ones last.
-    """
+    """The lesion that decides: the largest undetected one (of a true positive, the largest)."""
     missed = [x for x in e.lesions if not x.detected] if e.outcome == "FN" else list(e.lesions)
     if not missed and e.largest_mm is not None:
         return LesionEvidence("", e.largest_mm, False if e.outcome == "FN" else None)
@@ -146,9 +142,7 @@ def _shared_flags(e: PairEvidence, s: AttributionSettings) -> list[str]:
 
 
 def _is_recent(kind: str, before_pet: int | None, before_mr: int | None, s: AttributionSettings) -> bool:
-    """Whether a therapy of a listed kind fell between the examinations or shortly before the first of
-    them.
-    """
+    """Whether a listed therapy fell between the examinations or shortly before the first of them."""
     if kind.strip().upper() not in s.therapies:
         return False
     known = [d for d in (before_pet, before_mr) if d is not None]

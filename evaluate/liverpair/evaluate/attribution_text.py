@@ -35,20 +35,16 @@ def percent(p: float) -> str:
     return "> 99 %" if p > 0.99 else f"{100 * p:.0f} %"
 
 
-def _count(e: PairEvidence) -> str:
-    n = sum(not x.detected for x in e.lesions) or e.count
-    if not n:
-        return "undetected lesion"
-    word = NUMBERS[n] if n < len(NUMBERS) else str(n)
-    return f"{word} lesion" + ("" if n == 1 else "s")
-
-
 def _subject(e: PairEvidence, x: LesionEvidence | None) -> str:
     """How many lesions and how large: "two lesions, largest 4.8 mm"."""
-    if x is None or x.diameter_mm is None:
-        return f"{_count(e)} of unknown size"
-    one = sum(not y.detected for y in e.lesions) == 1 or e.count == 1
-    return f"{_count(e)}{' of' if one else ', largest'} {x.diameter_mm:.1f} mm"
+    n = sum(not y.detected for y in e.lesions) or e.count
+    size = None if x is None else x.diameter_mm
+    if not n:
+        return "undetected lesion of unknown size" if size is None else f"largest undetected lesion {size:.1f} mm"
+    word = NUMBERS[n] if n < len(NUMBERS) else str(n)
+    if size is None:
+        return f"{word} lesion{'' if n == 1 else 's'} of unknown size"
+    return f"one lesion of {size:.1f} mm" if n == 1 else f"{word} lesions, largest {size:.1f} mm"
 
 
 def _numbers(x: LesionEvidence | None) -> str:

@@ -33,9 +33,7 @@ def resample_cells(cells: NDArray[np.int64], replicates: int, seed: int) -> NDAr
 
 
 def cell_measures(cells: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Accuracy measures of tables (..., 4) in the order tp, fp, fn, tn; NaN where a table does not define
-    one.
-    """
+    """Accuracy measures of tables (..., 4) in the order tp, fp, fn, tn; NaN where not defined."""
     tp, fp, fn, tn = np.moveaxis(np.asarray(cells, dtype=np.float64), -1, 0)
     total = tp + fp + fn + tn
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -54,9 +54,7 @@ class ImageCall:
 
 @dataclass(frozen=True, slots=True)
 class ChosenCall:
-    """The verdict that counts for an examination and where it came from (consensus | image | report |
-    none).
-    """
+    """The verdict that counts for an examination and its source: consensus | image | report | none."""
 
     status: str
     source: str

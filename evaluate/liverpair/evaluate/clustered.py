@@ -80,9 +80,7 @@ class ClusterSums:
 
 
 def cluster_sums(success: ArrayLike, cluster: ArrayLike) -> ClusterSums:
-    """Sum unit-level successes (bool, shape (units,)) within clusters (any hashable labels, shape
-    (units,)).
-    """
+    """Sum unit-level successes (bool, shape (units,)) within clusters (labels, shape (units,))."""
     hit = np.asarray(success, dtype=np.float64)
     labels = np.asarray(cluster)
     if hit.shape != labels.shape:

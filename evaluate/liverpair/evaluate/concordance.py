@@ -66,9 +66,7 @@ class ConcordanceSettings:
 
 
 def _cells_by_patient(calls: Sequence[PairCall]) -> NDArray[np.int64]:
-    """Each patient's (tp, fp, fn, tn), shape (patients, 4), patients with no such pair left out, in order
-    of ID.
-    """
+    """Each patient's (tp, fp, fn, tn), shape (patients, 4), in order of ID; patients without any left out."""
     column = {"TP": 0, "FP": 1, "FN": 2, "TN": 3}
     rows: dict[str, list[int]] = {}
     for call in calls:
@@ -148,9 +146,7 @@ def first_pairs(calls: Sequence[PairCall]) -> list[PairCall]:
 
 
 def patient_calls(calls: Sequence[PairCall]) -> list[PairCall]:
-    """One call per patient: positive when any pair is. Only pairs in which both were evaluable speak for
-    either.
-    """
+    """One call per patient: positive when any pair is. Only pairs evaluable on both sides speak."""
     pairs: dict[str, list[PairCall]] = {}
     for call in calls:
         pairs.setdefault(call.patient_id, []).append(call)

@@ -72,9 +72,7 @@ def _extreme(calls: Sequence[PairCall], measure: str, open_ended: Sequence[str],
 
 
 def bounds(calls: Sequence[PairCall]) -> dict[str, Any]:
-    """Worst and best case of each measure: indeterminate verdicts resolved, and not evaluable ones as
-    well.
-    """
+    """Worst and best case of each measure: indeterminate verdicts resolved, then not evaluable ones too."""
     rules = {
         "indeterminate": INDETERMINATE,
         "indeterminate_and_not_evaluable": (*INDETERMINATE, "not_evaluable", ""),

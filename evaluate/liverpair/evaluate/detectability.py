@@ -108,9 +108,7 @@ class Avidity:
 
 @dataclass(frozen=True, slots=True)
 class MinimalDiameter:
-    """The smallest visible diameter in mm; None with a reason where there is none. ``reason`` may also
-    qualify it.
-    """
+    """The smallest visible diameter in mm, None where there is none; ``reason`` says why or qualifies it."""
 
     mm: float | None
     reason: str = ""
@@ -203,9 +201,7 @@ def minimal_diameter(
 
 
 def t95(z_obs: float, diameter_mm: float, scanner: Scanner) -> float:
-    """Upper 95 % bound of the true ratio of a lesion where z_obs was measured: 1 + (z_obs +
-    1.645)·COV/RC(D).
-    """
+    """Upper 95 % bound of the true ratio where z_obs was measured: 1 + (z_obs + 1.645)·COV/RC(D)."""
     return 1 + (z_obs + Z95) * scanner.cov / recovery(diameter_mm, scanner)
 
 
@@ -250,9 +246,7 @@ def classify(
     avidity: Avidity | None,
     settings: DetectabilitySettings | None = None,
 ) -> str:
-    """truly_non_avid | expected_invisible | indeterminate from T₉₅, P(detect) and the patient's avid
-    lesions.
-    """
+    """truly_non_avid | expected_invisible | indeterminate from T₉₅, P(detect) and the usual avidity."""
     settings = settings or DetectabilitySettings()
     if bound is not None and bound < settings.non_avid_t95:
         return "truly_non_avid"

@@ -27,9 +27,7 @@ def estimate(
     bootstrap: Interval | None = None,
     bootstrap_note: str = "",
 ) -> Estimate:
-    """The pooled proportion with Clopper–Pearson, ratio-logit, Korn–Graubard, GEE and the given bootstrap
-    interval.
-    """
+    """The pooled proportion with every closed-form interval and the given bootstrap one."""
     k, n = round(sums.k), round(sums.total)
     notes: dict[str, str] = {}
     methods: dict[str, Callable[[], Interval]] = {

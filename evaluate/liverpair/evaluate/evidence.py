@@ -79,9 +79,7 @@ def independent_looks(volume_mm3: float, noise_fwhm_mm: float, voxel_volume_mm3:
 
 
 def debiased_z(z_max: float, looks: float) -> float:
-    """z_obs: the 95 % upper bound of the signal behind a maximum over ``looks``, less 1.645 (module
-    docstring).
-    """
+    """z_obs: the 95 % upper bound of the signal behind a maximum over ``looks``, less 1.645."""
     chance = float(stats.norm.logcdf(z_max)) * (looks - 1)
     tail = min(0.05 / max(float(np.exp(chance)), 0.1), 0.5)  # the bound never falls below the maximum itself
     return z_max - float(stats.norm.ppf(tail)) - Z95
@@ -95,9 +93,7 @@ def expected_maximum(looks: float) -> float:
 def _region(
     suv: Volume, place: NDArray[np.float64], radius_mm: float, stretch: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Voxel indices (n, 3) in the ellipsoid around a place (at least the nearest voxel), and their values
-    (n,).
-    """
+    """Voxels (n, 3) in the ellipsoid around a place, at least the nearest one, and their values (n,)."""
     semi = np.maximum(np.array([radius_mm, radius_mm, radius_mm * stretch]), 1e-6)
     box = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * semi + place
     corner = suv.grid.to_index(box)

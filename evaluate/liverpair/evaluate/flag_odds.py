@@ -45,9 +45,7 @@ def flag_odds(rows: Sequence[Attribution], level: float = 0.95) -> list[dict[str
 
 
 def size_sweep(rows: Sequence[Attribution], limits_mm: Sequence[float], level: float = 0.95) -> list[dict[str, Any]]:
-    """Share of the false negatives whose largest undetected lesion is below each limit; unmeasured ones
-    are counted.
-    """
+    """Share of false negatives whose largest undetected lesion is below each limit; unmeasured counted."""
     sizes = [r.largest_undetected_mm for r in rows if r.outcome == "FN"]
     known = [s for s in sizes if s is not None]
     table = []

@@ -78,9 +78,7 @@ def _log_interval(value: float, se_log: float, level: float) -> Interval:
 
 
 def likelihood_ratio_positive(t: Table, level: float = 0.95) -> tuple[float, Interval] | None:
-    """LR+ = sensitivity / (1 − specificity) with its log-method interval (Simel 1991); None without the
-    cells.
-    """
+    """LR+ = sensitivity / (1 − specificity), log-method interval (Simel 1991); None with empty cells."""
     positives, negatives = t.tp + t.fn, t.fp + t.tn
     if min(positives, negatives, t.tp, t.fp) == 0:
         return None
@@ -89,9 +87,7 @@ def likelihood_ratio_positive(t: Table, level: float = 0.95) -> tuple[float, Int
 
 
 def likelihood_ratio_negative(t: Table, level: float = 0.95) -> tuple[float, Interval] | None:
-    """LR− = (1 − sensitivity) / specificity with its log-method interval (Simel 1991); None without the
-    cells.
-    """
+    """LR− = (1 − sensitivity) / specificity, log-method interval (Simel 1991); None with empty cells."""
     positives, negatives = t.tp + t.fn, t.fp + t.tn
     if min(positives, negatives, t.fn, t.tn) == 0:
         return None
@@ -153,9 +149,7 @@ def mcnemar_exact(b: int, c: int) -> float:
 
 
 def mcnemar_chi2(b: int, c: int, correction: bool = False) -> tuple[float, float] | None:
-    """McNemar's χ² (1 degree of freedom) and p, with or without Edwards' correction; None without
-    discordance.
-    """
+    """McNemar's χ² (1 degree of freedom) and p, Edwards' correction on demand; None without discordance."""
     if b + c == 0:
         return None
     difference = max(abs(b - c) - (1 if correction else 0), 0)

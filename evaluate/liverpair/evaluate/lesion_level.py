@@ -81,9 +81,7 @@ def tolerance_sweep(
     pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]],
     tolerances_mm: Sequence[float],
 ) -> list[dict[str, Any]]:
-    """Lesion detection and false foci at each tolerance; a pair is (reference_lps, reference_radius_mm,
-    index_lps).
-    """
+    """Detection and false foci at each tolerance; a pair is (reference_lps, reference_radius_mm, index_lps)."""
     rows = []
     for tolerance in tolerances_mm:
         hits = [detected_within(*pair, tolerance) for pair in pairs]
@@ -122,9 +120,7 @@ def _estimate(lesions: Sequence[LesionOutcome], settings: LesionLevelSettings) -
 def size_bins(
     lesions: Sequence[LesionOutcome], settings: LesionLevelSettings | None = None, shift_mm: float = 0.0
 ) -> list[dict[str, Any]]:
-    """Detected of judged lesions per bin, sizes shifted by ``shift_mm``; lesions without a size are left
-    out.
-    """
+    """Detected of judged lesions per bin, sizes shifted by ``shift_mm``; those without a size left out."""
     settings = settings or LesionLevelSettings()
     sized = [x for x in _judged(lesions) if x.size_mm is not None]
     rows = []

@@ -43,9 +43,7 @@ class MatchSettings:
 
 @dataclass(frozen=True, slots=True)
 class MatchLink:
-    """One accepted link. ``kind``: one_to_one | merged | split | benign_on_mr; ``distance_mm`` is plain
-    Euclidean.
-    """
+    """One accepted link: one_to_one | merged | split | benign_on_mr; ``distance_mm`` is Euclidean."""
 
     pet_id: str
     mr_id: str
@@ -151,9 +149,7 @@ def _attach(
 
 
 def _filled(lesion: Lesion, links: Sequence[MatchLink]) -> Lesion:
-    """The lesion with its partners (nearest first), the distance to the nearest, and flags for merges and
-    splits.
-    """
+    """The lesion with its partners (nearest first), its distance, and flags for merges and splits."""
     is_pet = lesion.modality is Modality.PET
     own = [k for k in links if (k.pet_id if is_pet else k.mr_id) == lesion.lesion_id]
     if not own:

@@ -52,9 +52,7 @@ class FocusEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """A liver-directed or radionuclide therapy; ``days_before_pet`` and ``days_before_mr`` are negative
-    after.
-    """
+    """A liver-directed or radionuclide therapy; days before each examination, negative after it."""
 
     kind: str
     days_before_pet: int | None

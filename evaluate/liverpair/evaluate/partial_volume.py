@@ -163,9 +163,7 @@ def measured_ratio(true_ratio: ArrayLike, recovery: ArrayLike) -> NDArray[np.flo
 
 
 def contrast_from(measured: float, recovery: float) -> float:
-    """True tumour-to-liver ratio of a measured one: 1 + (measured − 1)/RC; refused where nothing is
-    recovered.
-    """
+    """True tumour-to-liver ratio of a measured one, 1 + (measured − 1)/RC; RC ≤ 0 is refused."""
     if recovery <= 0:
         raise UsageError("a recovery of 0 carries no information about the true ratio")
     return 1 + (measured - 1) / recovery

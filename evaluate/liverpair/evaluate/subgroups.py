@@ -88,9 +88,7 @@ def subgroup_names(settings: SubgroupSettings) -> tuple[str, ...]:
 
 
 def split_by(calls: Sequence[PairCall], name: str, settings: SubgroupSettings) -> dict[str, list[PairCall]]:
-    """Pairs by level of one grouping, levels sorted; empty where the column is absent or no grouping (one
-    level).
-    """
+    """Pairs by level of one grouping, levels sorted; empty where the column is absent or has one level."""
     groups: dict[str, list[PairCall]] = {}
     for call in calls:
         if name == "interval":

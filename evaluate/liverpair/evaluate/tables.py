@@ -36,9 +36,7 @@ REPORT_COLUMNS = ("mr_image", "pet_image", "mr_report", "pet_report")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableEvaluation:
-    """``concordance`` as concordance.json, ``calls`` with their outcome, ``attribution`` of every FN and
-    FP.
-    """
+    """``concordance`` as concordance.json, ``calls`` with outcomes, ``attribution`` of every FN and FP."""
 
     concordance: dict[str, Any]
     calls: tuple[dict[str, Any], ...]
@@ -80,9 +78,7 @@ def _millimetres(row: Mapping[str, Any], column: str, at: int, table: str) -> fl
 
 
 def parse_calls(rows: Rows) -> list[PairCall]:
-    """Calls with their extra columns as attributes; refuses repeated pairs and words outside the
-    vocabulary.
-    """
+    """Calls with their extra columns as attributes; refuses repeated pairs and unknown words."""
     _needed(rows, CALL_COLUMNS, "calls")
     seen: dict[str, int] = {}
     calls = []
@@ -140,9 +136,7 @@ def _iso(value: Any) -> date | None:
 
 
 def _treatments(call: PairCall) -> tuple[Treatment, ...]:
-    """A therapy from the optional columns therapy, therapy_date (with pet_date, mr_date) or
-    therapy_days_before_pet.
-    """
+    """A therapy from the columns therapy and therapy_date (with pet_date) or therapy_days_before_pet."""
     a = call.attributes
     kind = str(a.get("therapy") or "").strip()
     if not kind:
