@@ -1,9 +1,8 @@
-"""Select the SSR-PET/CT and liver MRI examinations of an archive and pair them; every study ends somewhere, with a reason."""
+"""Select an archive's SSR-PET/CT and liver MRI examinations and pair them; every study ends with a reason."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from liverpair.core.study import StudyPair
+from liverpair.dicom.cohort_rows import group_by_series, series_row
 from liverpair.dicom.dates import parse_date
 from liverpair.dicom.pairing import Dated, pair_nearest
 from liverpair.dicom.phases import acquired_at
@@ -96,7 +96,10 @@ class _Ledger:
 
 
 def build_cohort(series: Sequence[SeriesRecord], settings: CohortSettings = CohortSettings()) -> Cohort:  # frozen
-    """Classify all series, choose each examination's images, pair PET with MRI per patient; the order of ``series`` is irrelevant."""
+    """Classify all series, choose each examination's images, pair PET with MRI per patient.
+
+    The order of ``series`` is irrelevant.
+    """
     ledger = _Ledger()
     studies = _studies(sorted(series, key=lambda s: (s.patient_id, s.study_uid, s.series_uid)), settings, ledger)
     pets: dict[str, list[_Pet]] = defaultdict(list)
@@ -111,10 +114,8 @@ def build_cohort(series: Sequence[SeriesRecord], settings: CohortSettings = Coho
         own = _without_copies(pets[patient], ledger)
         pairs += _pair_patient(patient, own, mris[patient], settings, ledger)
     pairs.sort(key=lambda item: item[0].pair_id)
-    rows = sorted(
-        (_row(c, s) for s in studies for c in _one_per_series(s.items)),
-        key=lambda r: (r["patient_id"], r["study_uid"], r["series_uid"]),
-    )
+    rows = [_series_row(group, study) for study in studies for group in group_by_series(study.items)]
+    rows.sort(key=lambda row: (row["patient_id"], row["study_uid"], row["series_uid"]))
     exclusions = tuple(sorted(ledger.exclusions, key=lambda e: (e.level, e.id, e.reason)))
     return Cohort(tuple(p for p, _ in pairs), exclusions, rows, {p.pair_id: s for p, s in pairs}, dict(ledger.counts))
 
@@ -184,6 +185,10 @@ def _day(study: _Study, chosen: Iterable[Stack]) -> date | None:
             return min(known)
     others = [parse_date(c.stack.first("StudyDate")) for c in study.items]
     return min((d for d in others if d is not None), default=None)
+
+
+def _series_row(group: Sequence[Classified], study: _Study) -> dict[str, Any]:
+    return series_row(group, study.uid, study.patient, _day(study, [group[0].stack]))
 
 
 # --- examinations ------------------------------------------------------------------------------------------------
@@ -355,54 +360,3 @@ def _pair(patient: str, pet: _Pet, mri: _Mr) -> tuple[StudyPair, dict[str, Stack
         reason="" if pet.ct is not None else "no_ct",
     )
     return pair, stacks
-
-
-# --- series.csv --------------------------------------------------------------------------------------------------
-
-#: Which stack speaks for a series of several: the most useful one.
-_SPEAKER = {
-    role: rank
-    for rank, role in enumerate(
-        (SeriesRole.PET_AC, SeriesRole.CT, SeriesRole.MR_HBP, SeriesRole.MR_DWI, SeriesRole.MR_T2, SeriesRole.MR_ADC,
-         SeriesRole.MR_PORTAL, SeriesRole.MR_ARTERIAL, SeriesRole.MR_T1_NATIVE, SeriesRole.PET_NAC)
-    )
-}  # fmt: skip
-
-
-def _one_per_series(items: Sequence[Classified]) -> list[list[Classified]]:
-    groups: dict[str, list[Classified]] = defaultdict(list)
-    for item in items:
-        groups[item.uid].append(item)
-    return [sorted(group, key=lambda c: _SPEAKER.get(c.role, len(_SPEAKER))) for group in groups.values()]
-
-
-def _row(group: Sequence[Classified], study: _Study) -> dict[str, Any]:
-    """One row of series.csv: the series' most useful stack speaks, ``stacks`` lists them all."""
-    first = group[0]
-    stack = first.stack
-    day = _day(study, [stack])
-    several = (
-        {json.dumps(dict(c.stack.key), default=str, sort_keys=True): c.role.value for c in group}
-        if len(group) > 1
-        else {}
-    )
-    return {
-        "series_uid": first.uid,
-        "study_uid": study.uid,
-        "patient_id": study.patient,
-        "accession_number": str(stack.first("AccessionNumber", "")),
-        "modality": str(stack.first("Modality", "")),
-        "role": first.role.value,
-        "reason": first.reason,
-        "covers_liver": first.covers,
-        "coverage_reason": first.coverage_reason,
-        "tracer": first.tracer.name if first.tracer is not None else "",
-        "tracer_reason": first.tracer.reason if first.tracer is not None else "",
-        "tracer_flags": " ".join(first.tracer.flags) if first.tracer is not None else "",
-        "date": day.isoformat() if day is not None else "",
-        "description": str(stack.first("SeriesDescription", "")),
-        "manufacturer": str(stack.first("Manufacturer", "")),
-        "n_frames": sum(len(c.stack.instances) for c in group),
-        "n_stacks": len(group),
-        "stacks": json.dumps(several) if several else "",
-    }

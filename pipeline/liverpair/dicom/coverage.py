@@ -26,15 +26,20 @@ AXIAL_COSINE = 0.8
 BODY_WORDS = (
     "liver|leber|foie|higado|fegato|hepat|abdom|oberbauch|bauch|ober bauch|upper abd|pancrea|pankrea|mrcp|gallenw|"
     "gallenbl|whole ?body|ganzkorper|ganz ?korper|corps entier|wholebody|partialbody|primovist|eovist|gadoxet|"
-    "tronc|trunk|rumpf|chest ?abd|thorax ?abd|tap |cap |skull ?base|schadelbasis|eyes to|vertex to|bilan ext|tumou?r staging"
+    "tronc|trunk|rumpf|chest ?abd|thorax ?abd|tap |cap |skull ?base|schadelbasis|eyes to|vertex to|bilan ext|"
+    "tumou?r staging"
 )
 OTHER_WORDS = (
     "brain|head|hirn|gehirn|kopf|schadel|cerebr|crane|cranium|tete|encephal|enceph|neuro(?!end)|knee|knie|genou|"
-    "shoulder|schulter|epaule|spine|wirbel|wsbs|wirbelsaule|[lbh]ws |rachis|lumb|lenden|cervical|c spine|l spine|t spine|"
-    "sacro|sakro|isg |hip |hips |hufte|huft|hanche|ankle|sprunggelenk|cheville|foot|fuss |vorfuss|pied |hand |hande|main |"
-    "wrist|handgelenk|poignet|elbow|ellenbogen|coude|breast|mamma|sein |seins |prostat|pelvi|becken|bassin|cardi|herz|"
+    "shoulder|schulter|epaule|spine|wirbel|wsbs|wirbelsaule|[lbh]ws |rachis|lumb|lenden|cervical|c spine|"
+    "l spine|t spine|"
+    "sacro|sakro|isg |hip |hips |hufte|huft|hanche|ankle|sprunggelenk|cheville|foot|fuss |vorfuss|pied |hand |"
+    "hande|main |"
+    "wrist|handgelenk|poignet|elbow|ellenbogen|coude|breast|mamma|sein |seins |prostat|pelvi|becken|bassin|"
+    "cardi|herz|"
     "coeur|heart|orbit|neck|hals |cou |larynx|pituit|hypophys|sella|femur|oberschenkel|thigh|cuisse|leg |legs |"
-    "extremit|arm |uterus|rect(?!us)|rektum|fet(?:al|us)|fot(?:al|us)|scrotum|hoden|penis|temporoman|kiefer|angio ?carot|iac "
+    "extremit|arm |uterus|rect(?!us)|rektum|fet(?:al|us)|fot(?:al|us)|scrotum|hoden|penis|temporoman|kiefer|"
+    "angio ?carot|iac "
 )
 
 

@@ -26,11 +26,13 @@ DYNAMIC_GAP = timedelta(minutes=6)
 
 LIVER_AGENTS = "gadoxet|primovist|eovist|eob|gd eob|gadobenat|multihance|bopta|gd bopta|mangafod|teslascan"
 OTHER_AGENTS = (
-    "gadobutr|gadovist|gadavist|dotarem|gadoter|clariscan|dotagraf|cyclolux|prohance|gadotarid|magnevist|gadopent|omniscan|"
+    "gadobutr|gadovist|gadavist|dotarem|gadoter|clariscan|dotagraf|cyclolux|prohance|gadotarid|magnevist|"
+    "gadopent|omniscan|"
     "gadodiam|gadopic|vueway|elucirem|optimark|artirem"
 )
 HEPATOBILIARY_WORDS = (
-    "hbp|hepatobil|hepato ?bil|hepatobiliar|hepatobiliaire|hep$|hep |hepatocyt|hepatozyt|lebersp|hb ?phase|hb |biliary|biliar|"
+    "hbp|hepatobil|hepato ?bil|hepatobiliar|hepatobiliaire|hep$|hep |hepatocyt|hepatozyt|lebersp|hb ?phase|"
+    "hb |biliary|biliar|"
     "spatphase|spate? |spaet|spat$|late hep|phase tardive|tardi[fv]e?|primo ?spat"
 )
 LATE_WORDS = "late|delay|verzogert|retard|post late|del "
@@ -40,7 +42,8 @@ ARTERIAL_WORDS = "art|ha |hap |lap |eap |early art|arteri|bolus phase"
 PORTAL_WORDS = "port|pv |pvp |pven|ven |ven$|venos|venous|veino|veineu|pvphase|60 ?s|70 ?s|65 ?s|75 ?s"
 TRANSITIONAL_WORDS = "equi|aequi|transit|late ven|lv phase|spatven|interstit|gleichgewicht"
 NATIVE_WORDS = (
-    "nativ|native|pre |pre$|precontrast|pre ?km|pre ?gd|pre ?contrast|vor km|vor ?kontrast|ohne km|ohne kontrast|sans|"
+    "nativ|native|pre |pre$|precontrast|pre ?km|pre ?gd|pre ?contrast|vor km|vor ?kontrast|ohne km|"
+    "ohne kontrast|sans|"
     "unenhanced|plain|non ?contrast|non ?enh|noncon|basal|w o |without|avant|mask"
 )
 

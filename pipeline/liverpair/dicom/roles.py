@@ -47,23 +47,31 @@ REPORT_MODALITIES = frozenset({"SR", "DOC", "PR", "KO", "RTRECORD", "PLAN", "AU"
 OVERLAY_MODALITIES = frozenset({"SEG", "RTSTRUCT", "REG", "RTDOSE", "RTPLAN", "RWV", "FID", "STAIN"})
 LOCALIZER_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM", "TOPO", "SCANOGRAM", "SURVEY"})
 LOCALIZER_WORDS = (
-    "localiz|localis|lokalis|lokaliz|locali[sz]er|loc |loc$|scout|topogram|surview|survey|scanogram|planung|planning|3 ?plane|three ?plane|"
+    "localiz|localis|lokalis|lokaliz|locali[sz]er|loc |loc$|scout|topogram|surview|survey|scanogram|planung|"
+    "planning|3 ?plane|three ?plane|"
     "3 ?ebenen|reperage|rep 3|plan scan|haste loc|aahscout|aascout"
 )
 DERIVED_TYPES = frozenset(
-    {"MIP", "MINIP", "PROJECTION IMAGE", "PROJECTION", "VOLUME RENDERING", "SUBTRACT", "SUBTRACTION", "SUB", "3D RENDER",
-     "CPR", "RADIAL", "MPR3D", "FUSED", "FUSION", "COMPOSED", "OVERLAY"}
+    {"MIP", "MINIP", "PROJECTION IMAGE", "PROJECTION", "VOLUME RENDERING", "SUBTRACT", "SUBTRACTION", "SUB",
+     "3D RENDER", "CPR", "RADIAL", "MPR3D", "FUSED", "FUSION", "COMPOSED", "OVERLAY"}
 )  # fmt: skip
 DERIVED_WORDS = (
     "mip |minip|mips |projection|projektion|rotat|subtr|sub |subs |soustract|fused|fusion|fusioniert|overlay|mosaic|"
     "vrt |vr |volume rend|screenshot|screen save|capture|key ?images?|collage|montage|curved|3 ?d pdf"
 )
-REPORT_WORDS = "dose ?report|dosis ?(report|protokoll)|patient ?(protocol|protokoll)|rapport de dose|dose info|exam ?protocol|dosisbericht"
+REPORT_WORDS = (
+    "dose ?report|dosis ?(report|protokoll)|patient ?(protocol|protokoll)|rapport de dose|dose info|"
+    "exam ?protocol|dosisbericht"
+)
 NAC_WORDS = (
-    "nac |nac$|non ?ac |no ?ac |noac|nonac|uncorrected|uncorr|unkorrigiert|nicht korrigiert|ohne ac|ohne schw|without ac|"
+    "nac |nac$|non ?ac |no ?ac |noac|nonac|uncorrected|uncorr|unkorrigiert|nicht korrigiert|ohne ac|ohne schw|"
+    "without ac|"
     "w o ac|non corrig|sans corr|sans ac|non attenuation|not attenuation|non ?att|nativ pet|nichtkorr|no att"
 )
-CT_HELPER_WORDS = "bolus|monitor|smart ?prep|premonit|tracker|tracking|test ?bol|locator|u ?map|mu ?map|attenuation ?map|ctac map|umap"
+CT_HELPER_WORDS = (
+    "bolus|monitor|smart ?prep|premonit|tracker|tracking|test ?bol|locator|u ?map|mu ?map|"
+    "attenuation ?map|ctac map|umap"
+)
 CT_DERIVED_TYPES = frozenset({"REFORMATTED", "MPR", "AVERAGE", "CURVED"})
 
 

@@ -28,19 +28,26 @@ T1_REPETITION_MS = 900.0
 T1_SPIN_ECHO_MS = 30.0
 
 HELPER_WORDS = (
-    "mrac|mr ac |umap|u ?map|mu ?map|attenuation|calib|asset|sense ref|ref ?scan|reference scan|coil|prescan|shim|field ?map|"
-    "b1 ?map|b0 ?map|noise|phantom|testbol|test bol|care ?bolus|bolus ?track|smartprep|smart prep|blisstrak|fluoro ?trigger|"
-    "navigator|resp ?trig ?scout|elasto|mre |stiffness|liverlab|fat ?frac|pdff|r2 ?star|r2 ?map|t2 ?star|t2\\*|t1 ?map|t2 ?map|"
+    "mrac|mr ac |umap|u ?map|mu ?map|attenuation|calib|asset|sense ref|ref ?scan|reference scan|coil|prescan|"
+    "shim|field ?map|"
+    "b1 ?map|b0 ?map|noise|phantom|testbol|test bol|care ?bolus|bolus ?track|smartprep|smart prep|blisstrak|"
+    "fluoro ?trigger|"
+    "navigator|resp ?trig ?scout|elasto|mre |stiffness|liverlab|fat ?frac|pdff|r2 ?star|r2 ?map|t2 ?star|"
+    "t2\\*|t1 ?map|t2 ?map|"
     "molli|ideal ?iq|mdixon ?quant|q ?dixon|spectro|perfusion map|ivim|phase contrast|flow|4 ?d flow|angio|tof "
 )
 ADC_WORDS = "adc|dadc|apparent diff|coefficient de diff|diffusionskoef|diffusion coef|cda |isotropic ?adc|average dc"
 EXPONENTIAL_WORDS = "eadc|e adc|exp adc|exponential|exp app"
-DIFFUSION_WORDS = "dwi|diff|dw |dwibs|resolve|zoomit|zoom ?it|reveal|b[1-9]\\d{1,3} |trace ?w|tracew|ep2 ?d ?diff|epi diff|isotropic image"
+DIFFUSION_WORDS = (
+    "dwi|diff|dw |dwibs|resolve|zoomit|zoom ?it|reveal|b[1-9]\\d{1,3} |trace ?w|tracew|ep2 ?d ?diff|"
+    "epi diff|isotropic image"
+)
 DIFFUSION_MAPS = frozenset({"FA", "COLFA", "EXPADC", "EADC", "EXP", "TENSOR", "TENSOR_B0", "IVIM", "RA", "VR"})
 FLUID_WORDS = "mrcp|cholang|radial ?slab|thick ?slab"
 BALANCED_WORDS = "trufi|true ?fisp|truefisp|fiesta|b ?ffe|btfe|balanced|bssfp|true ?ssfp"
 T1_WORDS = (
-    "t1|vibe|starvibe|lava|e ?thrive|thrive|quick ?3 ?d|tigre|fl2 ?d|fl3 ?d|flash|fspgr|spgr|fastspgr|mdixon|disco|twist|fame|"
+    "t1|vibe|starvibe|lava|e ?thrive|thrive|quick ?3 ?d|tigre|fl2 ?d|fl3 ?d|flash|fspgr|spgr|fastspgr|mdixon|"
+    "disco|twist|fame|"
     "cdt ?vibe|dyn |dyn$|dynam"
 )
 T2_WORDS = "t2|haste|ssfse|ss ?fse|sst2|single ?shot|blade|propeller|multivane|fase|rare|frfse|trig tse|stir|tirm"
@@ -215,7 +222,8 @@ def _dixon_part(types: frozenset[str], text: str) -> str:
             return part
     dixon = has_word(
         text,
-        "dixon|mdixon|lava flex|flex|ideal|wfs|in ?phase|out ?phase|opp|oop|in ?opp|water|fat |wasser|vibe|lava|thrive|quick",
+        "dixon|mdixon|lava flex|flex|ideal|wfs|in ?phase|out ?phase|opp|oop|in ?opp|water|fat |wasser|vibe|lava|"
+        "thrive|quick",
     )
     if dixon:
         tail = text.strip()

@@ -6,7 +6,6 @@ Every rule is spec/suv.md's. Nothing is assumed silently: what was read otherwis
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from liverpair.core.errors import GeometryRefusal, SuvRefusal
 from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
 from liverpair.dicom.nuclides import HALF_LIVES_S, identify_nuclide
+from liverpair.dicom.suv_gate import refuse_unquantitative
 from liverpair.dicom.suv_header import FrameFacts, SeriesFacts, read_frames, read_series
 from liverpair.dicom.suv_injection import Administration, resolve_administration, usual_uptake_s
 from liverpair.dicom.suv_time import Reference, mean_count_time, resolve_reference
@@ -129,7 +129,7 @@ def _plain(value: Any) -> Any:
 
 
 def suv_factors(datasets: Sequence[Dataset], settings: SuvSettings = SuvSettings()) -> SuvResult:  # frozen
-    """SUVbw factors of one PET stack: ``datasets`` are its headers in stack order (an enhanced object counts per frame).
+    """SUVbw factors of one PET stack from its headers in stack order (an enhanced object counts per frame).
 
     Never raises for what a header says: a series without a sure SUV is a result with status refused.
     """
@@ -146,7 +146,7 @@ def _resolve(datasets: Sequence[Dataset], settings: SuvSettings, notes: _Notes) 
     series = notes.series = read_series(datasets)
     frames = read_frames(datasets)
     notes.tracer = identify_tracer(_FirstDataset(datasets[0]), TracerSettings())
-    _refuse_unquantitative(series, frames, notes)
+    refuse_unquantitative(series, frames, notes.warn)
     body = notes.body = body_of(series, settings.weight_kg or None)
     notes.warn(*body.warnings)
     if series.units in ("GML", "CM2ML"):
@@ -158,85 +158,6 @@ def _resolve(datasets: Sequence[Dataset], settings: SuvSettings, notes: _Notes) 
     if series.units == "CNTS":
         return _from_counts(series, frames, body, settings, notes)
     return _from_activity(series, frames, body, settings, notes)
-
-
-# --- what can be quantified at all -----------------------------------------------------------------------------
-
-
-def _refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], notes: _Notes) -> None:
-    if series.units not in ("BQML", "CNTS", "GML", "CM2ML"):
-        raise SuvRefusal(
-            "units_unsupported",
-            f"Units (0054,1001) is {series.units!r}; only BQML, CNTS, GML and CM2ML lead to an SUV",
-        )
-    _refuse_uncorrected(series, notes)
-    if any(f.intercept != 0 for f in frames):
-        raise SuvRefusal(
-            "intercept_nonzero",
-            "a slice has a Rescale Intercept other than 0; PS3.3 C.8.9.4 requires 0 for PET, so the scale is not known",
-        )
-    slopes = [f.slope for f in frames]
-    if any(s is not None and s <= 0 for s in slopes):
-        raise SuvRefusal("slope_invalid", "a slice has a Rescale Slope of 0 or below; its values mean nothing")
-    if any(s is None for s in slopes):
-        notes.warn("slope_missing: Rescale Slope is absent in a slice; the factor applies to the stored values as read")
-    _refuse_unsplit(series, frames, notes)
-
-
-def _refuse_uncorrected(series: SeriesFacts, notes: _Notes) -> None:
-    if "ATTN" not in series.corrected:
-        method = series.attenuation_method.upper()
-        if series.corrected or method in ("", "NONE", "NO"):
-            raise SuvRefusal(
-                "not_attenuation_corrected",
-                f"Corrected Image holds {', '.join(sorted(series.corrected)) or 'nothing'}, not ATTN; take the "
-                "attenuation-corrected series",
-            )
-        notes.warn("corrected_image_missing: Corrected Image is empty; Attenuation Correction Method was believed")
-    if series.decay_correction not in ("START", "ADMIN", "NONE"):
-        if series.units == "GML" and not series.decay_correction:
-            notes.warn("decay_correction_missing: absent, and not needed for an SUV that the scanner computed")
-            return
-        if series.units == "CM2ML" and not series.decay_correction:
-            return
-        raise SuvRefusal(
-            "decay_correction_missing",
-            f"Decay Correction (0054,1102) is {series.decay_correction!r}; START, ADMIN and NONE give different SUVs",
-        )
-    decayed = "DECY" in series.corrected
-    if not decayed and series.decay_correction != "NONE" and series.corrected:
-        raise SuvRefusal(
-            "not_decay_corrected",
-            f"Corrected Image lacks DECY while Decay Correction is {series.decay_correction}; the pixels' reference is open",
-        )
-    if decayed and series.decay_correction == "NONE":
-        raise SuvRefusal(
-            "decay_correction_contradictory",
-            "Corrected Image holds DECY while Decay Correction is NONE; one is wrong",
-        )
-    if series.is_enhanced and series.decay_correction == "START" and not series.explicit_references:
-        raise SuvRefusal(
-            "reference_time_unresolved",
-            "Decay Corrected (0018,9758) is YES without Decay Correction DateTime (0018,9701), which it requires",
-        )
-
-
-def _refuse_unsplit(series: SeriesFacts, frames: Sequence[FrameFacts], notes: _Notes) -> None:
-    """Several times or gates at one position are several images; one of them alone keeps its SUV, with a note."""
-    kinds = {"DYNAMIC": "dynamic_series", "GATED": "gated_series"}
-    kind = next((kinds[k] for k in series.series_type if k in kinds), "")
-    positions = [f.position for f in frames if f.position is not None]
-    repeated = bool(positions) and max(Counter(positions).values()) > 1
-    moments = {(f.acquired, f.frame_reference_s) for f in frames}
-    if repeated and (kind or len(moments) > 1):
-        raise SuvRefusal(
-            kind or "dynamic_series",
-            "the series holds several times or gates of one position; split it first, they are never averaged here",
-        )
-    if kind and len(positions) < len(frames):
-        raise SuvRefusal(kind, "a dynamic or gated series without slice positions cannot be shown to be one image")
-    if kind:
-        notes.warn(f"{kind}: the factor belongs to this one frame of the series")
 
 
 # --- the three ways to an SUV ------------------------------------------------------------------------------------
@@ -408,7 +329,7 @@ def _warn_unusual_uptake(elapsed_s: float, half_life_s: float, notes: _Notes) ->
     low, high = usual_uptake_s(half_life_s)
     if not low <= elapsed_s <= high:
         notes.warn(
-            f"uptake_unusual: {elapsed_s / 60:.0f} min between injection and image; usual {low / 60:.0f}–{high / 60:.0f} min"
+            f"uptake_unusual: {elapsed_s / 60:.0f} min from injection to image; usual {low / 60:.0f}–{high / 60:.0f} min"
         )
 
 

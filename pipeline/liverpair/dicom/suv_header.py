@@ -1,4 +1,4 @@
-"""Collect from PET headers the facts an SUV depends on, tolerant of how they are spelled, strict about what they say."""
+"""Collect from PET headers the facts an SUV depends on: tolerant of spelling, strict about what is said."""
 
 from __future__ import annotations
 
@@ -163,9 +163,7 @@ def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
     return list(found) if found is not None and not isinstance(found, str | bytes) else []
 
 
-def _moment(
-    dataset: Dataset, keyword: str, day: str, clock: str, offset: timedelta | None
-) -> datetime | None:
+def _moment(dataset: Dataset, keyword: str, day: str, clock: str, offset: timedelta | None) -> datetime | None:
     """A date-time attribute, or its date and time pair, on the header's clock."""
     stamp = parse_datetime(text(dataset, keyword)) if keyword else None
     if stamp is not None:
@@ -218,11 +216,7 @@ def _frame(frame: Dataset) -> FrameFacts:
 def _position(frame: Dataset) -> tuple[float, ...] | None:
     found = texts(frame, "ImagePositionPatient")
     numbers = [_number(item) for item in found]
-    return (
-        tuple(round(n, 2) for n in numbers if n is not None)
-        if len(numbers) == 3 and None not in numbers
-        else None
-    )
+    return tuple(round(n, 2) for n in numbers if n is not None) if len(numbers) == 3 and None not in numbers else None
 
 
 def read_series(datasets: Sequence[Dataset]) -> SeriesFacts:

@@ -185,6 +185,6 @@ def _disagreements(rule: str, candidates: dict[str, datetime], decay_constant: f
         if not same_factor(moment, chosen, decay_constant):
             percent = 100 * math.expm1(decay_constant * (moment - chosen).total_seconds())
             warnings.append(
-                f"reference_times_differ: taking {name} instead of {rule} would change the decay factor by {percent:+.1f} %"
+                f"reference_times_differ: {name} instead of {rule} would change the decay factor by {percent:+.1f} %"
             )
     return tuple(warnings)

@@ -174,9 +174,7 @@ def dose_bq(series: SeriesFacts, unit: str = "auto") -> tuple[float, tuple[str, 
     warnings: tuple[str, ...] = ()
     if unit != "auto":
         activity = dose * DOSE_UNITS[unit]
-        warnings = (
-            f"dose_unit_overridden: Radionuclide Total Dose {dose:g} was read in {unit} by the settings",
-        )
+        warnings = (f"dose_unit_overridden: Radionuclide Total Dose {dose:g} was read in {unit} by the settings",)
     elif AMBIGUOUS_DOSE[0] <= dose <= AMBIGUOUS_DOSE[1]:
         raise SuvRefusal(
             "dose_ambiguous",

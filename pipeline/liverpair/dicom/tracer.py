@@ -140,14 +140,13 @@ RECEPTOR_TOKENS = frozenset({"ssr", "ssa", "ssrpet", "dota"})
 DISEASE_WORDS = ("neuroendokrin", "neuroendocrin")
 DISEASE_TOKENS = frozenset({"net", "nets", "nen", "nens", "gepnet", "gepnen"})
 #: Which nuclides a ligand is made with; absent: any. DOTA carries metals, never ¹⁸F or ¹¹C.
-METALS = frozenset(
-    {"68Ga", "66Ga", "64Cu", "61Cu", "177Lu", "90Y", "86Y", "111In", "44Sc", "89Zr", "152Tb", "99mTc"}
-)
+METALS = frozenset({"68Ga", "66Ga", "64Cu", "61Cu", "177Lu", "90Y", "86Y", "111In", "44Sc", "89Zr", "152Tb", "99mTc"})
 COMPATIBLE = {
     "FDG": frozenset({"18F"}), "NaF": frozenset({"18F"}), "FET": frozenset({"18F"}), "FES": frozenset({"18F"}),
     "FLT": frozenset({"18F"}), "hypoxia": frozenset({"18F"}), "tau": frozenset({"18F"}),
     "fluciclovine": frozenset({"18F"}), "DOPA": frozenset({"18F"}), "choline": frozenset({"18F", "11C"}),
-    "methionine": frozenset({"11C"}), "amyloid": frozenset({"18F", "11C"}), "MIBG": frozenset({"123I", "124I", "131I", "18F"}),
+    "methionine": frozenset({"11C"}), "amyloid": frozenset({"18F", "11C"}),
+    "MIBG": frozenset({"123I", "124I", "131I", "18F"}),
     "DOTATATE": METALS, "DOTATOC": METALS, "DOTANOC": METALS, "DOTALAN": METALS, "SARTATE": METALS, "JR11": METALS,
     "SiTATE": frozenset({"18F"}), "SiTOC": frozenset({"18F"}), "NOTA-octreotide": frozenset({"18F", "68Ga", "64Cu"}),
     "SSR": METALS | {"18F"}, "NET": METALS, "pentixafor": METALS, "exendin": METALS, "rubidium": frozenset({"82Rb"}),

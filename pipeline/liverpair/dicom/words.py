@@ -31,7 +31,7 @@ def has_word(text: str, pattern: str) -> bool:
 
 def described(stack: Stack, *keywords: str) -> str:
     """words(...) of the named attributes, joined."""
-    parts = []
+    parts: list[str] = []
     for keyword in keywords:
         value = stack.first(keyword)
         parts.extend(map(str, value) if isinstance(value, list) else [str(value)] if value is not None else [])

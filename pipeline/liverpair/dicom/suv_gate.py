@@ -1,0 +1,91 @@
+"""Refuse PET series whose pixels are not quantitative: units, corrections, scale, frames of several times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from liverpair.core.errors import SuvRefusal
+from liverpair.dicom.suv_header import FrameFacts, SeriesFacts
+
+__all__ = ["refuse_unquantitative"]
+
+#: Takes a warning "code: sentence".
+Warn = Callable[[str], None]
+
+
+def refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], warn: Warn) -> None:
+    """Raise SuvRefusal where units, corrections, scale or mixture of frames allow no SUV; ``warn`` takes what is odd."""
+    if series.units not in ("BQML", "CNTS", "GML", "CM2ML"):
+        raise SuvRefusal(
+            "units_unsupported",
+            f"Units (0054,1001) is {series.units!r}; only BQML, CNTS, GML and CM2ML lead to an SUV",
+        )
+    _refuse_uncorrected(series, warn)
+    if any(f.intercept != 0 for f in frames):
+        raise SuvRefusal(
+            "intercept_nonzero",
+            "a slice has a Rescale Intercept other than 0; PS3.3 C.8.9.4 requires 0 for PET, so the scale is not known",
+        )
+    slopes = [f.slope for f in frames]
+    if any(s is not None and s <= 0 for s in slopes):
+        raise SuvRefusal("slope_invalid", "a slice has a Rescale Slope of 0 or below; its values mean nothing")
+    if any(s is None for s in slopes):
+        warn("slope_missing: Rescale Slope is absent in a slice; the factor applies to the stored values as read")
+    _refuse_unsplit(series, frames, warn)
+
+
+def _refuse_uncorrected(series: SeriesFacts, warn: Warn) -> None:
+    if "ATTN" not in series.corrected:
+        method = series.attenuation_method.upper()
+        if series.corrected or method in ("", "NONE", "NO"):
+            raise SuvRefusal(
+                "not_attenuation_corrected",
+                f"Corrected Image holds {', '.join(sorted(series.corrected)) or 'nothing'}, not ATTN; take the "
+                "attenuation-corrected series",
+            )
+        warn("corrected_image_missing: Corrected Image is empty; Attenuation Correction Method was believed")
+    if series.decay_correction not in ("START", "ADMIN", "NONE"):
+        if series.units == "GML" and not series.decay_correction:
+            warn("decay_correction_missing: absent, and not needed for an SUV that the scanner computed")
+            return
+        if series.units == "CM2ML" and not series.decay_correction:
+            return
+        raise SuvRefusal(
+            "decay_correction_missing",
+            f"Decay Correction (0054,1102) is {series.decay_correction!r}; START, ADMIN and NONE give different SUVs",
+        )
+    decayed = "DECY" in series.corrected
+    if not decayed and series.decay_correction != "NONE" and series.corrected:
+        raise SuvRefusal(
+            "not_decay_corrected",
+            f"Corrected Image lacks DECY while Decay Correction is {series.decay_correction}; no reference is sure",
+        )
+    if decayed and series.decay_correction == "NONE":
+        raise SuvRefusal(
+            "decay_correction_contradictory",
+            "Corrected Image holds DECY while Decay Correction is NONE; one is wrong",
+        )
+    if series.is_enhanced and series.decay_correction == "START" and not series.explicit_references:
+        raise SuvRefusal(
+            "reference_time_unresolved",
+            "Decay Corrected (0018,9758) is YES without Decay Correction DateTime (0018,9701), which it requires",
+        )
+
+
+def _refuse_unsplit(series: SeriesFacts, frames: Sequence[FrameFacts], warn: Warn) -> None:
+    """Several times or gates at one position are several images; one of them alone keeps its SUV, with a note."""
+    kinds = {"DYNAMIC": "dynamic_series", "GATED": "gated_series"}
+    kind = next((kinds[k] for k in series.series_type if k in kinds), "")
+    positions = [f.position for f in frames if f.position is not None]
+    repeated = bool(positions) and max(Counter(positions).values()) > 1
+    moments = {(f.acquired, f.frame_reference_s) for f in frames}
+    if repeated and (kind or len(moments) > 1):
+        raise SuvRefusal(
+            kind or "dynamic_series",
+            "the series holds several times or gates of one position; split it first, they are never averaged here",
+        )
+    if kind and len(positions) < len(frames):
+        raise SuvRefusal(kind, "a dynamic or gated series without slice positions cannot be shown to be one image")
+    if kind:
+        warn(f"{kind}: the factor belongs to this one frame of the series")
