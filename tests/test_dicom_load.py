@@ -96,10 +96,10 @@ def test_contours_are_filled_on_their_slices_and_a_hole_is_cut_out() -> None:
     assert mask.centroid() == pytest.approx((8, 10, 21), abs=0.1)
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(-8, 60), st.integers(-8, 60)), min_size=3, max_size=9), st.booleans())
-def test_filling_agrees_with_counting_crossings_voxel_by_voxel(corners: list[tuple[int, int]], jitter: bool) -> None:
-    """The naive oracle: a ray from each voxel centre along −i, crossings counted one by one."""
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(-8, 60), st.integers(-8, 60)), min_size=3, max_size=9))
+def test_filling_agrees_with_counting_crossings_voxel_by_voxel(corners: list[tuple[int, int]]) -> None:
+    """The naive oracle: a ray from each voxel centre along −i, crossings counted one by one (no vertex on a ray)."""
     grid = Grid((13, 12, 1), np.diag([1.0, 1.0, 3.0, 1.0]))
     points = np.array([(x / 4 + 0.0101, y / 4 + 0.0137, 0.0) for x, y in corners])
     filled = fill_contours(Region(1, "", "", (points,)), grid).values[:, :, 0]

@@ -120,6 +120,17 @@ def test_directions_jittering_in_the_last_digit_stay_together() -> None:
     assert _shape(frames) == [({}, 10)]
 
 
+def test_two_phases_a_little_apart_are_two_stacks() -> None:
+    frames = [_frame(5.0 * z, 1 + z, AcquisitionNumber=1) for z in range(8)]
+    frames += [_frame(5.0 * z + 1.3, 20 + z, AcquisitionNumber=2) for z in range(8)]
+    assert _shape(frames) == [({"AcquisitionNumber": 1}, 8), ({"AcquisitionNumber": 2}, 8)]
+
+
+def test_two_beds_with_a_gap_between_stay_one_stack_for_reading_to_refuse() -> None:
+    frames = [_frame(5.0 * z + 30.0 * (z > 4), 1 + z, AcquisitionNumber=1 + (z > 4)) for z in range(10)]
+    assert _shape(frames) == [({}, 10)]
+
+
 def test_two_stations_side_by_side_are_two_stacks() -> None:
     frames = [
         _frame(z, 1 + n * 5 + z, ImagePositionPatient=[x + 1e-7 * z, 0.0, float(z)])

@@ -18,9 +18,9 @@ __all__ = ["StackGeometry", "has_plane", "orientation", "slice_normal", "stack_g
 #: Direction cosines are written with six digits at best, often with four; beyond this they are not unit
 #: vectors.
 COSINE_TOLERANCE: Final = 1e-2
-#: Slices closer than this along the normal lie at one place (positions are rounded to 0.01 mm by some
-#: scanners).
-SAME_POSITION_MM: Final = 0.01
+#: Slices closer than this along the normal lie at one place: no scanner reconstructs slices below 0.1 mm apart, and
+#: positions are rounded to 0.01 mm by some.
+SAME_POSITION_MM: Final = 0.05
 #: A slice may be off its regular place by this share of a step: far below what the slice profile blurs
 #: anyway.
 TOLERATED_SHARE_OF_STEP: Final = 0.05
@@ -53,10 +53,7 @@ class StackGeometry:
 
 def has_plane(record: InstanceRecord) -> bool:
     """Whether the frame says where its plane lies."""
-    return (
-        len(record.get("ImagePositionPatient", ())) == 3
-        and len(record.get("ImageOrientationPatient", ())) == 6
-    )
+    return len(record.get("ImagePositionPatient", ())) == 3 and len(record.get("ImageOrientationPatient", ())) == 6
 
 
 def orientation(record: InstanceRecord) -> NDArray[np.float64]:
@@ -85,9 +82,7 @@ def _spacing(record: InstanceRecord) -> tuple[float, float]:
     """Pixel steps in mm along (i, j): DICOM lists the row step (down a column, j) first."""
     spacing = record.get("PixelSpacing", ())
     if len(spacing) != 2 or min(spacing) <= 0:
-        raise GeometryRefusal(
-            "no_pixel_spacing", "Pixel Spacing is absent or not positive; sizes cannot be stated"
-        )
+        raise GeometryRefusal("no_pixel_spacing", "Pixel Spacing is absent or not positive; sizes cannot be stated")
     return float(spacing[1]), float(spacing[0])
 
 
@@ -95,14 +90,10 @@ def _check_alike(records: Sequence[InstanceRecord]) -> None:
     if not records:
         raise GeometryRefusal("empty_stack", "the stack has no frame")
     if not all(has_plane(record) for record in records):
-        raise GeometryRefusal(
-            "no_position", "a frame lacks Image Position or Orientation (Patient); it has no place"
-        )
+        raise GeometryRefusal("no_position", "a frame lacks Image Position or Orientation (Patient); it has no place")
     for keyword in ("Rows", "Columns", "PixelSpacing"):
         if any(record.get(keyword) != records[0].get(keyword) for record in records):
-            raise GeometryRefusal(
-                "mixed_frames", f"the frames differ in {keyword}; they do not form one volume"
-            )
+            raise GeometryRefusal("mixed_frames", f"the frames differ in {keyword}; they do not form one volume")
 
 
 def _single(record: InstanceRecord) -> float:
@@ -146,9 +137,7 @@ def stack_geometry(records: Sequence[InstanceRecord]) -> StackGeometry:
     _check_alike(records)
     axes = orientation(records[0])
     if any(np.abs(orientation(record) - axes).max() > COSINE_TOLERANCE for record in records):
-        raise GeometryRefusal(
-            "mixed_orientations", "the frames are not parallel; they do not form one volume"
-        )
+        raise GeometryRefusal("mixed_orientations", "the frames are not parallel; they do not form one volume")
     normal = slice_normal(axes)
     position = np.array([record.get("ImagePositionPatient") for record in records], dtype=np.float64)
     distance = position @ normal
@@ -157,9 +146,7 @@ def stack_geometry(records: Sequence[InstanceRecord]) -> StackGeometry:
     pixel = np.array(_spacing(records[0]))
     if len(records) == 1:
         vector = normal * _single(records[0])
-        return StackGeometry(
-            (0,), _affine(axes, pixel, vector, position[0]), 1, np.zeros(1), np.zeros(2), even=True
-        )
+        return StackGeometry((0,), _affine(axes, pixel, vector, position[0]), 1, np.zeros(1), np.zeros(2), even=True)
     _steps(distance)
     n = len(records)
     vector = (position[-1] - position[0]) / (n - 1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from liverpair.core.errors import GeometryRefusal
-from liverpair.dicom.geometry import SAME_POSITION_MM, has_plane, orientation, slice_normal
+from liverpair.dicom.geometry import MISSING_SLICE_FACTOR, SAME_POSITION_MM, has_plane, orientation, slice_normal
 from liverpair.dicom.records import InstanceRecord, SeriesRecord, Stack
 
 __all__ = ["split"]
@@ -100,7 +102,7 @@ def _by_layout(frames: Frames) -> list[tuple[dict[str, Any], list[InstanceRecord
         frames,
         lambda f: tuple(_plain(f.get(word)) for word in ("FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing")),
     )
-    groups: list[tuple[Any, np.ndarray[Any, Any], list[InstanceRecord]]] = []
+    groups: list[tuple[Any, NDArray[np.float64], list[InstanceRecord]]] = []
     for layout, members in layouts.items():
         for frame in members:
             axes = orientation(frame)
@@ -149,6 +151,26 @@ def _separates(groups: dict[Any, list[InstanceRecord]], place: dict[int, int]) -
     return len(groups) > 1 and overlap and float(np.mean([len(p) for p in covered])) >= MIN_COVERAGE * n_places
 
 
+def _distances(frames: Frames) -> NDArray[np.float64]:
+    """Where the frames lie along their normal in mm, ascending."""
+    normal = slice_normal(orientation(frames[0]))
+    return np.sort([float(np.dot(frame.get("ImagePositionPatient"), normal)) for frame in frames])
+
+
+def _is_even(frames: Frames) -> bool:
+    """Whether the frames follow each other without a hole (few frames always do)."""
+    steps = np.diff(_distances(frames))
+    return len(steps) < 2 or bool(steps.max() <= MISSING_SLICE_FACTOR * np.median(steps))
+
+
+def _interleaves(groups: dict[Any, list[InstanceRecord]]) -> bool:
+    """Whether the groups are even stacks, each reaching into another's range, as two phases a few mm apart do."""
+    if len(groups) < 2 or any(len(group) < 3 or not _is_even(group) for group in groups.values()):
+        return False
+    ranges = sorted((float(d[0]), float(d[-1])) for d in map(_distances, groups.values()))
+    return any(following[0] < current[1] for current, following in pairwise(ranges))
+
+
 def _by_instance_order(frames: Frames, place: dict[int, int]) -> list[list[InstanceRecord]]:
     """Phases that only Instance Number tells apart; a single group where even that does not.
 
@@ -184,17 +206,18 @@ def _by_instance_order(frames: Frames, place: dict[int, int]) -> list[list[Insta
 def _separated(frames: Frames, words: Sequence[str]) -> list[tuple[dict[str, Any], list[InstanceRecord]]]:
     """Stacks of parallel frames, split until no place repeats or nothing tells the frames apart."""
     place = _places(frames)
-    if len(set(place.values())) == len(frames):
+    unique = len(set(place.values())) == len(frames)
+    if unique and _is_even(frames):
         return [({}, list(frames))]
     for position, word in enumerate(words):
         groups = _grouped(frames, _values(frames, word))
-        if not _separates(groups, place):
+        if not (_interleaves(groups) if unique else _separates(groups, place)):
             continue
         rest = words[position + 1 :]
         return [
             ({word: value} | key, stack) for value, group in groups.items() for key, stack in _separated(group, rest)
         ]
-    phases = _by_instance_order(frames, place)
+    phases = [list(frames)] if unique else _by_instance_order(frames, place)
     if len(phases) == 1:
         return [({}, phases[0])]
     return [({ORDER_KEY: number}, phase) for number, phase in enumerate(phases, start=1)]
@@ -203,11 +226,11 @@ def _separated(frames: Frames, words: Sequence[str]) -> list[tuple[dict[str, Any
 def split(series: SeriesRecord) -> tuple[Stack, ...]:
     """The stacks of a series in a stable order.
 
-    Frames of different orientation, matrix, pixel size or frame of reference never share a stack. Beyond that
-    a series is split only where the same position occurs more than once, by what differs between the frames
-    there (``DISTINGUISHING``, in that order), and at last by Instance Number order (key ``InstanceOrder``). A
-    series without positions (reports, structure sets, screenshots) is one stack. Copies that nothing tells
-    apart stay in one stack, which ``read_stack`` then refuses.
+    Frames of different orientation, matrix, pixel size or frame of reference never share a stack. Beyond that a
+    series is split only where the same position occurs more than once (or two even stacks interleave), by what
+    differs between the frames there (``DISTINGUISHING``, in that order), and at last by Instance Number order (key
+    ``InstanceOrder``). A series without positions (reports, structure sets, screenshots) is one stack. Copies that
+    nothing tells apart stay in one stack, which ``read_stack`` then refuses.
     """
     placed = [frame for frame in series.instances if has_plane(frame)]
     if not placed:
