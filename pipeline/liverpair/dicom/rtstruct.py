@@ -65,9 +65,7 @@ def _contours(item: Dataset) -> tuple[NDArray[np.float64], ...]:
 def read_regions(dataset: Dataset) -> tuple[Region, ...]:
     """Every region with closed contours, by ROI number. Raises Refusal: bad_structure_set, no_contours."""
     try:
-        described = {
-            int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or Sequence()
-        }
+        described = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or Sequence()}
         regions = []
         for item in dataset.get("ROIContourSequence") or Sequence():
             number = int(item.ReferencedROINumber)
@@ -75,9 +73,7 @@ def read_regions(dataset: Dataset) -> tuple[Region, ...]:
             contours = _contours(item)
             if contours:
                 name = str(roi.get("ROIName") or f"ROI {number}")
-                regions.append(
-                    Region(number, name, str(roi.get("ReferencedFrameOfReferenceUID") or ""), contours)
-                )
+                regions.append(Region(number, name, str(roi.get("ReferencedFrameOfReferenceUID") or ""), contours))
     except Exception as error:  # a damaged object surfaces anywhere in its nested sequences
         raise Refusal(
             "bad_structure_set",
@@ -102,14 +98,12 @@ def _filled(polygon: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.
         a, b = start[crossing], end[crossing]
         where = np.sort(a[:, 0] + (j - a[:, 1]) * (b[:, 0] - a[:, 0]) / (b[:, 1] - a[:, 1]))
         for left, right in zip(where[0::2], where[1::2], strict=True):
-            first, stop = max(0, int(np.ceil(left))), min(shape[0], int(np.ceil(right)))
+            first, stop = max(0, int(np.ceil(left))), min(shape[0], max(0, int(np.ceil(right))))
             inside[first:stop, j] ^= True
     return inside
 
 
-def _planes(
-    contours: tuple[NDArray[np.float64], ...], grid: Grid
-) -> list[tuple[float, list[NDArray[np.float64]]]]:
+def _planes(contours: tuple[NDArray[np.float64], ...], grid: Grid) -> list[tuple[float, list[NDArray[np.float64]]]]:
     """Contours in index units, gathered by the slice place k they were drawn at, ascending."""
     step = float(grid.spacing[2])
     indexed = []
@@ -137,11 +131,7 @@ def fill_contours(region: Region, grid: Grid) -> Mask:
     thicker slices fill a finer grid without gaps. Raises GeometryRefusal: other_frame_of_reference,
     contours_not_in_plane.
     """
-    if (
-        region.frame_of_reference
-        and grid.frame_of_reference
-        and region.frame_of_reference != grid.frame_of_reference
-    ):
+    if region.frame_of_reference and grid.frame_of_reference and region.frame_of_reference != grid.frame_of_reference:
         raise GeometryRefusal(
             "other_frame_of_reference",
             "the contours were drawn in another frame of reference than the image's",
