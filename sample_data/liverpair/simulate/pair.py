@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from liverpair.core.volume import Mask, Volume
 from liverpair.simulate.anatomy import Anatomy, draw_anatomy
@@ -143,8 +144,13 @@ def _true_lesion(
 
 
 def simulate_pair(seed: int, settings: PairSettings | None = None) -> SimulatedPair:
-    """Simulate a pair; the same seed and settings give the same bytes."""
-    settings = settings or PairSettings()
+    """Simulate a pair; the same seed and settings give the same bytes, whatever the number of threads."""
+    with threadpool_limits(1, "blas"):
+        return _simulate(seed, settings or PairSettings())
+
+
+def _simulate(seed: int, settings: PairSettings) -> SimulatedPair:
+    """Draw the patient, acquire both examinations and state the truth."""
     streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(seed).spawn(6)]
     choose, body, place, move, tomograph, magnet = streams
     if settings.anatomy_seed is not None:

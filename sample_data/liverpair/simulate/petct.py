@@ -13,8 +13,8 @@ from liverpair.core.volume import Mask, Volume
 from liverpair.simulate.anatomy import Anatomy
 from liverpair.simulate.lesions import PlacedLesion
 from liverpair.simulate.motion import BREATHING_CENTRE_MM, BREATHING_WIDTH_MM
-from liverpair.simulate.render import compose, paint_lesions, sample_axes, sampling_matrix
-from liverpair.simulate.space import Space
+from liverpair.simulate.render import compose, paint_lesions, sampling_matrix
+from liverpair.simulate.space import Space, along_axes
 from liverpair.simulate.texture import correlated_noise
 
 __all__ = ["acquire_ct", "acquire_pet"]
@@ -75,9 +75,9 @@ def acquire_ct(
     ]
     image = compose(anatomy, values, values["air"], 0.015)
     paint_lesions(image, _canonical_grid(space), lambda p: p, [(le, le.centre, v) for le, v in lesions])
-    hu = sample_axes(image, (psf[0], psf[1], psf[2]))
+    hu = along_axes(image, (psf[0], psf[1], psf[2]))
     hu += np.float32(noise_hu) * correlated_noise(rng, grid.shape, CT_NOISE_FWHM_MM, grid.spacing)
-    liver = sample_axes(anatomy.liver, (psf[0], psf[1], psf[2])) >= 0.5
+    liver = along_axes(anatomy.liver, (psf[0], psf[1], psf[2])) >= 0.5
     return Volume(np.clip(hu, -1024, 3000), grid, Unit.HOUNSFIELD), Mask(liver, grid)
 
 
@@ -121,7 +121,7 @@ def acquire_pet(
         bump = np.exp(-0.5 * ((targets[axis] - BREATHING_CENTRE_MM[axis]) / BREATHING_WIDTH_MM[axis]) ** 2)
         weight *= bump.astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
     weight = np.minimum(weight * np.float32(1.25), 1)
-    quiet, blurred = sample_axes(image, (x, y, still)), sample_axes(image, (x, y, moving))
+    quiet, blurred = along_axes(image, (x, y, still)), along_axes(image, (x, y, moving))
     suv = quiet + weight * (blurred - quiet)
     liver = np.float32(values["liver"])
     noise = correlated_noise(rng, grid.shape, (PET_NOISE_FWHM_MM,) * 3, grid.spacing)

@@ -12,9 +12,9 @@ from liverpair.core.geometry import Grid
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.simulate.anatomy import Anatomy
 from liverpair.simulate.lesions import PlacedLesion, lesion_distance
-from liverpair.simulate.space import Array, coverage
+from liverpair.simulate.space import Array, along_axes, coverage
 
-__all__ = ["compose", "mapped_lattice", "paint_lesions", "sample_axes", "sample_points", "sampling_matrix"]
+__all__ = ["compose", "mapped_lattice", "paint_lesions", "sample_points", "sampling_matrix"]
 
 #: A voxel is divided into this many points along each axis where a lesion's edge crosses it.
 SUPERSAMPLING = 3
@@ -68,12 +68,8 @@ def mapped_lattice(
     index = np.stack(np.meshgrid(*coarse, indexing="ij"), axis=-1).reshape(-1, 3)
     points = to_anatomy(grid.to_world(index)).reshape(*counts, 3).astype(np.float32)
     ups = [_upsampling(c, len(a)) for c, a in zip(counts, axes, strict=True)]
-    result = []
-    for axis in range(3):
-        fine = np.tensordot(ups[0], points[..., axis], axes=(1, 0))
-        fine = np.tensordot(fine, ups[1], axes=(1, 1))
-        result.append(np.tensordot(fine, ups[2], axes=(1, 1)))
-    return result[0], result[1], result[2]
+    first, second, third = (along_axes(np.ascontiguousarray(points[..., n]), ups) for n in range(3))
+    return first, second, third
 
 
 def paint_lesions(
@@ -127,14 +123,6 @@ def sampling_matrix(
             distance = (target[:, None] + part * width_mm - offset) - source[None, :]
             total += weight * np.exp(-0.5 * (distance / sigma) ** 2)
     return (total / total.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def sample_axes(image: Array, matrices: tuple[Array, Array, Array]) -> Array:
-    """Apply one weight matrix per axis to a canonical image."""
-    out = np.tensordot(matrices[2], image, axes=(1, 2))  # (k, x, y)
-    out = np.tensordot(matrices[0], out, axes=(1, 1))  # (i, k, y)
-    out = np.tensordot(out, matrices[1], axes=(2, 1))  # (i, k, j)
-    return np.ascontiguousarray(out.transpose(0, 2, 1))
 
 
 def sample_points(image: Array, anatomy: Anatomy, points: tuple[Array, Array, Array]) -> Array:

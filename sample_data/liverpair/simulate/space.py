@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Array",
     "Space",
+    "along_axes",
     "capsule",
     "coverage",
     "ellipsoid",
@@ -71,6 +72,14 @@ class Space:
     def sub(self, box: tuple[slice, slice, slice]) -> Space:
         """The samples inside an index box."""
         return Space(self.x[box[0]], self.y[box[1]], self.z[box[2]])
+
+
+def along_axes(values: Array, matrices: Sequence[Array]) -> Array:
+    """Apply one matrix (n_out, n_in) per axis to an array (x, y, z) by plain matrix products."""
+    out = values @ matrices[2].T
+    out = matrices[1] @ out
+    rows = matrices[0] @ out.reshape(out.shape[0], -1)
+    return np.ascontiguousarray(rows.reshape(-1, *out.shape[1:]), dtype=np.float32)
 
 
 def rotation_matrix(degrees: Point) -> NDArray[np.float64]:

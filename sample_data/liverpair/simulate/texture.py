@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from liverpair.core.units import FWHM_PER_SIGMA
-from liverpair.simulate.space import Array, Space
+from liverpair.simulate.space import Array, Space, along_axes
 
 __all__ = ["SmoothField", "correlated_noise"]
 
@@ -37,9 +37,7 @@ class SmoothField:
         for axis, centre in zip((space.x, space.y, space.z), self.centres, strict=True):
             bump = np.exp(-0.5 * ((axis[:, None] - centre[None, :]) / (0.7 * self.scale_mm)) ** 2)
             basis.append((bump / np.sqrt((bump**2).sum(axis=1, keepdims=True))).astype(np.float32))
-        partial = np.tensordot(basis[0], self.weights, axes=(1, 0))
-        partial = np.tensordot(partial, basis[1], axes=(1, 1))  # (x, c, y)
-        return np.ascontiguousarray(np.tensordot(partial, basis[2], axes=(1, 1)), dtype=np.float32)
+        return along_axes(self.weights, basis)
 
 
 def correlated_noise(
