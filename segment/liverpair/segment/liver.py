@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from liverpair.segment.liver_grid import anatomical_grid, sample
 from liverpair.segment.liver_mode import find_core
 from liverpair.segment.liver_morphology import dilate, erode, largest
 from liverpair.segment.liver_mr import prepare_mr
+from liverpair.segment.liver_pet import pet_allows
 from liverpair.segment.liver_quality import Judgement, QualityLimits, judge
 from liverpair.segment.liver_shape import fill_lesions, grow
 
@@ -62,18 +63,25 @@ def segment_liver(
     core = find_core(features)
     if core is None:
         return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {})
+    facts: dict[str, Any] = {"pet_used": False}
+    if role == "ct" and pet is not None and settings.use_pet:
+        where = pet_allows(pet, features, core)
+        if where is not None:
+            features = replace(features, allowed=features.allowed & where)
+            facts["pet_used"] = True
     coarse = fill_lesions(features, grow(features, core))
     if not coarse.any():
         return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {})
     judgement = judge(features, coarse, core, settings.quality)
     fine = Mask(refine_border(image, coarse, features.grid), image.grid)
-    return _answer(fine, judgement)
+    return _answer(fine, judgement, facts)
 
 
-def _answer(mask: Mask, judgement: Judgement) -> LiverSegmentation:
+def _answer(mask: Mask, judgement: Judgement, extra: dict[str, Any]) -> LiverSegmentation:
+    facts = {**judgement.facts, **extra}
     if mask.is_empty:
-        return LiverSegmentation(None, "failed", ("empty_after_refinement",), 0.0, judgement.facts)
-    return LiverSegmentation(mask, judgement.verdict, judgement.reasons, mask.volume_ml, judgement.facts)
+        return LiverSegmentation(None, "failed", ("empty_after_refinement",), 0.0, facts)
+    return LiverSegmentation(mask, judgement.verdict, judgement.reasons, mask.volume_ml, facts)
 
 
 def refine_liver(ct: Volume, ct_mask: Mask, warped_mr_mask: Mask, band_mm: float = 12.0) -> Mask:

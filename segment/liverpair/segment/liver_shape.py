@@ -9,7 +9,7 @@ from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from liverpair.segment.liver_features import Features
-from liverpair.segment.liver_mode import OrganCore, robust_mode
+from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import (
     BoolArray,
     box_of,
@@ -25,6 +25,8 @@ __all__ = ["elsewhere", "fill_lesions", "grow", "leak_fraction"]
 
 #: Bands run from ±2 sd of the liver's core (95 % of its own voxels) to ±3 of the least credible sd of a whole liver.
 STRICT_SD, GENEROUS_SD, BANDS = 2.0, 3.0, 4
+#: The generous band follows the drift until the organ grows by less than 1 %, at most this many rounds.
+SETTLING, SETTLED = 6, 1.01
 #: Share of the tolerated drift that the first band's organ may show.
 FIRST_DRIFT = 0.4
 #: No liver reaches further below or above its thickest part.
@@ -36,7 +38,7 @@ SKIN_MM = 8.0
 #: Larger than any liver that is looked for here.
 LARGEST_LIVER_ML = 4000.0
 #: Drift of the organ's intensity is followed over this length: longer than a big metastasis, shorter than a liver.
-DRIFT_MM = 25.0
+DRIFT_MM = 15.0
 #: Larger holes in the band are other organs.
 LARGEST_HOLE_ML = 200.0
 #: Opening that severs diaphragm, abdominal wall and vessels leaving the liver.
@@ -45,6 +47,12 @@ OPENING_MM = 5.0
 LUMP_MM = 2.0
 #: Two lumps joined by a neck thinner than this fraction of the smaller lump are two organs.
 NECK_RATIO = 0.7
+#: Step (in sd) that makes a lump another organ: at a vanishing neck, and its increase up to a neck as wide as it.
+STEP_AT_NECK, STEP_PER_RATIO = 0.4, 1.2
+#: Smaller lumps are lobe tips: only a clear step (1.5 sd) removes them.
+SMALL_LUMP_ML = 25.0
+#: The step between two lumps is taken over this distance on both sides of their interface.
+STEP_REACH_MM = 12.0
 #: Vessels and lesions in the border up to this width are closed.
 CLOSING_MM = 8.0
 
@@ -97,14 +105,17 @@ def grow(features: Features, core: OrganCore) -> BoolArray:
     local = np.full(features.smooth.shape, core.mode, dtype=np.float32)
     kept = np.zeros(features.smooth.shape, dtype=bool)
     seed = core.ball
-    for step, reach in enumerate([*reaches, generous]):
+    for step, reach in enumerate([*reaches, *[generous] * SETTLING]):
         mask = _attached(_band(features, local, float(reach)), seed, features.grid.spacing)
         if not mask.any():
             continue
-        mask = _separate(features, mask, core, local, float(reach) / GENEROUS_SD)
+        mask = _separate(features, mask, core, float(reach) / GENEROUS_SD)
         if kept.any() and leak_fraction(features, mask, core) > MOST_LEAK:
             break
+        settled = step >= BANDS and int(mask.sum()) < SETTLED * int(kept.sum())
         kept = seed = mask
+        if settled:
+            break
         followed = min(1.0, FIRST_DRIFT + step / BANDS)
         local = _local_mode(features, mask, core, followed * features.drift(core.mode))
     return kept
@@ -140,7 +151,7 @@ def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.in
 
 
 def _separate(
-    features: Features, mask: BoolArray, core: OrganCore, local: NDArray[np.float32], sd: float
+    features: Features, mask: BoolArray, core: OrganCore, sd: float
 ) -> BoolArray:
     """``mask`` without neighbouring organs that touch it: joined by a neck, other in intensity or misplaced."""
     spacing = features.grid.spacing
@@ -151,8 +162,6 @@ def _separate(
         return mask
     peak = ndimage.maximum(inner, lumps, index=np.arange(1, count + 1))
     necks = _passes(lumps, inner, count)
-    excess = features.smooth - local
-    shift = [abs(robust_mode(excess[lumps == n])[0]) / sd for n in range(1, count + 1)]
     volume = np.bincount(lumps.ravel(), minlength=count + 1)[1:] * features.grid.voxel_volume_mm3 / 1000
     away = elsewhere(features, core).astype(np.float32)
     place = ndimage.mean(away, lumps, index=np.arange(1, count + 1))
@@ -167,15 +176,28 @@ def _separate(
         neck, _, lump = best
         waiting.discard(lump)
         ratio = neck / max(float(peak[lump - 1]), 1.0)
-        differs = shift[lump - 1]
-        # evidence against: thin neck, other intensity, wrong place; a small tip is never bulbous
-        bulbous = volume[lump - 1] > 25.0 and ratio < NECK_RATIO
-        wrong = (
-            (bulbous and (differs > 0.7 or place[lump - 1] > 0.3)) or differs > 1.5 or place[lump - 1] > 0.8
-        )
+        differs = _step_across(features, lumps, home, lump) / sd
+        # the thinner the neck behind which a lump swells, the smaller a step says that it is another organ
+        limit = STEP_AT_NECK + STEP_PER_RATIO * min(ratio, 1.0) if volume[lump - 1] > SMALL_LUMP_ML else 1.5
+        wrong = differs > limit or place[lump - 1] > (0.3 if ratio < NECK_RATIO else 0.8)
         if not wrong:
             kept.add(lump)
     return np.asarray(np.isin(lumps, sorted(kept)))
+
+
+def _step_across(features: Features, lumps: NDArray[np.int32], one: int, other: int) -> float:
+    """Difference in intensity between two touching lumps, right and left of their interface.
+
+    One organ's drift makes no step there, however far the lumps' means lie apart; two organs make one.
+    """
+    spacing = features.grid.spacing
+    window = box_of(lumps == other, int(np.ceil(STEP_REACH_MM / float(spacing.min()))) + 1)
+    a, b, values = lumps[window] == one, lumps[window] == other, features.smooth[window]
+    near_a = a & dilate(b & ndimage.binary_dilation(a), STEP_REACH_MM, spacing)
+    near_b = b & dilate(a & ndimage.binary_dilation(b), STEP_REACH_MM, spacing)
+    if not near_a.any() or not near_b.any():
+        return 0.0
+    return abs(float(np.median(values[near_a])) - float(np.median(values[near_b])))
 
 
 def _passes(lumps: NDArray[np.int32], inner: NDArray[np.float32], count: int) -> dict[tuple[int, int], float]:

@@ -1,0 +1,43 @@
+"""Let a PET narrow down where a CT's liver can be: neither cold tissue nor large hot organs beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from liverpair.core.volume import Volume
+from liverpair.segment.liver_features import Features
+from liverpair.segment.liver_grid import sample
+from liverpair.segment.liver_mode import OrganCore, robust_mode
+from liverpair.segment.liver_morphology import BoolArray, surround
+
+__all__ = ["pet_allows"]
+
+#: Share of the liver's uptake below which muscle, blood, fat and bowel lie (SSR tracers), measured in the spec;
+#: and above which kidneys, spleen and metastases lie.
+COLD, HOT = 0.45, 2.2
+#: Hot regions larger than this are organs unless liver surrounds them.
+HOT_ORGAN_ML = 25.0
+#: A metastasis lies in the liver with at least this share of its surface.
+ENCLOSED = 0.5
+#: The liver takes up more than this multiple of the body's median in every SSR-PET; less, and the PET says nothing.
+LEAST_CONTRAST = 1.5
+
+
+def pet_allows(pet: Volume, features: Features, core: OrganCore) -> BoolArray | None:
+    """Where ``pet`` (any grid of the same frame) lets the liver be, on the work grid; None where it cannot tell."""
+    uptake = sample(pet, features.grid, fill=None)
+    covered = pet.grid.contains(features.grid.to_world(core.centre))
+    liver, _ = robust_mode(uptake[core.ball])
+    body = float(np.median(uptake[features.body.tissue]))
+    if not covered or liver <= LEAST_CONTRAST * max(body, 0) or liver <= 0:
+        return None
+    ratio = ndimage.gaussian_filter(uptake, 1.0) / liver
+    liver_like = (ratio >= COLD) & (ratio <= HOT)
+    labels, count = ndimage.label(ratio > HOT)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * features.grid.voxel_volume_mm3 / 1000
+    organ = np.zeros(count + 1, dtype=bool)
+    for n in np.flatnonzero(sizes > HOT_ORGAN_ML):
+        if n > 0:
+            organ[n] = surround(labels == n, ndimage.binary_dilation(liver_like, iterations=2)) < ENCLOSED
+    return np.asarray((ratio >= COLD) & ~organ[labels])
