@@ -292,3 +292,29 @@ def test_pairing_agrees_with_trying_every_assignment(pets, mris, window) -> None
         kept = [g for g in gaps if g <= window]
         best = min(best, (-len(kept), sum(kept)))
     assert (-len(found), sum(abs(pets[i] - mris[j]) for i, j in found)) == best
+
+
+def test_the_real_lutetium_patient_and_the_real_mri_become_a_pair_without_ct(shared_data) -> None:
+    """Issue 2's archive: two real people's images under one made-up identity."""
+    import zipfile
+
+    from liverpair.dicom.records import InstanceRecord
+    from liverpair.dicom.scan import scan
+
+    records = []
+    for path, day in (
+        ("lu177_dotatate/SCAN_001_image.zip", "20181115"),
+        ("liver_mri/SCAN_001_t2_image.zip", "20181120"),
+        ("liver_mri/SCAN_001_adc_image.zip", "20181120"),
+    ):
+        with zipfile.ZipFile(shared_data / path) as archive:
+            members = [n for n in archive.namelist() if n.endswith(".dcm")]
+            frames = [f for n in members for f in scan(f"{path}!{n}", archive.open(n))]
+        frames = [InstanceRecord(f.locator, f.frame, {**f.header, "PatientID": "P1", "StudyDate": day}) for f in frames]
+        first = frames[0]
+        records.append(SeriesRecord(first.get("SeriesInstanceUID"), first.get("StudyInstanceUID"), "P1", tuple(frames)))
+    cohort = build_cohort(records)
+    pair = the_pair(cohort)
+    assert pair.tracer == "177Lu-SSR"
+    assert (pair.ct_series_uid, pair.reason, pair.interval_days) == ("", "no_ct", 5)
+    assert set(cohort.stacks[pair.pair_id]) == {"pet-ac", "mr-t2", "mr-adc"}

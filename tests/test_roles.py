@@ -299,3 +299,23 @@ def test_an_abbreviated_protocol_with_a_liver_agent_has_its_hepatobiliary_phase(
 def test_liver_coverage_by_words_and_field_of_view(header, covers) -> None:
     (stack,) = split(t2("1", "t2_tse_tra", **header))
     assert covers_liver(stack).covers is covers
+
+
+def test_a_late_phase_without_agent_or_clock_is_not_called_hepatobiliary() -> None:
+    assert role(t1("1", "092200", "t1_vibe_fs_tra_delayed")) == "other"
+    assert role(t1("1", "092200", "t1_vibe_fs_tra_late", StudyDescription="MRT Leber Primovist")) == "mr-hbp"
+
+
+def test_a_volume_after_contrast_at_an_unknown_delay_is_neither_native_nor_portal() -> None:
+    assert role(t1("1", "092200", "T1 VIBE FS post KM")) == "other"
+    assert role(t1("1", "092200", "T1 VIBE FS", ContrastBolusAgent="Dotarem")) == "other"
+
+
+@pytest.mark.parametrize(
+    ("description", "slices", "covers"),
+    [("PET WB head to thigh", 200, True), ("PET Skull Base to mid Thigh", 60, True), ("PET brain", 60, False), ("PET Kopf", 60, False),
+     ("PET Kopf bis Oberschenkel", 60, True), ("legs", 60, False)],
+)  # fmt: skip
+def test_a_trunk_is_recognised_by_its_height_or_its_two_ends(description, slices, covers) -> None:
+    (stack,) = split(pet("1", SeriesDescription=description, slices=slices))
+    assert covers_liver(stack).covers is covers

@@ -547,3 +547,15 @@ def test_facts_of_the_series_are_read_once_for_all_slices() -> None:
     datasets[3].PatientWeight = 80
     assert suv_factors(datasets).reason == "series_inconsistent"
     assert read_series(write(Scan())).weight == 72.0
+
+
+def test_a_decay_corrected_label_against_none_is_believed_only_with_a_decay_factor_of_one() -> None:
+    datasets = write(Scan(), correction="NONE")
+    for d in datasets:
+        d.CorrectedImage = ["NORM", "ATTN", "DECY"]
+    assert suv_factors(datasets).reason == "decay_correction_contradictory"
+    for d in datasets:
+        d.DecayFactor = 1.0
+    result = suv_factors(datasets)
+    assert suv_of(Scan(), result, "NONE") == pytest.approx([1.0] * 10, rel=1e-6)
+    assert any(w.startswith("decay_correction_doubtful") for w in result.warnings)

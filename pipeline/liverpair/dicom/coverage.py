@@ -21,12 +21,16 @@ LEAST_WIDTH_MM = 200.0
 LEAST_DEPTH_MM = 150.0
 #: Without any word for the body part only a field of view that no head or limb needs is believed.
 WORDLESS_WIDTH_MM = 300.0
+#: A trunk is about this high: a taller stack shows the liver whatever its words name first ("skull to thigh").
+TRUNK_HEIGHT_MM = 600.0
 #: |cos| of the slice normal with the body axis above which a stack counts as axial (35° of obliquity).
 AXIAL_COSINE = 0.8
 BODY_WORDS = (
     "liver|leber|foie|higado|fegato|hepat|abdom|oberbauch|bauch|ober bauch|upper abd|pancrea|pankrea|mrcp|gallenw|"
     "gallenbl|whole ?body|ganzkorper|ganz ?korper|corps entier|wholebody|partialbody|primovist|eovist|gadoxet|"
-    "tronc|trunk|rumpf|chest ?abd|thorax ?abd|tap |cap |skull ?base|schadelbasis|eyes to|vertex to|bilan ext|"
+    "tronc|trunk|torso|rumpf|stamm|(?:skull|head|kopf|schadel|vertex|eyes?|base|tete) ?(?:base )?(?:to|bis|a|mid)? ?"
+    "(?:mid )?(?:thigh|oberschenkel|cuisse|femur)|"
+    "chest ?abd|thorax ?abd|tap |cap |eyes to|vertex to|bilan ext|"
     "tumou?r staging"
 )
 OTHER_WORDS = (
@@ -34,7 +38,7 @@ OTHER_WORDS = (
     "shoulder|schulter|epaule|spine|wirbel|wsbs|wirbelsaule|[lbh]ws |rachis|lumb|lenden|cervical|c spine|"
     "l spine|t spine|"
     "sacro|sakro|isg |hip |hips |hufte|huft|hanche|ankle|sprunggelenk|cheville|foot|fuss |vorfuss|pied |hand |"
-    "hande|main |"
+    "hande|"
     "wrist|handgelenk|poignet|elbow|ellenbogen|coude|breast|mamma|sein |seins |prostat|pelvi|becken|bassin|"
     "cardi|herz|"
     "coeur|heart|orbit|neck|hals |cou |larynx|pituit|hypophys|sella|femur|oberschenkel|thigh|cuisse|leg |legs |"
@@ -106,6 +110,8 @@ def covers_liver(stack: Stack) -> Coverage:
     width, depth = float(box.size[0]), float(box.size[1])
     if height < LEAST_HEIGHT_MM or width < LEAST_WIDTH_MM or depth < LEAST_DEPTH_MM:
         return Coverage(False, f"a field of view of {width:.0f}×{depth:.0f}×{height:.0f} mm cannot hold a liver")
+    if height >= TRUNK_HEIGHT_MM:
+        return Coverage(True, f"{height:.0f} mm of the body hold the whole trunk")
     own = described(stack, "SeriesDescription", "ProtocolName")
     part = described(stack, "BodyPartExamined")
     whole = described(stack, "StudyDescription", "RequestedProcedureDescription")

@@ -38,6 +38,7 @@ HEPATOBILIARY_WORDS = (
 LATE_WORDS = "late|delay|verzogert|retard|post late|del "
 MINUTES = r"(?:1\d|2\d|30|40|45|60) ?(?:min|mn|m |')"
 EARLY_MINUTES = r"[1-9] ?(?:min|mn)"
+POST_WORDS = "post|nach ?km|km |km$|\\+ ?c|c\\+|\\+ ?gd|gd |gado|gad |apres inj|inj |iv$|mit km|with contrast|kontrast"
 ARTERIAL_WORDS = "art|ha |hap |lap |eap |early art|arteri|bolus phase"
 PORTAL_WORDS = "port|pv |pvp |pven|ven |ven$|venos|venous|veino|veineu|pvphase|60 ?s|70 ?s|65 ?s|75 ?s"
 TRANSITIONAL_WORDS = "equi|aequi|transit|late ven|lv phase|spatven|interstit|gleichgewicht"
@@ -166,12 +167,25 @@ def _timed(volume: T1Stack, ordered: Sequence[T1Stack], injected: datetime | Non
     moment = acquired_at(volume.stack)
     if injected is not None and moment is not None:
         return _by_delay(moment - injected, agent)
-    contrast = described(volume.stack, "ContrastBolusAgent").strip() not in ("", "no", "none", "n")
-    if contrast and agent == "liver" and volume is ordered[-1] and not _is_multiphase(ordered):
+    text = _own_text(volume.stack)
+    contrast = _has_contrast(volume.stack) or has_word(text, POST_WORDS)
+    late = has_word(text, LATE_WORDS)
+    if agent == "liver" and (late or (contrast and volume is ordered[-1] and not _is_multiphase(ordered))):
         return RoleDecision(
-            SeriesRole.MR_HBP, "the last T1 volume with a hepatocyte-specific agent and no dynamic series"
+            SeriesRole.MR_HBP, "the last or a late T1 volume with a hepatocyte-specific agent and no clock against it"
         )
+    if late or (contrast and not _first_of_several(volume, ordered)):
+        return RoleDecision(SeriesRole.OTHER, "T1-weighted volume after contrast, at a delay that nothing tells")
     return RoleDecision(SeriesRole.MR_T1_NATIVE, "T1-weighted volume; nothing says that contrast was given before it")
+
+
+def _has_contrast(stack: Stack) -> bool:
+    return described(stack, "ContrastBolusAgent").strip() not in ("", "no", "none", "n", "ohne", "sans")
+
+
+def _first_of_several(volume: T1Stack, ordered: Sequence[T1Stack]) -> bool:
+    """Whether the agent is stated for the whole examination (all volumes carry it) and this is its first volume."""
+    return len(ordered) > 1 and volume is ordered[0] and all(_has_contrast(v.stack) for v in ordered)
 
 
 def _by_delay(delay: timedelta, agent: str) -> RoleDecision:

@@ -47,8 +47,8 @@ REPORT_MODALITIES = frozenset({"SR", "DOC", "PR", "KO", "RTRECORD", "PLAN", "AU"
 OVERLAY_MODALITIES = frozenset({"SEG", "RTSTRUCT", "REG", "RTDOSE", "RTPLAN", "RWV", "FID", "STAIN"})
 LOCALIZER_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM", "TOPO", "SCANOGRAM", "SURVEY"})
 LOCALIZER_WORDS = (
-    "localiz|localis|lokalis|lokaliz|locali[sz]er|loc |loc$|scout|topogram|surview|survey|scanogram|planung|"
-    "planning|3 ?plane|three ?plane|"
+    "localiz|localis|lokalis|lokaliz|locali[sz]er|loc |loc$|scout|topogram|surview|survey|scanogram|planungs?scan|"
+    "3 ?plane|three ?plane|"
     "3 ?ebenen|reperage|rep 3|plan scan|haste loc|aahscout|aascout"
 )
 DERIVED_TYPES = frozenset(

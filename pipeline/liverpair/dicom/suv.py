@@ -329,7 +329,7 @@ def _warn_unusual_uptake(elapsed_s: float, half_life_s: float, notes: _Notes) ->
     low, high = usual_uptake_s(half_life_s)
     if not low <= elapsed_s <= high:
         notes.warn(
-            f"uptake_unusual: {elapsed_s / 60:.0f} min from injection to image; usual {low / 60:.0f}–{high / 60:.0f} min"
+            f"uptake_unusual: {elapsed_s / 60:.0f} min before the image, usual are {low / 60:.0f}–{high / 60:.0f} min"
         )
 
 

@@ -15,7 +15,7 @@ Warn = Callable[[str], None]
 
 
 def refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], warn: Warn) -> None:
-    """Raise SuvRefusal where units, corrections, scale or mixture of frames allow no SUV; ``warn`` takes what is odd."""
+    """Raise SuvRefusal where units, corrections, scale or mixed frames allow no SUV; ``warn`` takes what is odd."""
     if series.units not in ("BQML", "CNTS", "GML", "CM2ML"):
         raise SuvRefusal(
             "units_unsupported",
@@ -62,10 +62,12 @@ def _refuse_uncorrected(series: SeriesFacts, warn: Warn) -> None:
             f"Corrected Image lacks DECY while Decay Correction is {series.decay_correction}; no reference is sure",
         )
     if decayed and series.decay_correction == "NONE":
-        raise SuvRefusal(
-            "decay_correction_contradictory",
-            "Corrected Image holds DECY while Decay Correction is NONE; one is wrong",
-        )
+        if not series.decay_factor_is_one:
+            raise SuvRefusal(
+                "decay_correction_contradictory",
+                "Corrected Image holds DECY, Decay Correction is NONE, a Decay Factor of 1 to tell which is right",
+            )
+        warn("decay_correction_doubtful: Corrected Image holds DECY; NONE and a Decay Factor of 1 were believed")
     if series.is_enhanced and series.decay_correction == "START" and not series.explicit_references:
         raise SuvRefusal(
             "reference_time_unresolved",

@@ -80,6 +80,7 @@ class SeriesFacts:
     start_time: time | None
     explicit_references: dict[str, Stamp]
     offset: timedelta | None
+    decay_factor_is_one: bool
 
 
 def value(dataset: Dataset, keyword: str) -> Any:
@@ -244,7 +245,8 @@ def read_series(datasets: Sequence[Dataset]) -> SeriesFacts:
     first = facts[0]
     starts = [f.start for f in facts if f.start is not None]
     corrected = frozenset.intersection(*(f.corrected for f in facts))
-    return _replaced(first, start=min(starts) if starts else None, corrected=corrected)
+    unset = all(f.decay_factor_is_one for f in facts)
+    return _replaced(first, start=min(starts) if starts else None, corrected=corrected, decay_factor_is_one=unset)
 
 
 def _replaced(facts: SeriesFacts, **changes: Any) -> SeriesFacts:
@@ -283,6 +285,7 @@ def _series(head: Dataset) -> SeriesFacts:
         start_time=parse_time(text(injection, "RadiopharmaceuticalStartTime")),
         explicit_references=dict(_explicit_references(head)),
         offset=offset,
+        decay_factor_is_one=number(head, "DecayFactor") == 1.0,
     )
 
 
