@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import cKDTree
-
 from liverpair.core.geometry import Grid
 from liverpair.core.units import Unit
 from liverpair.core.volume import Mask, Volume
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
 STEP = 2.0
 EXTENT = (300, 230, 230)
@@ -167,10 +166,28 @@ def _render(a: Abdomen, points, shape, levels, sigma, noise, rng) -> tuple[NDArr
     return (image + noise * grain / grain.std()).astype(np.float32), (f["liver"] > 0.5).reshape(shape)
 
 
-CT_NATIVE = dict(air=-900, fat=-90, organs=35, bone=300, liver=58, portal=38, hepatic=38, lesions=44)
-CT_PORTAL = dict(air=-900, fat=-90, organs=140, bone=350, liver=110, portal=170, hepatic=160, lesions=80)
-MR_HBP = dict(air=5, fat=60, organs=180, bone=60, liver=420, portal=170, hepatic=150, lesions=190)
-MR_T2 = dict(air=5, fat=160, organs=330, bone=90, liver=120, portal=45, hepatic=40, lesions=300)
+CT_NATIVE = {
+    "air": -900,
+    "fat": -90,
+    "organs": 35,
+    "bone": 300,
+    "liver": 58,
+    "portal": 38,
+    "hepatic": 38,
+    "lesions": 44,
+}
+CT_PORTAL = {
+    "air": -900,
+    "fat": -90,
+    "organs": 140,
+    "bone": 350,
+    "liver": 110,
+    "portal": 170,
+    "hepatic": 160,
+    "lesions": 80,
+}
+MR_HBP = {"air": 5, "fat": 60, "organs": 180, "bone": 60, "liver": 420, "portal": 170, "hepatic": 150, "lesions": 190}
+MR_T2 = {"air": 5, "fat": 160, "organs": 330, "bone": 90, "liver": 120, "portal": 45, "hepatic": 40, "lesions": 300}
 
 
 def ct(a: Abdomen, seed: int, levels=CT_NATIVE, noise: float = 11.0) -> tuple[Volume, Mask]:

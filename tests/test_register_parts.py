@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  # the name every ITK user knows
-from scipy import ndimage
-
 from liverpair.core.errors import UsageError
 from liverpair.core.geometry import Grid
 from liverpair.core.transform import SpatialTransform, interpolate
@@ -20,6 +18,7 @@ from liverpair.register.prepare import Scene
 from liverpair.register.resample import resample, resample_labels, resample_mask
 from liverpair.register.start import StartSettings, mask_affine, mask_starts
 from liverpair.register.transform_io import from_itk, read_transform, write_transform
+from scipy import ndimage
 
 
 def _smooth(shape: tuple[int, int, int], seed: int, sigma: float = 2.0) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ __all__ = ["BSplineSpace"]
 RIM_SMOOTHING = 1e-5
 
 
-def _cubic(t: NDArray[np.float64], derivative: int) -> NDArray[np.float64]:
+def _cubic(t: NDArray[np.floating[Any]], derivative: int) -> NDArray[np.float64]:
     """The centred cubic B-spline of unit knot spacing, or its first or second derivative, at t."""
     a = np.abs(t)
     near, far = a < 1, (a >= 1) & (a < 2)

@@ -80,10 +80,11 @@ def _source_index(
 def _linear(values: NDArray[np.float32], index: NDArray[np.float32], fill: float, slack: float) -> NDArray[np.float32]:
     """Trilinear values at voxel indices (3, n, n1, n2); ``fill`` beyond the outer voxels' faces."""
     n0, n1, n2 = values.shape
-    out = np.empty(index.shape[1:], dtype=np.float32)
-    for a in range(out.shape[0]):
-        for b in range(out.shape[1]):
-            for c in range(out.shape[2]):
+    _, m0, m1, m2 = index.shape
+    out = np.empty((m0, m1, m2), dtype=np.float32)
+    for a in range(m0):
+        for b in range(m1):
+            for c in range(m2):
                 x, y, z = index[0, a, b, c], index[1, a, b, c], index[2, a, b, c]
                 low = -0.5 - slack
                 if (

@@ -23,7 +23,8 @@ __all__ = ["SequenceSettings", "align_sequence"]
 class SequenceSettings:
     """Limits of what a patient moves between two breath-holds of one examination, and how it is looked for.
 
-    The motion found is used only if the local correlation improves by more than ``minimal_z`` standard errors
+    A motion below ``smallest_mm`` on average is no motion: resampling for it would only blur. A larger one is
+    used only if the local correlation improves by more than ``minimal_z`` standard errors
     over the region's blocks: otherwise the scanner's own geometry is the better estimate.
     """
 
@@ -34,6 +35,7 @@ class SequenceSettings:
     largest_shift_mm: float = 10.0
     largest_angle_deg: float = 5.0
     iterations: int = 25
+    smallest_mm: float = 0.3
     minimal_z: float = 3.0
 
 
@@ -111,7 +113,8 @@ def align_sequence(
         turn = np.rad2deg(np.linalg.norm(x[:3]) / _REACH_MM)
         at_limit = turn > 0.98 * settings.largest_angle_deg or np.abs(x[3:]).max() > 0.98 * settings.largest_shift_mm
         moved = linear_field(view.grid, centre, _rotation(x) - np.eye(3), x[3:])
-        if at_limit or _gain_z(cost, moved) < settings.minimal_z:
+        size = np.sqrt((moved**2).sum(axis=0))[view.weights > 0.5]
+        if at_limit or float(size.mean()) < settings.smallest_mm or _gain_z(cost, moved) < settings.minimal_z:
             return SpatialTransform.identity()
     return SpatialTransform(about(centre, _rotation(x), x[3:]))
 
