@@ -217,6 +217,7 @@ def _report(
         regions.append(region)
     order = sorted(range(len(kept)), key=lambda n: -kept[n][0])
     labels, survivors = paint_regions(shape, main.grid, [regions[n] for n in order])
+    centres = _centroids(labels)
     candidates: list[Candidate] = []
     for place in survivors:
         confidence, item = kept[order[place]]
@@ -224,7 +225,7 @@ def _report(
         candidates.append(
             Candidate(
                 label=survivors[place],
-                centre_lps=region.centre_lps,
+                centre_lps=main.grid.to_world(centres[survivors[place] - 1]),
                 z=max(item.evidence.z.values()),
                 confidence=confidence,
                 nature=item.nature,
@@ -233,3 +234,13 @@ def _report(
             )
         )
     return labels, tuple(candidates)
+
+
+def _centroids(labels: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """Mean index (n, 3) of labels 1..n."""
+    index = np.argwhere(labels > 0)
+    if len(index) == 0:
+        return np.zeros((0, 3))
+    numbers = labels[labels > 0].astype(np.int64)
+    counts = np.maximum(np.bincount(numbers)[1:], 1)
+    return np.stack([np.bincount(numbers, weights=index[:, a])[1:] / counts for a in range(3)], axis=1)

@@ -22,6 +22,10 @@ __all__ = ["Testimony", "confidence_of", "nature_of", "testimony"]
 
 #: log-odds that a proposal is a lesion before the sequences are heard: clutter outnumbers lesions.
 PRIOR_LOG_ODDS = -2.6
+#: Vessel crossings and noise that look like a ball become rarer with its size (places go with 1/d³, of which
+#: a third is taken, because vessels have all sizes): log-odds per factor e of diameter above that of the
+#: smallest scales.
+SIZE_LOG_ODDS, SIZE_NEUTRAL_MM = 1.0, 5.6
 #: role → (log-odds per unit of evidence, evidence at which it is neutral, largest evidence that counts).
 #: Vessels make the hepatobiliary phase the least specific, bile ducts T2; hardly anything but cells is bright
 #: on DWI. The slopes are rounded logistic fits to simulated livers; no sequence alone can make a lesion
@@ -145,7 +149,7 @@ def confidence_of(
     right sign: a bile duct is bright on T2 and in the hepatobiliary phase alike. Fluid is silent on DWI, so a
     benign focus is judged without it.
     """
-    odds = PRIOR_LOG_ODDS
+    odds = PRIOR_LOG_ODDS + SIZE_LOG_ODDS * max(math.log(lead.diameter_mm / SIZE_NEUTRAL_MM), 0.0)
     for role in sorted(evidence.z):
         if role == "mr-adc" and len(evidence.z) > 1:
             continue
