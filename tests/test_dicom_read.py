@@ -206,6 +206,12 @@ def test_a_sheared_mr_stack_is_refused(tmp_path: Path) -> None:
     assert _refused(_tilted("MR"), tmp_path) == "sheared_stack"
 
 
+def test_positions_rounded_to_a_tenth_of_a_millimetre_are_no_shear(tmp_path: Path) -> None:
+    datasets = axial_slices(3, step=2.0, Modality="MR")
+    datasets[-1].ImagePositionPatient = [-10.0, -19.9, 34.0]
+    assert _read(datasets, tmp_path).grid.direction[:, 2].tolist() == [0.0, 0.0, 1.0]
+
+
 def test_an_adc_map_is_recognised_by_its_words(tmp_path: Path) -> None:
     for name, unit in (("ep2d_diff_ADC", Unit.DIFFUSIVITY), ("cascade", Unit.ARBITRARY)):
         datasets = axial_slices(2, Modality="MR", SeriesDescription=name)

@@ -43,9 +43,7 @@ ARCHIVE_ERRORS: Final = (
 def is_litter(name: str) -> bool:
     """Whether the file only serves an operating system."""
     parts = name.replace("\\", "/").split("/")
-    return (
-        parts[-1] in LITTER_NAMES or parts[-1].startswith("._") or not LITTER_FOLDERS.isdisjoint(parts[:-1])
-    )
+    return parts[-1] in LITTER_NAMES or parts[-1].startswith("._") or not LITTER_FOLDERS.isdisjoint(parts[:-1])
 
 
 def archive_kind(stream: BinaryIO) -> str:
@@ -118,9 +116,7 @@ class Archive:
         try:
             if isinstance(entry, zipfile.ZipInfo) and self._zip is not None:
                 if entry.flag_bits & 0x1:
-                    raise Refusal(
-                        "encrypted_member", "the archive's member is encrypted; unpack it with its password"
-                    )
+                    raise Refusal("encrypted_member", "the archive's member is encrypted; unpack it with its password")
                 with self._zip.open(entry) as packed:
                     return _spooled(packed, entry.file_size)
             if isinstance(entry, tarfile.TarInfo) and self._tar is not None:
@@ -139,9 +135,7 @@ class Archive:
         size = entry.file_size if isinstance(entry, zipfile.ZipInfo) else entry.size
         packed = entry.compress_size if isinstance(entry, zipfile.ZipInfo) else size
         if size > MAX_MEMBER_BYTES or (size > RATIO_COUNTS_FROM_BYTES and size > MAX_RATIO * max(1, packed)):
-            raise Refusal(
-                "archive_bomb", f"the archive's member claims {size} bytes from {packed}; it is not unpacked"
-            )
+            raise Refusal("archive_bomb", f"the archive's member claims {size} bytes from {packed}; it is not unpacked")
 
 
 def _spooled(content: IO[bytes], announced: int) -> BinaryIO:
@@ -153,9 +147,7 @@ def _spooled(content: IO[bytes], announced: int) -> BinaryIO:
     while chunk := content.read(1 << 20):
         total += len(chunk)
         if total > min(MAX_MEMBER_BYTES, announced + (1 << 20)):
-            raise Refusal(
-                "archive_bomb", "the archive's member unpacks to more than it announces; it is not read"
-            )
+            raise Refusal("archive_bomb", "the archive's member unpacks to more than it announces; it is not read")
         target.write(chunk)
     target.seek(0)
     return cast("BinaryIO", target)
@@ -180,9 +172,7 @@ def _unpacked(stream: BinaryIO) -> BinaryIO:
         while chunk := content.read(1 << 20):
             total += len(chunk)
             if total > 16 * MAX_MEMBER_BYTES:
-                raise Refusal(
-                    "archive_bomb", "the compressed tar unpacks to more than 64 GiB; unpack it by hand"
-                )
+                raise Refusal("archive_bomb", "the compressed tar unpacks to more than 64 GiB; unpack it by hand")
             target.write(chunk)
     target.seek(0)
     return target

@@ -52,9 +52,7 @@ def _privatefinite_number(element: RawDataElement | DataElement, *, little_endia
             order = "<" if little_endian else ">"
             form = {"FL": "f", "FD": "d"}[element.VR]
             width = struct.calcsize(form)
-            return (
-                finite_number(struct.unpack(order + form, value[:width])[0]) if len(value) >= width else None
-            )
+            return finite_number(struct.unpack(order + form, value[:width])[0]) if len(value) >= width else None
     return finite_number(_raw_text(element)[0])
 
 

@@ -68,9 +68,7 @@ def _absorb(target: Dataset, group_item: Dataset) -> None:
             classic = CLASSIC_NAMES.get(attribute.keyword)
             if classic and not attribute.is_empty:
                 value = attribute.value
-                setattr(
-                    target, classic, value[0] if classic == "InversionTime" and attribute.VM > 1 else value
-                )
+                setattr(target, classic, value[0] if classic == "InversionTime" and attribute.VM > 1 else value)
 
 
 def _split_moments(target: Dataset) -> None:

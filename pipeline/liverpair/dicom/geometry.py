@@ -24,6 +24,8 @@ SAME_POSITION_MM: Final = 0.05
 #: A slice may be off its regular place by this share of a step: far below what the slice profile blurs
 #: anyway.
 TOLERATED_SHARE_OF_STEP: Final = 0.05
+#: From the first to the last slice positions may drift sideways by this many pixels: rounding, seen in thin stacks.
+TOLERATED_DRIFT_PIXELS: Final = 0.1
 #: A step this many times the median one is a hole: halfway between no slice and one slice missing.
 MISSING_SLICE_FACTOR: Final = 1.5
 
@@ -157,6 +159,8 @@ def stack_geometry(records: Sequence[InstanceRecord]) -> StackGeometry:
         shift = np.zeros(2)
     else:
         vector = normal * float(vector @ normal)
+        if np.abs(shift).max() * (n - 1) <= TOLERATED_DRIFT_PIXELS:
+            shift = np.zeros(2)
     affine = _affine(axes, pixel, vector, position[0])
     return StackGeometry(tuple(int(k) for k in order), affine, n, places, shift, even)
 

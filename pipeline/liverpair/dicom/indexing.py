@@ -62,18 +62,14 @@ def _scan_members(source: Source, start: int) -> FileResult:
     if source.problem:
         return FileResult(source, (_scan_source(source),), complete=True)
     part = list(islice(members(source), start, start + BATCH + 1))
-    return FileResult(
-        source, tuple(_scan_source(member) for member in part[:BATCH]), complete=len(part) <= BATCH
-    )
+    return FileResult(source, tuple(_scan_source(member) for member in part[:BATCH]), complete=len(part) <= BATCH)
 
 
 def _scan_batch(batch: Sequence[tuple[Source, int]]) -> list[FileResult]:
     return [_scan_members(source, start) for source, start in batch]
 
 
-def _continued(
-    batch: Sequence[tuple[Source, int]], results: Sequence[FileResult]
-) -> list[tuple[Source, int]]:
+def _continued(batch: Sequence[tuple[Source, int]], results: Sequence[FileResult]) -> list[tuple[Source, int]]:
     """Where to go on in archives that hold more members than one batch."""
     pairs = zip(batch, results, strict=True)
     return [(source, start + BATCH) for (source, start), result in pairs if not result.complete]
@@ -114,9 +110,7 @@ def read_files(sources: Sequence[Source], jobs: int = 1) -> Generator[list[FileR
     with _pool(jobs) as pool:
         try:
             while True:
-                while len(running) < jobs * BACKLOG and (
-                    batch := queued.pop() if queued else next(waiting, None)
-                ):
+                while len(running) < jobs * BACKLOG and (batch := queued.pop() if queued else next(waiting, None)):
                     running[pool.submit(_scan_batch, batch)] = batch
                 if not running:
                     return

@@ -90,9 +90,7 @@ def find_series(path: Path) -> list[SeriesRecord]:
 def find_stacks(path: Path) -> tuple[Stack, ...]:
     """Every stack of image frames (CT, MR, PT, NM with positions) at ``path``, in a stable order."""
     series = [s for s in find_series(path) if s.first("Modality") in IMAGE_MODALITIES]
-    return tuple(
-        stack for one in series for stack in split(one) if all(has_plane(f) for f in stack.instances)
-    )
+    return tuple(stack for one in series for stack in split(one) if all(has_plane(f) for f in stack.instances))
 
 
 def _describe(number: int, stack: Stack) -> str:
@@ -130,9 +128,7 @@ def load_stack(path: Path, series: str | None = None, stack: int | None = None) 
         listing = "\n".join(_describe(n, s) for n, s in enumerate(stacks, start=1))
         raise UsageError(f"{path.name}: {what} was found" + (f" among\n{listing}" if listing else ""))
     listing = "\n".join(_describe(n, s) for n, s in numbered)
-    raise UsageError(
-        f"{path.name} holds {len(numbered)} volumes; choose one by series or by its number:\n{listing}"
-    )
+    raise UsageError(f"{path.name} holds {len(numbered)} volumes; choose one by series or by its number:\n{listing}")
 
 
 def load_image(path: Path, series: str | None = None, stack: int | None = None) -> Volume:
@@ -154,9 +150,7 @@ def _objects(path: Path, modality: str) -> list[Dataset]:
             try:
                 found.append(pydicom.dcmread(stream, force=True))
             except Exception as error:  # pydicom raises whatever damaged bytes provoke
-                raise Refusal(
-                    "unreadable_file", f"the object cannot be read ({type(error).__name__})"
-                ) from error
+                raise Refusal("unreadable_file", f"the object cannot be read ({type(error).__name__})") from error
     return found
 
 
@@ -245,9 +239,7 @@ def load_mask(path: Path, like: Grid | None = None, label: int | None = None) ->
     labels = load_labels(path, like)
     if label is not None:
         if label not in labels.masks:
-            raise UsageError(
-                f"{path.name} has no label {label}; it has {', '.join(map(str, labels.masks)) or 'none'}"
-            )
+            raise UsageError(f"{path.name} has no label {label}; it has {', '.join(map(str, labels.masks)) or 'none'}")
         return labels.masks[label]
     values = np.zeros(labels.grid.shape, dtype=np.bool_)
     for mask in labels.masks.values():

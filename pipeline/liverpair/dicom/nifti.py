@@ -43,18 +43,14 @@ def _load(path: Path) -> tuple[NDArray[Any], Grid, str]:
             "unreadable_nifti", f"the file cannot be read as NIfTI ({type(error).__name__}); write it again"
         ) from error
     if values.dtype.fields is not None or np.iscomplexobj(values):
-        raise Refusal(
-            "colour_image", "the NIfTI file holds colours or complex numbers, not one value a voxel"
-        )
+        raise Refusal("colour_image", "the NIfTI file holds colours or complex numbers, not one value a voxel")
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 3:
         raise Refusal("not_3d", f"the NIfTI file has shape {values.shape}; extract one 3D volume")
     shape = (int(values.shape[0]), int(values.shape[1]), int(values.shape[2]))
     description = (
-        bytes(image.header["descrip"].tobytes()).split(b"\0")[0].decode("latin-1")
-        if "descrip" in image.header
-        else ""
+        bytes(image.header["descrip"].tobytes()).split(b"\0")[0].decode("latin-1") if "descrip" in image.header else ""
     )
     return values, Grid(shape, lps_to_ras(image.affine)), description
 

@@ -122,8 +122,7 @@ def _names(dataset: Dataset) -> dict[int, str]:
     """Segment labels by number, in the order of the numbers."""
     items = dataset.get("SegmentSequence") or Sequence()
     names = {
-        int(item.SegmentNumber): str(item.get("SegmentLabel") or f"segment {item.SegmentNumber}")
-        for item in items
+        int(item.SegmentNumber): str(item.get("SegmentLabel") or f"segment {item.SegmentNumber}") for item in items
     }
     return dict(sorted(names.items()))
 

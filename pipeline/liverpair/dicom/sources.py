@@ -38,13 +38,9 @@ def _file(path: Path) -> Source:
     try:
         facts = path.stat()
     except OSError as error:
-        return Source(
-            str(path), 0, 0, ("unreadable_file", f"the file cannot be looked at ({type(error).__name__})")
-        )
+        return Source(str(path), 0, 0, ("unreadable_file", f"the file cannot be looked at ({type(error).__name__})"))
     if not path.is_file():
-        return Source(
-            str(path), 0, 0, ("not_a_file", "a device, socket or pipe; only regular files are read")
-        )
+        return Source(str(path), 0, 0, ("not_a_file", "a device, socket or pipe; only regular files are read"))
     return Source(str(path), facts.st_size, facts.st_mtime_ns)
 
 
@@ -62,9 +58,7 @@ def _below(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Source]:
             return
         entries = _entries(folder)
     except OSError as error:
-        yield Source(
-            str(folder), 0, 0, ("unreadable_folder", f"the folder cannot be listed ({type(error).__name__})")
-        )
+        yield Source(str(folder), 0, 0, ("unreadable_folder", f"the folder cannot be listed ({type(error).__name__})"))
         return
     for entry in entries:
         path = Path(entry.path)
@@ -132,9 +126,7 @@ def _resolve(locator: str) -> tuple[tuple[str, ...], tuple[int, int]]:
     raise Refusal("missing_file", "the file is no longer there; index the archive again")
 
 
-def _resolve_members(
-    chain: tuple[str, ...], rest: list[str], stamp: tuple[int, int]
-) -> tuple[str, ...] | None:
+def _resolve_members(chain: tuple[str, ...], rest: list[str], stamp: tuple[int, int]) -> tuple[str, ...] | None:
     archive = _archive_at(chain, stamp)
     if archive is None:
         return None
