@@ -17,11 +17,15 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from liverpair.core.geometry import lps_to_ras
+from liverpair.core.geometry import Grid, lps_to_ras
+from liverpair.core.volume import Volume
 from liverpair.simulate import DEFAULT_CASES, Case, LesionRequest, SimulatedPair, Truth, random_cases, simulate_pair
 from liverpair.simulate.cases import WINDOW_DAYS
-from liverpair.simulate.cohort import _settings, write_cohort
+from liverpair.simulate.cohort import _examinations, _settings, write_cohort
 from liverpair.simulate.mr_dicom import b_value_images
+from liverpair.simulate.mr_enhanced import write_enhanced_mr
+from liverpair.simulate.objects import FileNames
+from liverpair.simulate.space import rotation_matrix
 from pydicom.errors import InvalidDicomError
 
 SEED = 77
@@ -194,6 +198,27 @@ def test_one_diffusion_series_holds_three_b_values_in_private_tags(
     low = _stack([d for d, b in zip(items, stated, strict=True) if b == 50])
     expected = b_value_images(pair.mr["mr-dwi"], pair.mr["mr-adc"])[50].values
     assert np.abs(low - np.clip(expected, 0, 4095)).max() <= 0.501
+
+
+def test_an_enhanced_object_holds_every_slice_at_its_place_though_out_of_order(tmp_path: Path) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = rotation_matrix((4.0, -3.0, 6.0)) * [1.4, 1.5, 6.0]
+    affine[:3, 3] = (-120.0, -90.0, 33.0)
+    values = np.random.default_rng(1).integers(0, 900, (12, 10, 7)).astype(np.float32)
+    image = Volume(values, Grid(values.shape, affine))
+    exam, _ = _examinations(CASES[0], SEED, 0, 70.0)
+    write_enhanced_mr(exam, "philips", "mr-t2", image, 5.0, FileNames(tmp_path, np.random.default_rng(2)), 3)
+    data = pydicom.dcmread(next(p for p in tmp_path.rglob("*") if p.is_file()))
+    frames = data.pixel_array
+    positions = [
+        np.array(f.PlanePositionSequence[0].ImagePositionPatient, float) for f in data.PerFrameFunctionalGroupsSequence
+    ]
+    slices = [round(float(image.grid.to_index(p)[2])) for p in positions]
+    assert sorted(slices) == list(range(7))
+    assert slices != sorted(slices)
+    for frame, k, position in zip(frames, slices, positions, strict=True):
+        np.testing.assert_allclose(position, image.grid.to_world((0, 0, k)), atol=1e-3)
+        assert np.array_equal(frame.T, values[:, :, k])
 
 
 def test_the_archive_is_careless_like_a_real_one(

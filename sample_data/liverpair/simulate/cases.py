@@ -22,7 +22,7 @@ class Case:
 
     ``expected`` is TP | FP | FN | TN | not_evaluable | not_paired, ``fn_cause`` size | low_ssr | "".
     ``traps`` name what the headers hide: late_series_time, private_reference, midnight, dose_in_mbq, weight_missing,
-    philips_suv_factor, decay_none, multi_phase (dynamic phases in one series), all_phases, zipped, gentle_names.
+    philips_suv_factor, decay_none, multi_phase (dynamic phases in one series), all_phases, enhanced_t2, zipped.
     ``interval_days`` is MRI minus PET.
     """
 
@@ -102,7 +102,7 @@ DEFAULT_CASES: tuple[Case, ...] = (
         pet_day=57,
         interval_days=35,
         anatomy=3,
-        traps=("zipped",),
+        traps=("zipped", "enhanced_t2"),
     ),
     Case(
         "fn-not-avid",
@@ -228,7 +228,7 @@ def random_cases(n: int, seed: int) -> tuple[Case, ...]:
     traps = {
         "siemens": ("midnight", "dose_in_mbq", "zipped", "all_phases"),
         "ge": ("late_series_time,private_reference", "private_reference", "dose_in_mbq", "multi_phase"),
-        "philips": ("decay_none", "philips_suv_factor", "zipped", "multi_phase"),
+        "philips": ("decay_none", "philips_suv_factor", "zipped", "multi_phase", "enhanced_t2"),
     }
     cases: list[Case] = []
     kinds: list[str] = []

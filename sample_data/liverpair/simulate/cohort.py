@@ -19,6 +19,7 @@ from liverpair.core.volume import Volume
 from liverpair.simulate import litter, mr_dicom, pet_dicom
 from liverpair.simulate.cases import DEFAULT_CASES, Case
 from liverpair.simulate.mr import MrProtocol, MrSequence
+from liverpair.simulate.mr_enhanced import write_enhanced_mr
 from liverpair.simulate.objects import Examination, FileNames
 from liverpair.simulate.pair import PairSettings, SimulatedPair, simulate_pair
 from liverpair.simulate.reports import Finding, mr_report, pet_report
@@ -196,7 +197,9 @@ def _write_mri(
     else:
         single += phases
     for number, role in enumerate(single):
-        series[role] = mr_dicom.write_mr(
+        enhanced = role == "mr-t2" and "enhanced_t2" in case.traps
+        write = write_enhanced_mr if enhanced else mr_dicom.write_mr
+        series[role] = write(
             exam, vendor, role, pair.mr[role], protocol.sequence(role).thickness_mm, names, 10 + number
         )
     images = mr_dicom.b_value_images(pair.mr["mr-dwi"], pair.mr["mr-adc"])

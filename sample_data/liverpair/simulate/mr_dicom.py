@@ -20,7 +20,7 @@ from liverpair.simulate.objects import (
     set_pixels,
 )
 
-__all__ = ["MR_EQUIPMENT", "b_value_images", "write_diffusion", "write_dynamic", "write_mr"]
+__all__ = ["DESCRIPTIONS", "MINUTES", "MR_EQUIPMENT", "b_value_images", "write_diffusion", "write_dynamic", "write_mr"]
 
 MR_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 MR_EQUIPMENT = {
