@@ -11,7 +11,7 @@ from liverpair.core.errors import Refusal, UsageError
 from liverpair.core.geometry import Grid
 from liverpair.core.units import Unit
 from liverpair.core.volume import LabelMap, Mask, Volume
-from liverpair.dicom.nifti import read_nifti, read_nifti_labels, write_nifti
+from liverpair.dicom.nifti import is_nifti, read_nifti, read_nifti_labels, write_nifti
 
 
 def _grid() -> Grid:
@@ -114,3 +114,10 @@ def test_a_damaged_file_is_refused_and_a_missing_one_is_a_mistake(tmp_path: Path
         read_nifti(tmp_path / "absent.nii")
     with pytest.raises(UsageError):
         write_nifti(Volume(_values(), _grid()), tmp_path / "x.mha")
+
+
+def test_a_name_says_nifti_before_the_file_exists(tmp_path: Path) -> None:
+    (tmp_path / "folder.nii").mkdir()
+    assert is_nifti(tmp_path / "OUT.NII.GZ")
+    assert not is_nifti(tmp_path / "folder.nii")
+    assert not is_nifti(tmp_path / "image.dcm")

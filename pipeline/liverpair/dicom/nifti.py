@@ -28,8 +28,8 @@ COMPRESSION_LEVEL: Final = 3
 
 
 def is_nifti(path: Path) -> bool:
-    """Whether the file's name says NIfTI."""
-    return path.is_file() and path.name.lower().endswith(SUFFIXES)
+    """Whether the path names a NIfTI file, one that exists or one to be written."""
+    return path.name.lower().endswith(SUFFIXES) and not path.is_dir()
 
 
 def _load(path: Path) -> tuple[NDArray[Any], Grid, str]:
