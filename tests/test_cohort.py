@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from collections import Counter
@@ -36,7 +37,7 @@ def mri(study: str, day: str, patient: str = "P1", **header: Any) -> list[Series
 
 
 def reasons(cohort: Cohort) -> dict[str, str]:
-    return {e.id: e.reason for e in cohort.exclusions}
+    return {e.id: e.reason for e in cohort.exclusions if e.level == "study"}
 
 
 def the_pair(cohort: Cohort):
@@ -56,7 +57,7 @@ def test_a_pet_ct_and_a_liver_mri_become_a_pair_with_every_role() -> None:
     assert set(stacks) == {"pet-ac", "ct", "mr-hbp", "mr-t2", "mr-dwi", "mr-adc"}
     assert stacks["mr-dwi"].key["DiffusionBValue"] == 800.0
     assert not cohort.exclusions
-    assert pair.pair_id.startswith("P") and len(pair.pair_id) == 13
+    assert pair.pair_id == "P" + hashlib.sha256(b"A|B").hexdigest()[:12]
 
 
 def test_the_order_of_delivery_changes_nothing() -> None:
@@ -158,7 +159,7 @@ def test_a_study_with_two_patient_ids_is_excluded_not_guessed() -> None:
 
 def test_the_ct_of_a_split_study_is_found_by_its_frame_of_reference() -> None:
     own = {"StudyDate": "20240310", "FrameOfReferenceUID": "F"}
-    records = [pet("A.pet", "A", **own), ct("Z.ct", "Z", **own)] + mri("B", "20240325")
+    records = [pet("A.pet", "A", **own), ct("Z.ct", "Z", **own), *mri("B", "20240325")]
     cohort = build_cohort(records)
     assert the_pair(cohort).ct_series_uid == "Z.ct"
     assert reasons(cohort) == {"Z": "neither_pet_nor_mr"}
@@ -214,7 +215,7 @@ def test_an_mri_without_a_hepatobiliary_phase_is_used_with_what_it_holds() -> No
 
 def test_the_lutetium_patient_without_ct_pairs_and_is_named_therapeutic() -> None:
     lutetium = radiopharmaceutical(None, 574300.0, ("C-101ED", "99SDM", "177 Lutetium"), dose=7.2e9)
-    cohort = build_cohort([pet("A.pet", "A", tracer=lutetium, DecayCorrection="ADMIN")] + mri("B", "20240325"))
+    cohort = build_cohort([pet("A.pet", "A", tracer=lutetium, DecayCorrection="ADMIN"), *mri("B", "20240325")])
     assert the_pair(cohort).tracer == "177Lu-SSR"
     row = next(r for r in cohort.series_rows if r["series_uid"] == "A.pet")
     assert "therapeutic" in row["tracer_flags"]
@@ -266,7 +267,7 @@ def test_the_numbers_of_the_flow_diagram_add_up(archive, reuse, window) -> None:
     assert flow["mr"] == flow["mr_paired"] + flow["mr_excluded"]
     assert flow["pet_paired"] == len({p.pet_study_uid for p in cohort.pairs}) == len(cohort.pairs)
     used = {p.pet_study_uid for p in cohort.pairs} | {p.mr_study_uid for p in cohort.pairs}
-    excluded = {e.id for e in cohort.exclusions}
+    excluded = {e.id for e in cohort.exclusions if e.level == "study"}
     assert used | excluded == {f"S{n}" for n in range(len(archive))}
     assert all(abs(p.interval_days) <= window for p in cohort.pairs)
     assert all(e.reason and e.detail for e in cohort.exclusions)
@@ -318,3 +319,20 @@ def test_the_real_lutetium_patient_and_the_real_mri_become_a_pair_without_ct(sha
     assert pair.tracer == "177Lu-SSR"
     assert (pair.ct_series_uid, pair.reason, pair.interval_days) == ("", "no_ct", 5)
     assert set(cohort.stacks[pair.pair_id]) == {"pet-ac", "mr-t2", "mr-adc"}
+
+
+def test_series_that_are_no_candidates_are_listed_with_their_reason() -> None:
+    same = {"study": "A", "StudyDate": "20240310"}
+    extra = [
+        pet("A.nac", CorrectedImage=["NORM", "DECY"], **same),
+        ct("A.topo", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], **same),
+    ]
+    cohort = build_cohort([*petct("A", "20240310"), *extra, *mri("B", "20240325")])
+    listed = {e.id: e.reason for e in cohort.exclusions if e.level == "series"}
+    assert listed == {"A.nac": "not_attenuation_corrected", "A.topo": "localizer"}
+
+
+def test_a_study_without_a_sure_patient_still_has_its_series_listed() -> None:
+    cohort = build_cohort(petct("A", "20240310", ""))
+    assert reasons(cohort) == {"A": "missing_patient_id"}
+    assert {row["series_uid"] for row in cohort.series_rows} == {"A.pet", "A.ct"}

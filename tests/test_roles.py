@@ -115,21 +115,86 @@ def test_t2_weighting_is_recognised_by_its_late_spin_echo(description, timing) -
         (dwi("1", 50.0), "other"),
         (dwi("1", 0.0), "other"),
         (dwi("1", None), "mr-dwi"),
-        (dwi("1", None, "ep2d_diff_b50_b800_tra_p2_ADC", ImageType=["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]), "mr-adc"),
-        (dwi("1", 600.0, "Ax DWI b600 RTr", Manufacturer="GE MEDICAL SYSTEMS", ImageType=["ORIGINAL", "PRIMARY", "OTHER"]), "mr-dwi"),
-        (dwi("1", None, "Apparent Diffusion Coefficient (mm2/s)", ImageType=["DERIVED", "SECONDARY", "COMBINED"]), "mr-adc"),
+        (
+            dwi("1", None, "ep2d_diff_b50_b800_tra_p2_ADC", ImageType=["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]),
+            "mr-adc",
+        ),
+        (
+            dwi(
+                "1",
+                600.0,
+                "Ax DWI b600 RTr",
+                Manufacturer="GE MEDICAL SYSTEMS",
+                ImageType=["ORIGINAL", "PRIMARY", "OTHER"],
+            ),
+            "mr-dwi",
+        ),
+        (
+            dwi("1", None, "Apparent Diffusion Coefficient (mm2/s)", ImageType=["DERIVED", "SECONDARY", "COMBINED"]),
+            "mr-adc",
+        ),
         (dwi("1", None, "Exponential Apparent Diffusion Coefficient", ImageType=["DERIVED", "SECONDARY"]), "derived"),
-        (dwi("1", 800.0, "dDWI_SPAIR_RT", Manufacturer="Philips Medical Systems", ScanningSequence=["SE"], ImageType=["ORIGINAL", "PRIMARY", "M_SE", "M", "SE"]), "mr-dwi"),
-        (dwi("1", None, "dADC", Manufacturer="Philips Medical Systems", ScanningSequence=["SE"], ImageType=["DERIVED", "PRIMARY", "ADC", "ADC", "UNSPECIFIED"]), "mr-adc"),
-        (dwi("1", 500.0, "ADC", Manufacturer="TOSHIBA", ScanningSequence=["SE"], ImageType=["DERIVED", "SECONDARY", "ADC"]), "mr-adc"),
-        (dwi("1", 1000.0, "DWI b1000", Manufacturer="TOSHIBA", ScanningSequence=["SE"], SequenceName="SEEPI2D", ImageType=["ORIGINAL", "PRIMARY"]), "mr-dwi"),
-        (dwi("1", 800.0, "dwi_epi_b50_800_tra", Manufacturer="UIH", ImageType=["ORIGINAL", "PRIMARY", "DIFFUSION", "TRACEW"]), "mr-dwi"),
+        (
+            dwi(
+                "1",
+                800.0,
+                "dDWI_SPAIR_RT",
+                Manufacturer="Philips Medical Systems",
+                ScanningSequence=["SE"],
+                ImageType=["ORIGINAL", "PRIMARY", "M_SE", "M", "SE"],
+            ),
+            "mr-dwi",
+        ),
+        (
+            dwi(
+                "1",
+                None,
+                "dADC",
+                Manufacturer="Philips Medical Systems",
+                ScanningSequence=["SE"],
+                ImageType=["DERIVED", "PRIMARY", "ADC", "ADC", "UNSPECIFIED"],
+            ),
+            "mr-adc",
+        ),
+        (
+            dwi(
+                "1",
+                500.0,
+                "ADC",
+                Manufacturer="TOSHIBA",
+                ScanningSequence=["SE"],
+                ImageType=["DERIVED", "SECONDARY", "ADC"],
+            ),
+            "mr-adc",
+        ),
+        (
+            dwi(
+                "1",
+                1000.0,
+                "DWI b1000",
+                Manufacturer="TOSHIBA",
+                ScanningSequence=["SE"],
+                SequenceName="SEEPI2D",
+                ImageType=["ORIGINAL", "PRIMARY"],
+            ),
+            "mr-dwi",
+        ),
+        (
+            dwi(
+                "1",
+                800.0,
+                "dwi_epi_b50_800_tra",
+                Manufacturer="UIH",
+                ImageType=["ORIGINAL", "PRIMARY", "DIFFUSION", "TRACEW"],
+            ),
+            "mr-dwi",
+        ),
         (dwi("1", 800.0, "", ImageType=["ORIGINAL", "PRIMARY"], ScanningSequence=["SE", "EP"]), "mr-dwi"),
         (dwi("1", None, "Diffusion b=800", ImageType=["ORIGINAL", "PRIMARY"]), "mr-dwi"),
         (dwi("1", None, "Carte ADC", ImageType=["DERIVED", "SECONDARY"]), "mr-adc"),
     ],
     ids=lambda v: v if isinstance(v, str) else str(v.first("SeriesDescription", "no description")),
-)  # fmt: skip
+)
 def test_diffusion_and_its_maps(record, expected) -> None:
     assert role(record) == expected
 
@@ -137,10 +202,30 @@ def test_diffusion_and_its_maps(record, expected) -> None:
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
-        (series("1", SeriesDescription="localizer", ScanningSequence=["GR"], EchoTime=5.0, RepetitionTime=8.6, slices=9), "localizer"),
-        (series("1", SeriesDescription="3-Plane Loc SSFSE", EchoTime=80.0, RepetitionTime=1000.0, ScanningSequence=["SE"]), "localizer"),
-        (series("1", SeriesDescription="Survey BH", EchoTime=80.0, RepetitionTime=1000.0, ScanningSequence=["SE"]), "localizer"),
-        (series("1", SeriesDescription="Lokalisator", EchoTime=2.0, RepetitionTime=5.0, ScanningSequence=["GR"]), "localizer"),
+        (
+            series(
+                "1", SeriesDescription="localizer", ScanningSequence=["GR"], EchoTime=5.0, RepetitionTime=8.6, slices=9
+            ),
+            "localizer",
+        ),
+        (
+            series(
+                "1",
+                SeriesDescription="3-Plane Loc SSFSE",
+                EchoTime=80.0,
+                RepetitionTime=1000.0,
+                ScanningSequence=["SE"],
+            ),
+            "localizer",
+        ),
+        (
+            series("1", SeriesDescription="Survey BH", EchoTime=80.0, RepetitionTime=1000.0, ScanningSequence=["SE"]),
+            "localizer",
+        ),
+        (
+            series("1", SeriesDescription="Lokalisator", EchoTime=2.0, RepetitionTime=5.0, ScanningSequence=["GR"]),
+            "localizer",
+        ),
         (t1("1", "090000", "t1_vibe_fs_tra_SUB"), "derived"),
         (t1("1", "090000", "", ImageType=["DERIVED", "PRIMARY", "MPR", "ND", "SUB"]), "derived"),
         (t1("1", "090000", "Subtraktion art - nativ"), "derived"),
@@ -150,13 +235,48 @@ def test_diffusion_and_its_maps(record, expected) -> None:
         (t1("1", "090000", "MRAC_dixon"), "other"),
         (t2("1", "t2_space_cor_MRCP", EchoTime=703.0), "other"),
         (t2("1", "MRCP 3D HR", EchoTime=650.0), "other"),
-        (series("1", SeriesDescription="trufi_cor_bh", ScanningSequence=["GR"], SequenceVariant=["SS", "SK"], EchoTime=1.6, RepetitionTime=3.9, FlipAngle=60), "other"),
-        (series("1", SeriesDescription="Ax FIESTA", ScanningSequence=["GR"], SequenceVariant=["SS", "SK"], EchoTime=1.6, RepetitionTime=3.9, FlipAngle=50), "other"),
-        (series("1", ScanningSequence=["GR"], SequenceVariant=["SK", "SS"], EchoTime=1.9, RepetitionTime=4.3, FlipAngle=60), "other"),
-        (series("1", SeriesDescription="T2* map", ScanningSequence=["GR"], EchoTime=9.0, RepetitionTime=200.0), "other"),
+        (
+            series(
+                "1",
+                SeriesDescription="trufi_cor_bh",
+                ScanningSequence=["GR"],
+                SequenceVariant=["SS", "SK"],
+                EchoTime=1.6,
+                RepetitionTime=3.9,
+                FlipAngle=60,
+            ),
+            "other",
+        ),
+        (
+            series(
+                "1",
+                SeriesDescription="Ax FIESTA",
+                ScanningSequence=["GR"],
+                SequenceVariant=["SS", "SK"],
+                EchoTime=1.6,
+                RepetitionTime=3.9,
+                FlipAngle=50,
+            ),
+            "other",
+        ),
+        (
+            series(
+                "1",
+                ScanningSequence=["GR"],
+                SequenceVariant=["SK", "SS"],
+                EchoTime=1.9,
+                RepetitionTime=4.3,
+                FlipAngle=60,
+            ),
+            "other",
+        ),
+        (
+            series("1", SeriesDescription="T2* map", ScanningSequence=["GR"], EchoTime=9.0, RepetitionTime=200.0),
+            "other",
+        ),
     ],
     ids=lambda v: v if isinstance(v, str) else str(v.first("SeriesDescription", "no description")),
-)  # fmt: skip
+)
 def test_localizers_maps_and_other_sequences_are_no_weighting_of_the_liver(record, expected) -> None:
     assert role(record) == expected
 
@@ -257,10 +377,17 @@ def test_dixon_volumes_keep_the_water_and_set_the_other_parts_aside() -> None:
 
 @pytest.mark.parametrize(
     ("description", "expected"),
-    [("WATER: Ax LAVA Flex 20min", "mr-hbp"), ("FAT: Ax LAVA Flex 20min", "other"), ("InPhase: Ax LAVA Flex 20min", "other"),
-     ("OutPhase: Ax LAVA Flex 20min", "other"), ("t1_vibe_dixon_tra_20min_W", "mr-hbp"), ("t1_vibe_dixon_tra_20min_F", "other"),
-     ("t1_vibe_dixon_tra_20min_opp", "other"), ("t1_vibe_dixon_tra_20min_in", "other")],
-)  # fmt: skip
+    [
+        ("WATER: Ax LAVA Flex 20min", "mr-hbp"),
+        ("FAT: Ax LAVA Flex 20min", "other"),
+        ("InPhase: Ax LAVA Flex 20min", "other"),
+        ("OutPhase: Ax LAVA Flex 20min", "other"),
+        ("t1_vibe_dixon_tra_20min_W", "mr-hbp"),
+        ("t1_vibe_dixon_tra_20min_F", "other"),
+        ("t1_vibe_dixon_tra_20min_opp", "other"),
+        ("t1_vibe_dixon_tra_20min_in", "other"),
+    ],
+)
 def test_dixon_parts_are_told_by_their_names_where_image_type_is_silent(description, expected) -> None:
     assert role(t1("1", "092200", description)) == expected
 
@@ -295,7 +422,7 @@ def test_an_abbreviated_protocol_with_a_liver_agent_has_its_hepatobiliary_phase(
         ({"BodyPartExamined": None, "Rows": 160, "Columns": 160}, False),
         ({"slices": 8}, False),
     ],
-)  # fmt: skip
+)
 def test_liver_coverage_by_words_and_field_of_view(header, covers) -> None:
     (stack,) = split(t2("1", "t2_tse_tra", **header))
     assert covers_liver(stack).covers is covers
@@ -313,9 +440,15 @@ def test_a_volume_after_contrast_at_an_unknown_delay_is_neither_native_nor_porta
 
 @pytest.mark.parametrize(
     ("description", "slices", "covers"),
-    [("PET WB head to thigh", 200, True), ("PET Skull Base to mid Thigh", 60, True), ("PET brain", 60, False), ("PET Kopf", 60, False),
-     ("PET Kopf bis Oberschenkel", 60, True), ("legs", 60, False)],
-)  # fmt: skip
+    [
+        ("PET WB head to thigh", 200, True),
+        ("PET Skull Base to mid Thigh", 60, True),
+        ("PET brain", 60, False),
+        ("PET Kopf", 60, False),
+        ("PET Kopf bis Oberschenkel", 60, True),
+        ("legs", 60, False),
+    ],
+)
 def test_a_trunk_is_recognised_by_its_height_or_its_two_ends(description, slices, covers) -> None:
     (stack,) = split(pet("1", SeriesDescription=description, slices=slices))
     assert covers_liver(stack).covers is covers

@@ -1,7 +1,7 @@
 """The decision table of spec/suv.md as properties: one physics, written in every way a header can say it.
 
-The oracle is the physics itself: a scan with known injection, weight and uptake is written as a header of some style, and
-the factor must bring its pixel values back to the known SUV, or the series is refused. A wrong number fails.
+The oracle is the physics itself: a scan with known injection, weight and uptake is written as a header of some style,
+and the factor must bring its pixel values back to the known SUV, or the series is refused. A wrong number fails.
 """
 
 from __future__ import annotations
@@ -152,9 +152,18 @@ def _restyle(d: Dataset, scan: Scan, style: str, offset: float) -> None:
 
 
 STYLES = (
-    "siemens", "philips", "ge", "ge_reconstructed", "ge_private", "siemens_private", "reconstructed",
-    "constant_acquisition", "no_frame_reference", "explicit", "no_acquisition_date",
-)  # fmt: skip
+    "siemens",
+    "philips",
+    "ge",
+    "ge_reconstructed",
+    "ge_private",
+    "siemens_private",
+    "reconstructed",
+    "constant_acquisition",
+    "no_frame_reference",
+    "explicit",
+    "no_acquisition_date",
+)
 
 
 def suv_of(scan: Scan, result: SuvResult, correction: str = "START") -> list[float]:
@@ -262,11 +271,27 @@ def test_a_dose_in_megabecquerel_and_a_weight_in_grams_are_read_and_reported(sca
 
 
 DROPPABLE = (
-    "PatientWeight", "PatientSize", "PatientSex", "SeriesDate", "SeriesTime", "AcquisitionDate", "AcquisitionTime",
-    "ActualFrameDuration", "FrameReferenceTime", "CorrectedImage", "DecayCorrection", "Units", "ImagePositionPatient",
-    "RadionuclideTotalDose", "RadionuclideHalfLife", "RadionuclideCodeSequence", "RadiopharmaceuticalStartDateTime",
-    "RadiopharmaceuticalStartTime", "Radiopharmaceutical", "RadiopharmaceuticalInformationSequence",
-)  # fmt: skip
+    "PatientWeight",
+    "PatientSize",
+    "PatientSex",
+    "SeriesDate",
+    "SeriesTime",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "ActualFrameDuration",
+    "FrameReferenceTime",
+    "CorrectedImage",
+    "DecayCorrection",
+    "Units",
+    "ImagePositionPatient",
+    "RadionuclideTotalDose",
+    "RadionuclideHalfLife",
+    "RadionuclideCodeSequence",
+    "RadiopharmaceuticalStartDateTime",
+    "RadiopharmaceuticalStartTime",
+    "Radiopharmaceutical",
+    "RadiopharmaceuticalInformationSequence",
+)
 
 
 @settings(max_examples=120, deadline=None)
@@ -351,7 +376,7 @@ def changed(
         (lambda: changed(Units="GML", SUVType="LBM", drop=("PatientSize",)), "height_missing"),
         (lambda: suv_factors([]), "no_slices"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_stated_is_refused_with_its_reason(result, reason) -> None:
     found = result()
     assert (found.status, found.reason) == ("refused", reason)
@@ -448,8 +473,13 @@ def test_a_foreign_private_creator_hides_the_element_behind_it() -> None:
 
 @pytest.mark.parametrize(
     ("formula", "sex", "grams"),
-    [("james120", "M", 62777.57), ("james120", "F", 55925.68), ("janmahasatian", "M", 60915.34), ("janmahasatian", "F", 49214.38)],
-)  # fmt: skip
+    [
+        ("james120", "M", 62777.57),
+        ("james120", "F", 55925.68),
+        ("janmahasatian", "M", 60915.34),
+        ("janmahasatian", "F", 49214.38),
+    ],
+)
 def test_lean_masses_match_the_published_values(formula: str, sex: str, grams: float) -> None:
     assert lean_mass_g(Body(75.0, 1.85, sex), formula) == pytest.approx(grams, abs=0.01)
 

@@ -212,8 +212,17 @@ def test_the_gallium_66_code_used_by_mistake_is_overruled_by_half_life_or_meanin
 
 @pytest.mark.parametrize(
     ("meaning", "name"),
-    [("^18^Fluorine", "18F"), ("F^18^", "18F"), ("Fluor-18", "18F"), ("Cu-64", "64Cu"), ("68 Ga", "68Ga"), ("Lu177", "177Lu"),
-     ("Gallium 68", "68Ga"), ("⁶⁸Ga", "68Ga"), ("cuivre 64", "64Cu")],
-)  # fmt: skip
+    [
+        ("^18^Fluorine", "18F"),
+        ("F^18^", "18F"),
+        ("Fluor-18", "18F"),
+        ("Cu-64", "64Cu"),
+        ("68 Ga", "68Ga"),
+        ("Lu177", "177Lu"),
+        ("Gallium 68", "68Ga"),
+        ("⁶⁸Ga", "68Ga"),
+        ("cuivre 64", "64Cu"),
+    ],
+)
 def test_nuclides_are_read_from_code_meanings(meaning: str, name: str) -> None:
     assert identify_nuclide([("99", "99LOCAL", meaning)], None).name == name

@@ -23,6 +23,17 @@ from liverpair.dicom.tracer import TracerSettings, identify_tracer
 __all__ = ["Cohort", "CohortSettings", "build_cohort"]
 
 
+#: Why a series of this role is no candidate for a pair: its reason code in exclusions.csv.
+SET_ASIDE = {
+    "pet-nac": "not_attenuation_corrected",
+    "localizer": "localizer",
+    "derived": "derived_image",
+    "secondary": "secondary_capture",
+    "report": "report",
+    "other": "role_not_used",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class CohortSettings:
     """How examinations become pairs.
@@ -105,9 +116,10 @@ def build_cohort(series: Sequence[SeriesRecord], settings: CohortSettings = Coho
     pets: dict[str, list[_Pet]] = defaultdict(list)
     mris: dict[str, list[_Mr]] = defaultdict(list)
     by_patient: dict[str, list[_Study]] = defaultdict(list)
-    for study in studies:
+    sure = [study for study in studies if study.patient]
+    for study in sure:
         by_patient[study.patient].append(study)
-    for study in studies:
+    for study in sure:
         _sort_study(study, by_patient[study.patient], pets, mris, ledger)
     pairs: list[tuple[StudyPair, dict[str, Stack]]] = []
     for patient in sorted(by_patient):
@@ -116,6 +128,11 @@ def build_cohort(series: Sequence[SeriesRecord], settings: CohortSettings = Coho
     pairs.sort(key=lambda item: item[0].pair_id)
     rows = [_series_row(group, study) for study in studies for group in group_by_series(study.items)]
     rows.sort(key=lambda row: (row["patient_id"], row["study_uid"], row["series_uid"]))
+    ledger.exclusions += [
+        Exclusion("series", row["series_uid"], SET_ASIDE[row["role"]], row["reason"])
+        for row in rows
+        if row["role"] in SET_ASIDE
+    ]
     exclusions = tuple(sorted(ledger.exclusions, key=lambda e: (e.level, e.id, e.reason)))
     return Cohort(tuple(p for p, _ in pairs), exclusions, rows, {p.pair_id: s for p, s in pairs}, dict(ledger.counts))
 
@@ -124,7 +141,7 @@ def build_cohort(series: Sequence[SeriesRecord], settings: CohortSettings = Coho
 
 
 def _studies(series: Sequence[SeriesRecord], settings: CohortSettings, ledger: _Ledger) -> list[_Study]:
-    """Group the series into studies with classified stacks; studies without one sure patient are excluded."""
+    """Group the series into studies with classified stacks; without one sure patient a study is excluded, its name ""."""
     groups: dict[str, list[SeriesRecord]] = defaultdict(list)
     for record in series:
         groups[record.study_uid].append(record)
@@ -135,11 +152,9 @@ def _studies(series: Sequence[SeriesRecord], settings: CohortSettings, ledger: _
         ledger.counts["studies"] += 1
         if len(patients) > 1:
             ledger.exclude("other", uid, "patient_id_conflict", "series of this study carry different Patient IDs")
-            continue
-        patient = patients.pop()
-        if not patient:
+        elif patients == {""}:
             ledger.exclude("other", uid, "missing_patient_id", "no Patient ID: nothing says whose study this is")
-            continue
+        patient = patients.pop() if len(patients) == 1 else ""
         studies.append(_Study(patient, uid, _classified_study(groups[uid], settings)))
     return studies
 
