@@ -89,7 +89,7 @@ def test_the_rigid_part_alone_does_not_explain_the_motion(pair: SimulatedPair) -
     assert 1.0 < residual.mean() < 8.0
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_livers_have_human_volumes_and_values(seed: int) -> None:
     pair = simulate_pair(seed, PairSettings(sequences=("mr-dwi",), steatosis=0.0))
     assert 1100 < pair.ct_liver.volume_ml < 2000
@@ -108,11 +108,12 @@ def test_the_healthy_livers_uptake_and_noise_are_those_asked_for() -> None:
     assert 0.10 < (np.percentile(values, 84) - np.percentile(values, 16)) / 2 / np.median(values) < 0.15
 
 
-@pytest.mark.parametrize(("diameter", "tlr"), [(30.0, 4.0), (13.0, 6.0), (8.0, 8.0)])
-def test_a_lesions_peak_follows_the_published_recovery_formula(diameter: float, tlr: float) -> None:
-    lesion = LesionRequest(diameter, tlr, "metastasis", "deep", asphericity=0.0)
+def test_a_lesions_peak_follows_the_published_recovery_formula() -> None:
+    lesions = tuple(
+        LesionRequest(d, tlr, "metastasis", "deep", asphericity=0.0) for d, tlr in ((30, 4.0), (13, 6.0), (8, 8.0))
+    )
     settings = PairSettings(
-        lesions=(lesion,),
+        lesions=lesions,
         sequences=("mr-adc",),
         liver_suv=5.0,
         pet_cov=0.0,
@@ -122,28 +123,44 @@ def test_a_lesions_peak_follows_the_published_recovery_formula(diameter: float, 
         pet_spacing_mm=(2.0, 2.0, 2.0),
     )
     pair = simulate_pair(8, settings)
-    centre = pair.lesions[0].pet_lps
-    measured = ndimage.map_coordinates(pair.pet.values, pair.pet.grid.to_index(centre)[:, None], order=3)[0]
-    fwhm = np.sqrt(6.5**2 + 2.0**2 / 12 * 2.3548**2 + (0.25 * 1.6 * 2.3548) ** 2)
-    expected = 5.0 * (1 + (tlr - 1) * recovery_max(diameter, float(fwhm)))
-    assert measured == pytest.approx(expected, rel=0.04)
+    assert len(pair.lesions) == 3
+    # the PSF, the 2 mm voxel and the canonical samples' own width add in squares
+    fwhm = float(np.sqrt(6.5**2 + 2.0**2 / 12 * 2.3548**2 + (0.25 * 1.6 * 2.3548) ** 2))
+    for lesion in pair.lesions:
+        index = pair.pet.grid.to_index(lesion.pet_lps)[:, None]
+        measured = ndimage.map_coordinates(pair.pet.values, index, order=3)[0]
+        expected = 5.0 * (1 + (lesion.tlr - 1) * recovery_max(lesion.diameter_mm, fwhm))
+        assert measured == pytest.approx(expected, rel=0.04)
 
 
-def test_breathing_widens_a_focus_along_the_body_and_keeps_its_centre() -> None:
+@pytest.fixture(scope="module")
+def still_and_breathing() -> tuple[SimulatedPair, SimulatedPair]:
+    """One patient's body at two dates, each with a lesion of its own: PET in breath-hold, PET in free breathing."""
     lesion = LesionRequest(10.0, 8.0, "metastasis", "deep", asphericity=0.0)
-    spread = []
-    for amplitude in (0.0, 14.0):
-        settings = PairSettings(
-            lesions=(lesion,),
-            sequences=("mr-adc",),
-            liver_suv=5.0,
-            pet_cov=0.0,
-            pet_respiration_mm=amplitude,
-            heterogeneity=0.0,
-            pet_spacing_mm=(3.0, 3.0, 3.0),
-            anatomy_seed=4,
+    first, second = (
+        simulate_pair(
+            seed,
+            PairSettings(
+                lesions=(lesion,),
+                sequences=("mr-adc",),
+                liver_suv=5.0,
+                pet_cov=0.0,
+                pet_respiration_mm=amplitude,
+                heterogeneity=0.0,
+                pet_spacing_mm=(3.0, 3.0, 3.0),
+                anatomy_seed=4,
+            ),
         )
-        pair = simulate_pair(8, settings)
+        for seed, amplitude in ((8, 0.0), (9, 14.0))
+    )
+    return first, second
+
+
+def test_breathing_widens_a_focus_along_the_body_and_keeps_its_centre(
+    still_and_breathing: tuple[SimulatedPair, SimulatedPair],
+) -> None:
+    spread = []
+    for pair in still_and_breathing:
         centre = pair.lesions[0].pet_lps
         index = np.round(pair.pet.grid.to_index(centre)).astype(int)
         column = np.clip(pair.pet.values[index[0], index[1], index[2] - 8 : index[2] + 9] - 5.5, 0, None)
@@ -220,11 +237,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_patient(pai
     assert first.ct.values.tobytes() != pair.ct.values.tobytes()
 
 
-def test_one_patients_two_examinations_show_the_same_body() -> None:
-    settings = PairSettings(lesions=(), sequences=("mr-dwi",), anatomy_seed=9)
-    first, second = (simulate_pair(seed, settings) for seed in (1, 2))
+def test_one_patients_two_examinations_show_the_same_body(
+    still_and_breathing: tuple[SimulatedPair, SimulatedPair],
+) -> None:
+    first, second = still_and_breathing
     assert np.array_equal(first.ct_liver.values, second.ct_liver.values)
-    assert not np.array_equal(first.pet.values, second.pet.values)
+    assert not np.array_equal(first.ct.values, second.ct.values)
+    assert np.linalg.norm(first.motion.rigid.shift - second.motion.rigid.shift) > 0.1
 
 
 def test_a_smooth_field_has_unit_variance_and_the_correlation_asked_for() -> None:
