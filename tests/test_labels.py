@@ -182,3 +182,9 @@ def test_every_rule_file_loads_and_has_the_same_tables() -> None:
     assert german.language == "de"
     assert english.language == "en"
     assert german.numbers["zwei"] == english.numbers["two"] == 2
+
+
+def test_a_long_text_without_stops_is_read_in_reasonable_time() -> None:
+    start = time.process_time()
+    assert label_report("Lebermetastasen und keine Zyste " * 500).status == "present"
+    assert time.process_time() - start < 5.0

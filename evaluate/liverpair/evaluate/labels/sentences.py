@@ -20,6 +20,8 @@ MAX_HEADING_WORDS = 6
 WRAP_SHARE = 0.85
 # Texts whose longest line is shorter than this are staccato: their line ends are ends.
 MIN_WRAP_WIDTH = 50
+# No sentence is longer; text without stops (a broken export) is cut, for reading costs the square of the length.
+MAX_SENTENCE_TOKENS = 150
 # Sections that are not read, and the provisional mark of the lines below their first.
 OPEN = {"skip": "skip?", "comparison": "comparison?"}
 
@@ -82,8 +84,10 @@ def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[_Piece]:
             continue
         current.append(token)
         depth = max(0, depth + (token.text in "([") - (token.text in ")]"))
-        if _ends_sentence(tokens, index, text, rules) and depth == 0:
+        too_long = len(current) >= MAX_SENTENCE_TOKENS
+        if too_long or (depth == 0 and _ends_sentence(tokens, index, text, rules)):
             close(ends_line=False)
+            depth = 0
     close(ends_line=True)
     return pieces
 
