@@ -94,7 +94,7 @@ def align_pair(images: Images, settings: Settings) -> AlignedPair:
         return AlignedPair(images, ct_liver, mr_liver, None, "failed", None, quality)
     found: Registration = register(images.ct, images.mr[main], ct_liver, mr_liver, settings.register)
     quality["registration"] = {"verdict": found.verdict, "reasons": list(found.reasons), **found.quality}
-    if found.verdict == "usable" and found.transform is not None and mr_liver is not None:
+    if found.verdict == "usable" and found.transform is not None and ct_liver is not None and mr_liver is not None:
         warped = resample_mask(mr_liver, images.ct.grid, found.transform)
         ct_liver = refine_liver(images.ct, ct_liver, warped)
         quality["liver_ct"]["refined_volume_ml"] = ct_liver.volume_ml

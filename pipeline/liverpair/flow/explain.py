@@ -105,7 +105,7 @@ def _lesion_evidence(
         _detected(record, lesion),
         predict(facts["diameter_mm"], scanner, avidity, z_obs, hidden),
         z_obs,
-        tlr=None if z_obs is None or scanner is None else 1 + z_obs * scanner.cov,
+        tlr=place["tlr_corrected"] if place else None,
         nearest_focus_mm=nearest,
         gate_mm=None
         if facts["uncertainty_mm"] is None
@@ -120,7 +120,12 @@ def _focus_evidence(record: Record, focus: Row) -> FocusEvidence:
     facts, rows = record["lesion_facts"], _by_id(record)
     benign = [facts[m]["nature"] for m in focus["matched_lesion_id"] if not facts[m]["is_metastasis"]]
     unseen = [
-        r for r in record["lesions"] if r["modality"] == "MR" and not r["matched_lesion_id"] and r["x_mm"] is not None
+        r
+        for r in record["lesions"]
+        if r["modality"] == "MR"
+        and facts[r["lesion_id"]]["is_credible"]
+        and not r["matched_lesion_id"]
+        and r["x_mm"] is not None
     ]
     here = np.array([focus["x_mm"], focus["y_mm"], focus["z_mm"]])
     distances = [float(np.linalg.norm(here - [r["x_mm"], r["y_mm"], r["z_mm"]])) for r in unseen]

@@ -64,6 +64,7 @@ def _lesion_facts(lesion: Lesion, settings: Settings) -> dict[str, Any]:
         "nature": lesion.nature.value,
         "countable": is_countable(lesion, settings.calls),
         "is_metastasis": lesion.nature is Nature.METASTASIS,
+        "is_credible": lesion.nature is Nature.METASTASIS and lesion.confidence >= settings.calls.uncertain_confidence,
         "diameter_mm": lesion_diameter_mm(lesion) or None,
         "uncertainty_mm": lesion.uncertainty_mm,
         "reason": lesion.reason,
@@ -78,7 +79,9 @@ def case_record(matched: MatchedPair, key: str, settings: Settings) -> dict[str,
     scanner = None
     if aligned.images.pet is not None and segmented.reference is not None and segmented.pet is not None:
         width = filter_fwhm_mm(aligned.images.provenance.get("pet_kernels", ()))
-        scanner = describe_scanner(aligned.images.pet, segmented.reference, segmented.pet, width, settings.scanner)
+        scanner = describe_scanner(
+            aligned.images.pet, segmented.reference, segmented.pet, width, settings.scanner, settings.pet
+        )
     record = {
         "pair_id": pair.pair_id,
         "key": key,

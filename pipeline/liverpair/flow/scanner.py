@@ -8,8 +8,9 @@ from typing import Any
 from liverpair.core.lesion import Detection, ReferenceRegion
 from liverpair.core.volume import Volume
 from liverpair.evaluate.detectability import Scanner
+from liverpair.segment.pet_lesions import PetDetectionSettings
 
-__all__ = ["ScannerSettings", "describe_scanner"]
+__all__ = ["ScannerSettings", "describe_scanner", "scanner_from"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def describe_scanner(
     detection: Detection,
     filter_mm: float | None,
     settings: ScannerSettings,
+    search: PetDetectionSettings,
 ) -> dict[str, Any]:
     """The fields of a ``Scanner`` as plain values, for case.json; the detector's threshold is in SD of the noise."""
     fwhm, source = _resolution(filter_mm, reference.noise_fwhm_mm, settings)
@@ -58,6 +60,8 @@ def describe_scanner(
         "fwhm_source": source,
         "voxel_mm": float(pet.grid.spacing.max()),
         "breathing_mm": settings.breathing_mm,
+        "noise_fwhm_mm": float(detection.facts["noise_fwhm_mm"]),
+        "search_fwhm_mm": [width * search.resolution_fwhm_mm for width in search.smoothing_fwhm],
     }
 
 

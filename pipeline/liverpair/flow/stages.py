@@ -49,7 +49,10 @@ def index_stage(
         summary = catalogue.update(archives, jobs, tick)
     numbers = plain(summary)
     log.info("index: %s", numbers)
-    return StageResult(f"Indexed {numbers['instances']} images ({numbers['excluded']} files set aside).", numbers)
+    return StageResult(
+        f"Indexed {numbers['objects']} objects in {numbers['series']} series ({numbers['excluded']} files set aside).",
+        numbers,
+    )
 
 
 def _cohort(workspace: Workspace, settings: Settings) -> tuple[Cohort, list[Row]]:

@@ -18,7 +18,8 @@ Row = dict[str, Any]
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "series": (
-        "series_uid", "study_uid", "patient_id", "accession_number", "modality", "role", "reason", "tracer", "date", "n_frames",
+        "series_uid", "study_uid", "patient_id", "accession_number", "modality", "role", "reason", "covers_liver",
+        "coverage_reason", "tracer", "tracer_reason", "tracer_flags", "date", "n_frames", "n_stacks", "stacks",
         "manufacturer", "description",
     ),
     "pairs": (

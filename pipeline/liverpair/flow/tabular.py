@@ -10,21 +10,21 @@ from liverpair.evaluate.labels import label_table, read_reports
 from liverpair.evaluate.report.build import CaseView, ReportData, build_report
 from liverpair.evaluate.tables import attribution_row, parse_lesions
 from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
+from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings
-from liverpair.flow.stages import StageResult
 from liverpair.flow.tables import COLUMNS, Row, format_table, parse_table
 from liverpair.flow.workspace import write_text
 
 __all__ = ["evaluate_tables", "label_file"]
 
 
-def label_file(reports: Path, output: Path) -> StageResult:
+def label_file(reports: Path, output: Path) -> Answer:
     """Label a table of reports into another table."""
     if output.resolve() == reports.resolve():
         raise UsageError("the labels would overwrite the reports; give another name for -o.")
     rows = label_table(read_reports(reports))
     write_text(output, format_table(COLUMNS["labels"], [{c: row.get(c) for c in COLUMNS["labels"]} for row in rows]))
-    return StageResult(f"{output}: {len(rows)} labels.", {"reports": len(rows)})
+    return Answer({"reports": len(rows)}, f"{output}: {len(rows)} labels.")
 
 
 def _case_view(call: Row, attribution: Row | None, extra: Row) -> CaseView:
@@ -35,7 +35,7 @@ def _case_view(call: Row, attribution: Row | None, extra: Row) -> CaseView:
     return CaseView(pair, {**call, **shown}, attribution, (), None, ())
 
 
-def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, settings: Settings) -> StageResult:
+def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, settings: Settings) -> Answer:
     """Concordance, causes and report of plain tables, written to ``output``; only discordant pairs are listed."""
     call_rows = parse_table(calls) if calls is not None else None
     lesion_rows = parse_table(lesions) if lesions is not None else None
@@ -77,4 +77,4 @@ def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, sett
     )
     write_text(output / "concordance.json", canonical_json(found.concordance, indent=1) + "\n")
     write_text(output / "index.html", build_report(data))
-    return StageResult(f"Report: {output / 'index.html'}", {"counts": found.concordance["counts"]})
+    return Answer(found.concordance, f"Report: {output / 'index.html'}")
