@@ -54,6 +54,7 @@ class MeasureSettings:
     psf_fwhm_voxels: float = 1.2
     contrast_sd_fraction: float = 0.15
     contour_sd_voxels: float = 0.3
+    least_snr: float = 5.0
     shell_inner_mm: float = 2.0
     shell_outer_mm: float = 6.0
     fine_step_mm: float = 0.5
@@ -70,9 +71,7 @@ def _require(image: Volume, mask: Mask) -> None:
 
 def _cut_by_border(mask: NDArray[np.bool_]) -> bool:
     """Whether the region touches the first or last voxel along any axis that has more than one."""
-    faces = [
-        np.take(mask, edge, axis=axis).any() for axis in range(3) if mask.shape[axis] > 1 for edge in (0, -1)
-    ]
+    faces = [np.take(mask, edge, axis=axis).any() for axis in range(3) if mask.shape[axis] > 1 for edge in (0, -1)]
     return bool(any(faces))
 
 
@@ -133,9 +132,7 @@ class _Contour:
     core: float
 
 
-def _levels(
-    image: Volume, mask: Mask, exclude: NDArray[np.bool_], settings: MeasureSettings
-) -> tuple[float, float]:
+def _levels(image: Volume, mask: Mask, exclude: NDArray[np.bool_], settings: MeasureSettings) -> tuple[float, float]:
     """Local background (median of a shell around the region) and the lesion's core value.
 
     The core of a region wider than 6 mm is the median 3 mm below its surface; of a smaller one its extreme
@@ -255,11 +252,7 @@ def measure_mr(
     """
     _require(image, mask)
     local, region, window = _crop(image, mask, settings.shell_outer_mm + 4.0)
-    others = (
-        np.zeros(region.values.shape, dtype=bool)
-        if exclude is None
-        else exclude.values[window] & ~region.values
-    )
+    others = np.zeros(region.values.shape, dtype=bool) if exclude is None else exclude.values[window] & ~region.values
     result = _contour_measurement(local, region, others, settings)
     size = min(value for value in (result.long_axis_mm, result.equivalent_diameter_mm) if value is not None)
     if size < settings.psf_below_mm + 2.0:
@@ -302,7 +295,7 @@ def _with_fit(
 
     Below ``psf_below_mm`` diameter, equivalent diameter and volume are the ball's own.
     """
-    if fit is None or fit.diameter_mm >= settings.psf_below_mm + 2.0 or fit.explained < 0.3:
+    if fit is None or fit.diameter_mm >= settings.psf_below_mm + 2.0 or fit.snr < settings.least_snr:
         return result
     result = _contour_measurement(
         image, mask, exclude, settings, _edge_level(fit.diameter_mm, sigma, axial_axis(image.grid))
@@ -333,9 +326,7 @@ def measure_mr_lesions(
     ``reference_lesion_mm`` the contrast of the small ones stays free, and their interval is wide.
     """
     if not image.grid.matches(labels.grid):
-        raise Refusal(
-            "grid_mismatch", "the label map is not on the image's grid; resample it to the image first"
-        )
+        raise Refusal("grid_mismatch", "the label map is not on the image's grid; resample it to the image first")
     numbers, counts = np.unique(labels.values[labels.values > 0], return_counts=True)
     order = [int(numbers[i]) for i in np.argsort(-counts, kind="stable")]
     everything = Mask(labels.values > 0, labels.grid)
@@ -377,9 +368,7 @@ def measure_labels(volume: Volume, labels: LabelMap) -> list[dict[str, Any]]:
     outline. Raises Refusal when the grids differ, no label is present or the image has no number there.
     """
     if not volume.grid.matches(labels.grid):
-        raise Refusal(
-            "grid_mismatch", "the labels are not on the image's grid; resample them to the image first"
-        )
+        raise Refusal("grid_mismatch", "the labels are not on the image's grid; resample them to the image first")
     numbers = np.unique(labels.values)
     numbers = numbers[numbers > 0]
     if len(numbers) == 0:

@@ -74,6 +74,7 @@ def _upsampled_means(image: Volume, centres: NDArray[np.float64]) -> NDArray[np.
     inside = np.all((points >= -0.5) & (points <= np.asarray(image.grid.shape) - 0.5), axis=-1)
     at = (points - low).reshape(-1, 3).T
     sampled = map_coordinates(crop.astype(np.float64), at, order=3, mode="nearest").reshape(inside.shape)
+    sampled = np.clip(sampled, crop.min(), crop.max())  # a spline rings beside steep edges
     return np.where(inside, sampled, 0).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
 
 
