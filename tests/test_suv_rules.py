@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 from liverpair.dicom.suv import SuvResult, SuvSettings, suv_factors
 from liverpair.dicom.suv_header import read_series
 from liverpair.dicom.suv_units import Body, bsa_cm2, ideal_weight_g, lean_mass_g
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 NUCLIDES = {
     "68Ga": (4057.74, ("C-131A3", "SRT", "^68^Gallium"), "68Ga-DOTATATE"),
@@ -589,3 +592,41 @@ def test_a_decay_corrected_label_against_none_is_believed_only_with_a_decay_fact
     result = suv_factors(datasets)
     assert suv_of(Scan(), result, "NONE") == pytest.approx([1.0] * 10, rel=1e-6)
     assert any(w.startswith("decay_correction_doubtful") for w in result.warnings)
+
+
+JUNK = st.sampled_from(
+    [
+        b"",
+        b" ",
+        b"abc",
+        b"1e999",
+        b"nan",
+        b"-1",
+        b"0",
+        b"1\\2",
+        b"20249999",
+        b"99",
+        b"250000",
+        b"+0100",
+        b"\x00\xff",
+        b"1,5",
+    ]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(scans, st.sampled_from(STYLES), st.dictionaries(st.sampled_from(DROPPABLE[:-1]), JUNK, min_size=1, max_size=3))
+def test_junk_in_the_header_never_crashes_and_never_gives_a_wrong_suv(scan, style, junk) -> None:
+    """Raw bytes as a damaged or careless writer leaves them; a sequence is not damaged here."""
+    datasets = write(scan, style, start_as="both")
+    for d in datasets:
+        for keyword, value in junk.items():
+            inner = keyword.startswith("Radio") and keyword != "RadionuclideCodeSequence"
+            target = d.RadiopharmaceuticalInformationSequence[0] if inner else d
+            tag = Tag(tag_for_keyword(keyword))
+            if keyword != "RadionuclideCodeSequence":
+                target[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)
+    result = suv_factors(datasets)
+    # a number that replaces weight or dose is the header's own statement: it is what the SUV then means
+    if result.status == "ok" and not {"PatientWeight", "RadionuclideTotalDose"} & set(junk):
+        assert suv_of(scan, result) == pytest.approx([1.0] * len(result.factor), rel=0.011)

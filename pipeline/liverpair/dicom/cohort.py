@@ -141,7 +141,7 @@ def build_cohort(series: Sequence[SeriesRecord], settings: CohortSettings = Coho
 
 
 def _studies(series: Sequence[SeriesRecord], settings: CohortSettings, ledger: _Ledger) -> list[_Study]:
-    """Group the series into studies with classified stacks; without one sure patient a study is excluded, its name ""."""
+    """Group the series into studies with classified stacks; without a sure patient a study is excluded and nameless."""
     groups: dict[str, list[SeriesRecord]] = defaultdict(list)
     for record in series:
         groups[record.study_uid].append(record)

@@ -69,23 +69,23 @@ class Box:
 
 
 def bounding_box(stack: Stack) -> Box | None:
-    """The stack's extent in LPS mm; None where frames carry no plane."""
-    points = []
-    for instance in stack.instances:
-        if not has_plane(instance):
-            continue
-        try:
-            axes = orientation(instance)
-        except GeometryRefusal:
-            return None
-        origin = np.asarray(instance.get("ImagePositionPatient"), dtype=np.float64)
-        spacing = instance.get("PixelSpacing") or [1.0, 1.0]
-        across = axes[0] * float(spacing[1]) * (int(instance.get("Columns", 1)) - 1)
-        down = axes[1] * float(spacing[0]) * (int(instance.get("Rows", 1)) - 1)
-        points += [origin, origin + across, origin + down, origin + across + down]
-    if not points:
+    """The stack's extent in LPS mm, from its slices' positions and the first slice's plane (stacks are parallel).
+
+    None where frames carry no plane.
+    """
+    placed = [instance for instance in stack.instances if has_plane(instance)]
+    if not placed:
         return None
-    cloud = np.asarray(points)
+    first = placed[0]
+    try:
+        axes = orientation(first)
+    except GeometryRefusal:
+        return None
+    spacing = first.get("PixelSpacing") or [1.0, 1.0]
+    across = axes[0] * float(spacing[1]) * (int(first.get("Columns", 1)) - 1)
+    down = axes[1] * float(spacing[0]) * (int(first.get("Rows", 1)) - 1)
+    origins = np.array([instance.get("ImagePositionPatient") for instance in placed], dtype=np.float64)
+    cloud = np.concatenate([origins, origins + across, origins + down, origins + across + down])
     return Box(cloud.min(axis=0), cloud.max(axis=0))
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from liverpair.dicom.dates import parse_date, parse_time
 from liverpair.dicom.records import Stack
-from liverpair.dicom.roles import RoleDecision, SeriesRole
+from liverpair.dicom.role_types import RoleDecision, SeriesRole
 from liverpair.dicom.words import described, has_word, values_of, words
 
 __all__ = ["T1Stack", "acquired_at", "contrast_phases"]
@@ -31,6 +31,7 @@ OTHER_AGENTS = (
     "gadodiam|gadopic|vueway|elucirem|optimark|artirem"
 )
 HEPATOBILIARY_WORDS = (
+    "hepato ?spe[cz]|post ?(?:10|15|20|25|30)(?!\\d)|"
     "hbp|hepatobil|hepato ?bil|hepatobiliar|hepatobiliaire|hep$|hep |hepatocyt|hepatozyt|lebersp|hb ?phase|"
     "hb |biliary|biliar|"
     "spatphase|spate? |spaet|spat$|late hep|phase tardive|tardi[fv]e?|primo ?spat"
@@ -39,7 +40,7 @@ LATE_WORDS = "late|delay|verzogert|retard|post late|del "
 MINUTES = r"(?:1\d|2\d|30|40|45|60) ?(?:min|mn|m |')"
 EARLY_MINUTES = r"[1-9] ?(?:min|mn)"
 POST_WORDS = "post|nach ?km|km |km$|\\+ ?c|c\\+|\\+ ?gd|gd |gado|gad |apres inj|inj |iv$|mit km|with contrast|kontrast"
-ARTERIAL_WORDS = "art|ha |hap |lap |eap |early art|arteri|bolus phase"
+ARTERIAL_WORDS = "(?:15|18|20|25|30|35) ?s(?:ec|ek)? |art|ha |hap |lap |eap |early art|arteri|bolus phase"
 PORTAL_WORDS = "port|pv |pvp |pven|ven |ven$|venos|venous|veino|veineu|pvphase|60 ?s|70 ?s|65 ?s|75 ?s"
 TRANSITIONAL_WORDS = "equi|aequi|transit|late ven|lv phase|spatven|interstit|gleichgewicht"
 NATIVE_WORDS = (

@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from liverpair.dicom.records import Stack
+from liverpair.dicom.role_types import RoleDecision, SeriesRole
+from liverpair.dicom.roles_mr import classify_mr
 from liverpair.dicom.words import described, has_word, image_types, values_of
 
 __all__ = ["RoleDecision", "SeriesRole", "classify", "classify_study"]
-
-
-class SeriesRole(StrEnum):
-    """What a stack is used for; the values are those of series.csv."""
-
-    PET_AC = "pet-ac"
-    PET_NAC = "pet-nac"
-    CT = "ct"
-    MR_HBP = "mr-hbp"
-    MR_T1_NATIVE = "mr-t1-native"
-    MR_ARTERIAL = "mr-arterial"
-    MR_PORTAL = "mr-portal"
-    MR_T2 = "mr-t2"
-    MR_DWI = "mr-dwi"
-    MR_ADC = "mr-adc"
-    LOCALIZER = "localizer"
-    DERIVED = "derived"
-    SECONDARY = "secondary"
-    REPORT = "report"
-    OTHER = "other"
-
-
-@dataclass(frozen=True, slots=True)
-class RoleDecision:
-    """A role and the sentence that says from which facts it follows."""
-
-    role: SeriesRole
-    reason: str
 
 
 #: SOP classes that are screen captures whatever their Modality says (Secondary Capture, all variants).
@@ -82,8 +54,6 @@ def classify(stack: Stack) -> RoleDecision:
 
 def classify_study(stacks: Sequence[Stack]) -> tuple[RoleDecision, ...]:
     """Roles of the stacks of one study, in the order given; contrast phases are decided against their siblings."""
-    from liverpair.dicom.roles_mr import classify_mr  # roles_mr builds RoleDecisions: imported late
-
     decisions: dict[int, RoleDecision] = {}
     rest = []
     for index, stack in enumerate(stacks):

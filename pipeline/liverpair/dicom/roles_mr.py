@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from liverpair.dicom.phases import T1Stack, contrast_phases
 from liverpair.dicom.records import Stack
-from liverpair.dicom.roles import RoleDecision, SeriesRole
+from liverpair.dicom.role_types import RoleDecision, SeriesRole
 from liverpair.dicom.words import described, has_word, image_types, number, values_of
 
 __all__ = ["b_value", "classify_mr"]

@@ -99,7 +99,7 @@ def text(dataset: Dataset, keyword: str) -> str:
     found = value(dataset, keyword)
     if found is None:
         return ""
-    if not isinstance(found, str | bytes) and hasattr(found, "__iter__"):
+    if _is_list(found):
         items = list(found)
         found = items[0] if items else ""
     return _decoded(found)
@@ -111,12 +111,16 @@ def _decoded(found: Any) -> str:
     return str(found).strip().strip("\0").strip()
 
 
+def _is_list(found: Any) -> bool:
+    return not isinstance(found, str | bytes | Dataset) and hasattr(found, "__iter__")
+
+
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """All values of a multi-valued attribute as stripped upper-case text."""
     found = value(dataset, keyword)
     if found is None:
         return ()
-    items = [found] if isinstance(found, str | bytes) else list(found)
+    items = list(found) if _is_list(found) else [found]
     return tuple(part for item in items for part in _decoded(item).upper().split("\\") if part)
 
 
@@ -161,7 +165,7 @@ def _at(dataset: Dataset, group: int, element: int) -> str:
 
 def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
     found = value(dataset, keyword)
-    return list(found) if found is not None and not isinstance(found, str | bytes) else []
+    return [item for item in found if isinstance(item, Dataset)] if _is_list(found) else []
 
 
 def _moment(dataset: Dataset, keyword: str, day: str, clock: str, offset: timedelta | None) -> datetime | None:

@@ -15,8 +15,8 @@ __all__ = ["Administration", "hard_uptake_limit_s", "resolve_administration", "u
 
 #: Below this half-life nobody images on another day, so a day's gap is a shifted date (suv.md).
 SHORT_LIVED_S = 12 * 3600.0
-#: Beyond this many half-lives under 2 % of the activity is left: no diagnostic image, so a wrong clock.
-SHORT_LIVED_LIMIT = 6.0
+#: Beyond this many half-lives (⁶⁸Ga 4.5 h, ¹⁸F 7.3 h) 6 % of the activity is left: later than any protocol scans.
+SHORT_LIVED_LIMIT = 4.0
 #: Long-lived nuclides are imaged for days (⁶⁴Cu 2 d, ¹⁷⁷Lu 3 weeks): four half-lives is past both.
 LONG_LIVED_LIMIT = 4.0
 #: A longer-lived nuclide (¹⁷⁷Lu) is imaged on any of several days, so a time of day without a date says nothing.

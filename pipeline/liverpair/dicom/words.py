@@ -18,6 +18,7 @@ def words(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).lower()
     plain = "".join(c for c in plain if not unicodedata.combining(c))
+    plain = re.sub(r"(\d) *['’′]", r"\1 min ", plain)
     plain = re.sub(r"[^a-z0-9+*]+", " ", plain)
     plain = re.sub(r"(?<=\d)(?=[a-z])", " ", plain)
     plain = re.sub(r"\b([tb]) (?=\d)", r"\1", plain)
