@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from liverpair.core.errors import Refusal
+from liverpair.core.errors import Refusal, SuvRefusal
 from liverpair.core.study import Images, StudyPair
 from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
 from liverpair.dicom.read import read_headers, read_stack
 from liverpair.dicom.records import Stack
-from liverpair.dicom.suv import SuvSettings, suv_factors, to_suv
+from liverpair.dicom.suv import SuvSettings, suv_factors
 
 __all__ = ["read_images", "read_suv"]
 
@@ -19,7 +19,10 @@ __all__ = ["read_images", "read_suv"]
 def read_suv(stack: Stack, settings: SuvSettings) -> tuple[Volume, dict[str, Any]]:
     """The stack in SUVbw (g/mL) and the provenance of the factor; raises SuvRefusal where a guess would be needed."""
     result = suv_factors(read_headers(stack), settings)
-    return to_suv(read_stack(stack), result), result.as_json()
+    if result.status != "ok":
+        raise SuvRefusal(result.reason, result.detail)
+    # the factors go in slice by slice before unevenly spaced slices are interpolated
+    return read_stack(stack, factors=result.factor, unit=Unit.SUVBW), result.as_json()
 
 
 def read_images(pair: StudyPair, stacks: Mapping[str, Stack], settings: SuvSettings) -> Images:
