@@ -143,6 +143,14 @@ def test_a_missed_left_lobe_does_not_drag_the_registration(case: Case) -> None:
     assert np.median(case.errors(result)) < 2.5
 
 
+def test_without_masks_the_bodies_start_it_and_only_the_affine_is_trusted(case: Case) -> None:
+    result = register(case.ct, case.mr, None, None)
+    assert result.verdict in ("rigid_only", "failed")
+    if result.transform is not None:
+        assert result.transform.displacement is None
+        assert np.median(case.errors(result)) < 6.0
+
+
 def test_the_motion_between_two_sequences_is_found_and_none_is_invented(case: Case) -> None:
     shift = np.array([2.0, -1.5, 4.0])
     affine = case.mr.grid.affine.copy()
@@ -172,6 +180,8 @@ GOOD = {
         ({"compared_ml": 40.0}, "failed"),
         ({"rotation_deg": 60.0}, "failed"),
         ({"liver_overlap": 0.5}, "failed"),
+        ({"masked": 0.0, "identity_score": 0.7}, "rigid_only"),
+        ({"masked": 0.0, "identity_score": 0.5}, "failed"),
         ({"folded_fraction": 0.01, "jacobian_min": -0.1}, "rigid_only"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any
 
@@ -24,7 +24,7 @@ from liverpair.register.start import (
     maskless_starts,
     refine_affine,
 )
-from liverpair.register.uncertainty import UncertaintySettings, error_bound
+from liverpair.register.uncertainty import UncertaintySettings, error_bound, resolution
 
 __all__ = ["RegisterSettings", "Registration", "register"]
 
@@ -94,16 +94,28 @@ def register(
     if start is None:
         return _failed("the two fields of view share nothing to compare at any start")
     box = _box(fixed, moving, fixed_liver, moving_liver, start.affine)
-    levels = _deform(fixed, moving, fixed_liver, moving_liver, start, box, settings.deform)
+    masked = fixed_liver is not None or moving_liver is not None
+    deform = settings.deform if masked else _without_finest(settings.deform)
+    levels = _deform(fixed, moving, fixed_liver, moving_liver, start, box, deform)
     if levels is None:
         return _failed("the two fields of view share no part of the liver")
     coarse, final, results = levels
-    voxels = (fixed.grid.spacing, moving.grid.spacing)
-    return _judged(start, coarse, final, results, voxels, settings)
+    voxels_mm = resolution(fixed.grid.spacing, moving.grid.spacing)
+    return _judged(start, coarse, final, results, voxels_mm, settings)
 
 
 def _usable(mask: Mask | None) -> Mask | None:
     return None if mask is None or mask.is_empty else mask
+
+
+def _without_finest(settings: DeformSettings) -> DeformSettings:
+    """The same pyramid without its last level: over a whole body that costs most, and is not to be trusted."""
+    keep = max(1, len(settings.spacings_mm) - 1)
+    return replace(
+        settings,
+        spacings_mm=settings.spacings_mm[:keep], knots_mm=settings.knots_mm[:keep],
+        blurs_mm=settings.blurs_mm[:keep], iterations=settings.iterations[:keep],
+    )  # fmt: skip
 
 
 def _box(
@@ -192,17 +204,17 @@ def _deform(
 
 def _judged(
     start: Start, coarse: Cost, final: Cost, results: list[FreeForm],
-    voxels: tuple[NDArray[np.float64], NDArray[np.float64]], settings: RegisterSettings,
+    resolution_mm: float, settings: RegisterSettings,
 ) -> Registration:  # fmt: skip
     """Judge the result and hand over what the verdict allows."""
-    numbers = measure_quality(start.affine, coarse, final, results, settings.quality)
+    numbers = measure_quality(start.affine, coarse, final, results, resolution_mm, settings.quality)
     verdict, reasons = decide(numbers, settings.quality)
     quality: dict[str, Any] = {"start": start.name, **numbers}
     if verdict == "failed":
         return Registration(None, verdict, None, quality, reasons)
     field = _carry(results[-1].field, final.scene.grid, coarse.scene.grid)
     bound = error_bound(
-        coarse, results[0].field, field, voxels, numbers["chance_ratio"], verdict == "rigid_only",
+        coarse, results[0].field, field, resolution_mm, numbers["chance_ratio"], verdict == "rigid_only",
         settings.uncertainty
     )  # fmt: skip
     quality["uncertainty_median_mm"] = _median_inside(bound, coarse)

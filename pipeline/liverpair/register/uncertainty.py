@@ -13,7 +13,7 @@ from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
 from liverpair.register.deformable import Cost
 
-__all__ = ["UncertaintySettings", "error_bound", "residual_pull"]
+__all__ = ["UncertaintySettings", "error_bound", "residual_pull", "resolution"]
 
 #: The bound is stored on every second voxel of the first level (8 mm): it is smoother than that.
 STRIDE = 2
@@ -40,6 +40,11 @@ class UncertaintySettings:
     spread_share: float = 0.3
     outside_share: float = 0.2
     largest_mm: float = 40.0
+
+
+def resolution(*spacings_mm: NDArray[np.float64]) -> float:
+    """The quantisation error of several voxel grids together, mm: the root of their summed h²/12."""
+    return float(np.sqrt(sum(float((h**2).sum()) for h in spacings_mm) / 12))
 
 
 def _pooled(values: NDArray[np.float32], weights: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
@@ -75,7 +80,7 @@ def error_bound(
     cost: Cost,
     coarsest: NDArray[np.float32],
     field: NDArray[np.float32],
-    spacings_mm: tuple[NDArray[np.float64], NDArray[np.float64]],
+    resolution_mm: float,
     chance_ratio: float,
     affine_only: bool,
     settings: UncertaintySettings,
@@ -83,13 +88,12 @@ def error_bound(
     """mm that the true place is from the stated one with 95 % probability, on an 8 mm grid in the fixed frame.
 
     ``cost``: the first level's; ``coarsest`` and ``field``: the first and the last level's displacement on
-    its grid. ``spacings_mm``: both images' voxels. With ``affine_only`` the displacement found is part of
+    its grid. ``resolution_mm``: see ``resolution``. With ``affine_only`` the displacement found is part of
     the error.
     """
-    resolution = float(np.sqrt(sum((h**2).sum() for h in spacings_mm) / 12))
     clarity = max(1.0, (settings.clear_ratio - 1) / max(chance_ratio - 1, 0.1))
     squared = (settings.pull_share * residual_pull(cost, field)) ** 2
-    squared += (settings.resolution_share * resolution * clarity) ** 2
+    squared += (settings.resolution_share * resolution_mm * clarity) ** 2
     squared += settings.spread_share**2 * ((field - coarsest) ** 2).sum(axis=0)
     if affine_only:
         squared += (field**2).sum(axis=0)
