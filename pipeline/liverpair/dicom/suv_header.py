@@ -21,6 +21,8 @@ PRIVATE_REFERENCES = (
     ("siemens_0071_1022", 0x0071, "SIEMENS MED PT", 0x22),
     ("ge_0009_100d", 0x0009, "GEMS_PETD_01", 0x0D),
 )
+#: No frame of a static PET is shorter; a smaller number is written in seconds, or is no duration.
+SHORTEST_FRAME_MS = 1000.0
 PHILIPS = (0x7053, "Philips PET Private Group")
 #: UCUM units of an Enhanced PET's real-world values → (Units, SUV Type) of the classic object.
 UCUM_UNITS = {
@@ -207,8 +209,8 @@ def _frame(frame: Dataset) -> FrameFacts:
     duration, reference = number(frame, "ActualFrameDuration"), number(frame, "FrameReferenceTime")
     return FrameFacts(
         acquired=_acquired(frame, offset, start),
-        duration_s=duration / 1000 if duration is not None else None,
-        frame_reference_s=reference / 1000 if reference is not None else None,
+        duration_s=duration / 1000 if duration is not None and duration >= SHORTEST_FRAME_MS else None,
+        frame_reference_s=reference / 1000 if reference is not None and reference >= 0 else None,
         decay_factor=number(frame, "DecayFactor"),
         slope=number(frame, "RescaleSlope"),
         intercept=number(frame, "RescaleIntercept") or 0.0,
