@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 
 from liverpair.core.errors import Refusal, UsageError
 from liverpair.core.geometry import Grid, lps_to_ras
@@ -36,7 +37,7 @@ class LiverBackend(Protocol):
 class ClassicalBackend:
     """liverpair's own segmentation without learned weights."""
 
-    settings: LiverSettings = LiverSettings()
+    settings: LiverSettings = field(default_factory=LiverSettings)
     name: str = "classical"
 
     def segment(self, image: Volume, role: str, pet: Volume | None = None) -> LiverSegmentation:
@@ -62,9 +63,7 @@ class GivenMaskBackend:
         """
         given = _read_mask(self.path, self.label)
         if given.is_empty:
-            raise Refusal(
-                "mask_empty", f"the liver mask {self.path.name} holds no voxel of the label; check the label"
-            )
+            raise Refusal("mask_empty", f"the liver mask {self.path.name} holds no voxel of the label; check the label")
         values = given.values if given.grid.matches(image.grid) else sample(given, image.grid) >= 0.5
         mask = Mask(np.asarray(values, dtype=bool), image.grid)
         if mask.is_empty:
@@ -82,10 +81,8 @@ def _read_mask(path: Path, label: int | None) -> Mask:
     try:
         image = nib.load(path)
         data = np.asarray(image.dataobj)
-    except (OSError, ValueError, nib.filebasedimages.ImageFileError) as error:
-        raise Refusal(
-            "mask_unreadable", f"{path.name} is no readable NIfTI file: {type(error).__name__}"
-        ) from error
+    except (OSError, ValueError, ImageFileError) as error:
+        raise Refusal("mask_unreadable", f"{path.name} is no readable NIfTI file: {type(error).__name__}") from error
     if data.ndim == 4 and data.shape[3] == 1:
         data = data[..., 0]
     if data.ndim != 3:

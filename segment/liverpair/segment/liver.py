@@ -88,8 +88,8 @@ def refine_liver(ct: Volume, ct_mask: Mask, warped_mr_mask: Mask, band_mm: float
     """A better CT liver mask from the CT's own and the MRI's, brought into the CT's frame by registration.
 
     The MRI shows the whole outline, the CT the exact place: where the two agree within ``band_mm`` the MRI's
-    outline starts the search for the CT's edge; where they differ by more (one of them has leaked or lost a part,
-    or the registration is off) the CT's mask stays. Masks may lie on any grid; the result is on ``ct.grid``.
+    outline starts the search for the CT's edge; where they differ by more (one of them leaked or lost a part, or
+    the registration is off) the CT's mask stays. Masks may lie on any grid; the result is on ``ct.grid``.
     """
     grid = anatomical_grid(ct.grid, 3.0)
     own = sample(ct_mask, grid) >= 0.5

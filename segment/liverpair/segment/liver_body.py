@@ -1,4 +1,4 @@
-"""Find the body and its air, and where a voxel lies in it: the frame in which the liver's place is described."""
+"""Find the body and its air, and where a voxel lies in it: the frame for the liver's place."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _describe(inside: BoolArray, air: BoolArray, spacing: NDArray[np.float64]) -
         return None
     ends = np.asarray(
         [
-            [*_extent(inside[:, :, k].any(axis=1)), *_extent(inside[:, :, k].any(axis=0))]
+            [*_extent(np.asarray(inside[:, :, k].any(axis=1))), *_extent(np.asarray(inside[:, :, k].any(axis=0)))]
             for k in range(inside.shape[2])
         ]
     )
@@ -91,7 +91,7 @@ def _describe(inside: BoolArray, air: BoolArray, spacing: NDArray[np.float64]) -
 
 
 def body_of_ct(hu: NDArray[Any], spacing: NDArray[np.float64]) -> Body | None:
-    """The trunk in a CT (HU on the work grid): the largest thing that a table top cannot be; None if empty."""
+    """The trunk in a CT (HU on the work grid): the largest thing that no table top can be; None if empty."""
     tissue = hu > TISSUE_HU
     core = largest(opened(tissue, TABLE_OPENING_MM, spacing))
     inside = fill_slices(core)

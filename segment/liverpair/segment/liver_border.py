@@ -25,7 +25,7 @@ FINEST_MM = 1.5
 
 
 def refine_border(image: Volume, coarse: NDArray[np.bool_], coarse_grid: Grid) -> BoolArray:
-    """The border-refined mask on ``image.grid`` (bool, image.grid.shape) of a coarse mask on ``coarse_grid``."""
+    """The mask on ``image.grid`` (bool, its shape) whose border refines a coarse mask on ``coarse_grid``."""
     grid = capped_grid(image.grid, FINEST_MM)
     start = mask_onto(coarse, coarse_grid, grid, smooth_mm=float(coarse_grid.spacing.mean()) * 0.7)
     if not start.any():
@@ -38,9 +38,7 @@ def refine_border(image: Volume, coarse: NDArray[np.bool_], coarse_grid: Grid) -
     return mask_onto(fine, box, image.grid, smooth_mm=0.7)
 
 
-def _watershed_border(
-    values: NDArray[np.float32], start: BoolArray, spacing: NDArray[np.float64]
-) -> BoolArray:
+def _watershed_border(values: NDArray[np.float32], start: BoolArray, spacing: NDArray[np.float64]) -> BoolArray:
     inner, outer = depth(start, spacing), depth(~start, spacing)
     # clip at what lies within reach of the border, so that bone or air do not drown the liver's own edge
     near = (inner > 0) & (inner < 15)

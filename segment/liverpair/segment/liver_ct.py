@@ -1,4 +1,4 @@
-"""Prepare a CT (optionally with its PET) for the liver search: noise-reduced HU and where liver can be at all."""
+"""Prepare a CT for the liver search: noise-reduced HU and where liver can be at all."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["prepare_ct"]
 
 #: Livers from severe steatosis (about −10 HU native) to the strongest portal enhancement.
 PHYSIOLOGIC_HU = (-20.0, 220.0)
-#: Beam hardening between the arms shifts a liver by 20–30 % of its HU front to back; steatosis and perfusion make
-#: normal liver vary by 4 HU even without noise; beyond 18 HU (noise-reduced) it is not one organ.
+#: Beam hardening between the arms shifts a liver by 20–30 % of its HU front to back; steatosis and perfusion
+#: make normal liver vary by 4 HU even without noise; beyond 18 HU (noise-reduced) it is not one organ.
 DRIFT_FRACTION = 0.25
 TOLERANCES_HU = (5.0, 4.0, 18.0)
 #: Soft tissue, blood and contrast, without fat, lung and cortical bone.
 SOFT_HU = (-50.0, 300.0)
-#: Median of 3 voxels and a Gaussian of this sigma: together they halve the voxel noise twice, 5 mm organs stay.
+#: Median of 3 voxels and a Gaussian of this sigma: together they quarter the noise, 5 mm organs stay.
 SMOOTH_MM = 2.0
 #: The liver's dome lies under the right lung: nothing of it is further than this below the lung's lowest part
 #: nor above the lung's middle (mm); a lung in view limits a whole-body scan to the upper abdomen.
@@ -57,6 +57,4 @@ def prepare_ct(image: Volume, spacing_mm: float) -> Features | None:
     soft = (quiet > SOFT_HU[0]) & (quiet < SOFT_HU[1])
     smooth = smooth_within(quiet, soft, SMOOTH_MM, grid.spacing)
     allowed = np.broadcast_to(_near_lung(body, grid.spacing), hu.shape)
-    return Features(
-        grid, clipped, smooth, body, allowed, PHYSIOLOGIC_HU, (DRIFT_FRACTION, 0.0, 0.0), TOLERANCES_HU
-    )
+    return Features(grid, clipped, smooth, body, allowed, PHYSIOLOGIC_HU, (DRIFT_FRACTION, 0.0, 0.0), TOLERANCES_HU)

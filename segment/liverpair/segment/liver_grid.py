@@ -1,4 +1,4 @@
-"""Bring images onto the liver's work grid (axis-aligned, isotropic) and masks back onto the image's own grid."""
+"""Bring images onto the liver's work grid (axis-aligned, isotropic) and masks back onto the image's own."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def _block_mean(values: NDArray[Any], factors: NDArray[np.int64]) -> NDArray[np.
 
 
 def sample(image: Volume | Mask, grid: Grid, fill: float | None = 0.0) -> NDArray[np.float32]:
-    """``image`` on ``grid`` by anti-aliased linear interpolation, float32 of grid.shape; ``fill`` outside (None:
-    the edge's value goes on).
+    """``image`` on ``grid`` by anti-aliased linear interpolation, float32 of grid.shape.
+
+    Outside the image: ``fill``, or its edge's value where None.
 
     Where the target's steps are much coarser than the image's, whole blocks are averaged first, so that noise
     and thin structures are not aliased. A mask gives the fraction of the voxel that it covers.
@@ -79,10 +80,8 @@ def sample(image: Volume | Mask, grid: Grid, fill: float | None = 0.0) -> NDArra
     return np.asarray(result, dtype=np.float32)
 
 
-def mask_onto(
-    mask: NDArray[np.bool_], source: Grid, target: Grid, smooth_mm: float = 0.0
-) -> NDArray[np.bool_]:
-    """A mask of ``source`` on ``target`` (bool, target.shape): where linear interpolation covers at least half.
+def mask_onto(mask: NDArray[np.bool_], source: Grid, target: Grid, smooth_mm: float = 0.0) -> NDArray[np.bool_]:
+    """A mask of ``source`` on ``target`` (bool, target.shape): where interpolation covers at least half.
 
     ``smooth_mm`` is the sigma of a Gaussian applied first, which rounds the staircase of a coarse grid.
     """

@@ -45,7 +45,7 @@ class OrganCore:
 def robust_mode(values: NDArray[np.float32]) -> tuple[float, float]:
     """Mode (half-sample mode) of a sample and the sd of the peak around it; unmoved by lesions and vessels.
 
-    The sd comes from the 34 % of all values on each side that lie nearest to the mode, and is floored at zero.
+    The sd comes from the 34 % of all values on each side that lie nearest to the mode.
     """
     data = np.sort(np.asarray(values, dtype=np.float64).ravel())
     whole = data
@@ -73,9 +73,7 @@ def place_prior(body: Body) -> NDArray[np.float64]:
     return np.asarray(side * back * wall)
 
 
-def _bands(
-    smooth: NDArray[np.float32], quiet: BoolArray, window: tuple[float, float]
-) -> list[tuple[float, float]]:
+def _bands(smooth: NDArray[np.float32], quiet: BoolArray, window: tuple[float, float]) -> list[tuple[float, float]]:
     """Intensity bands (low, high) around the histogram's peaks, single peaks and runs of adjacent ones."""
     counts, edges = np.histogram(smooth[quiet], bins=HISTOGRAM_BINS, range=window)
     centre = (edges[1:] + edges[:-1]) / 2

@@ -1,11 +1,11 @@
-"""Binary morphology with balls given in mm, by exact distance maps; borders of the array are not edges of a mask."""
+"""Binary morphology with balls given in mm, by exact distance maps; the array's border is no mask's edge."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 - the name its own documentation uses
 from numpy.typing import NDArray
 from scipy import ndimage
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 - the name its own documentation uses
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -20,7 +20,7 @@ N4_SHRINK = 4
 #: Fitting levels; the finest B-spline knots lie a quarter of the field of view apart.
 N4_ITERATIONS = (20, 20, 15)
 SMOOTH_MM = 2.0
-#: Shading that N4 leaves across a liver, and the least and most sd of normal liver, as fractions of its signal.
+#: Shading that N4 leaves across a liver, and the least and most sd of normal liver (fractions).
 TOLERANCES = (0.30, 0.06, 0.15)
 #: The darkest the liver can be: (percentile of the trunk, factor on it). On hepatobiliary, portal and
 #: diffusion-weighted images it is brighter than half of the trunk; on the others (fat may be bright, iron may
@@ -29,9 +29,7 @@ LOWEST = {"mr-hbp": (50, 1.0), "mr-portal": (50, 1.0), "mr-dwi": (50, 1.0)}
 LOWEST_ELSE = (25, 0.5)
 
 
-def remove_bias(
-    values: NDArray[np.float32], body: BoolArray, spacing: NDArray[np.float64]
-) -> NDArray[np.float32]:
+def remove_bias(values: NDArray[np.float32], body: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
     """``values`` without their multiplicative shading (N4 in the body, on a coarse grid); same median."""
     image = sitk.GetImageFromArray(np.maximum(values, 1e-3 * float(values[body].mean())))
     image.SetSpacing([float(s) for s in spacing[::-1]])

@@ -1,4 +1,4 @@
-"""Turn the liver's intensity band into the organ: leaks cut off at their necks, lesions and vessels filled."""
+"""Turn the liver's intensity band into the organ: leaks cut at their necks, lesions and vessels filled."""
 
 from __future__ import annotations
 
@@ -31,13 +31,16 @@ SETTLING, SETTLED = 6, 1.01
 FIRST_DRIFT = 0.4
 #: No liver reaches further below or above its thickest part.
 BELOW_CORE_MM, ABOVE_CORE_MM = 150.0, 120.0
+#: What lies medially (``MEDIAL`` half widths right of the midline) and rises over the right dome (the highest slice
+#: with ``DOME_MM2`` of the mask on the right) by this much is heart, not left lobe.
+MEDIAL, DOME_MM2, OVER_DOME_MM = -0.2, 500.0, 12.0
 #: A mask with more than this share where no liver reaches has leaked.
 MOST_LEAK = 0.02
 #: No liver comes nearer to the skin: skin, fat, muscle and ribs lie between.
 SKIN_MM = 8.0
 #: Larger than any liver that is looked for here.
 LARGEST_LIVER_ML = 4000.0
-#: Drift of the organ's intensity is followed over this length: longer than a big metastasis, shorter than a liver.
+#: Drift of the organ's intensity is followed over this length: longer than most metastases, shorter than a liver.
 DRIFT_MM = 15.0
 #: Larger holes in the band are other organs.
 LARGEST_HOLE_ML = 200.0
@@ -57,9 +60,7 @@ STEP_REACH_MM = 12.0
 CLOSING_MM = 8.0
 
 
-def _local_mode(
-    features: Features, mask: BoolArray, core: OrganCore, tolerance: float
-) -> NDArray[np.float32]:
+def _local_mode(features: Features, mask: BoolArray, core: OrganCore, tolerance: float) -> NDArray[np.float32]:
     """The organ's intensity at every place: its median drift, smoothed over ``DRIFT_MM`` and limited.
 
     Outside the organ the nearest part's intensity goes on and fades into the core's.
@@ -126,16 +127,20 @@ def leak_fraction(features: Features, mask: BoolArray, core: OrganCore) -> float
     total = int(mask.sum())
     if total == 0 or total * features.grid.voxel_volume_mm3 / 1000 > LARGEST_LIVER_ML:
         return 1.0
-    return float((mask & elsewhere(features, core)).sum()) / total
+    return float((mask & elsewhere(features, core, mask)).sum()) / total
 
 
-def elsewhere(features: Features, core: OrganCore) -> BoolArray:
-    """Where no liver reaches: near the skin, left and dorsal, far left, in the back, far below its thickest part."""
+def elsewhere(features: Features, core: OrganCore, mask: BoolArray) -> BoolArray:
+    """Where no liver reaches: near the skin, left dorsal, back, heart, far below."""
     lateral, dorsal = features.body.lateral(), features.body.dorsal()
     bad = ((lateral > 0.15) & (dorsal > 0.1)) | (lateral > 0.75) | ((dorsal > 0.75) & (lateral > -0.35))
     height = (np.arange(features.smooth.shape[2]) - core.centre[2]) * features.grid.spacing[2]
     far = (height < -BELOW_CORE_MM) | (height > ABOVE_CORE_MM)
-    return np.asarray(bad | (features.body.skin_mm < SKIN_MM) | far[None, None, :])
+    k = np.arange(mask.shape[2])
+    right = np.flatnonzero((mask & (lateral <= MEDIAL)).sum(axis=(0, 1)) * features.grid.spacing[0] ** 2 > DOME_MM2)
+    dome = int(right[-1]) if len(right) else mask.shape[2]
+    heart = (lateral > MEDIAL) & ((k - dome) * features.grid.spacing[2] > OVER_DOME_MM)
+    return np.asarray(bad | heart | (features.body.skin_mm < SKIN_MM) | far[None, None, :])
 
 
 def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -150,10 +155,8 @@ def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.in
     return lumps, inner_all
 
 
-def _separate(
-    features: Features, mask: BoolArray, core: OrganCore, sd: float
-) -> BoolArray:
-    """``mask`` without neighbouring organs that touch it: joined by a neck, other in intensity or misplaced."""
+def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float) -> BoolArray:
+    """``mask`` without neighbouring organs that touch it: by neck, intensity or place."""
     spacing = features.grid.spacing
     lumps, inner = _lumps(mask, spacing)
     count = int(lumps.max())
@@ -163,14 +166,12 @@ def _separate(
     peak = ndimage.maximum(inner, lumps, index=np.arange(1, count + 1))
     necks = _passes(lumps, inner, count)
     volume = np.bincount(lumps.ravel(), minlength=count + 1)[1:] * features.grid.voxel_volume_mm3 / 1000
-    away = elsewhere(features, core).astype(np.float32)
+    away = elsewhere(features, core, mask).astype(np.float32)
     place = ndimage.mean(away, lumps, index=np.arange(1, count + 1))
     kept = {home}
     waiting = set(range(1, count + 1)) - kept
     while waiting:
-        best = max(
-            ((necks.get((min(a, b), max(a, b)), 0.0), -b, b) for a in kept for b in waiting), default=None
-        )
+        best = max(((necks.get((min(a, b), max(a, b)), 0.0), -b, b) for a in kept for b in waiting), default=None)
         if best is None or best[0] <= 0:
             break
         neck, _, lump = best
@@ -217,7 +218,7 @@ def _passes(lumps: NDArray[np.int32], inner: NDArray[np.float32], count: int) ->
 
 
 def fill_lesions(features: Features, mask: BoolArray) -> BoolArray:
-    """``mask`` with what it encloses: vessels and lesions of any intensity, also those that reach its border."""
+    """``mask`` with what it encloses: vessels and lesions, also those that reach its border."""
     spacing = features.grid.spacing
     body = features.body
     closed = close(mask, CLOSING_MM, spacing) & body.tissue

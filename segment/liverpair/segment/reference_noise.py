@@ -28,9 +28,7 @@ class NoiseFit:
     flags: tuple[str, ...] = ()
 
 
-def _detrended(
-    values: NDArray[np.float64], region: BoolArray, spacing: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _detrended(values: NDArray[np.float64], region: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     """``values`` minus the plane that fits the region best (uptake drifts across the liver); 0 outside."""
     index = np.argwhere(region) * spacing
     centred = index - index.mean(axis=0)
@@ -60,7 +58,7 @@ def _variogram(
 
 
 def fit_noise(values: NDArray[np.float64], region: BoolArray, spacing: NDArray[np.float64]) -> NoiseFit:
-    """Fit γ(h) = σ²·(1 − exp(−h²/4s²)) with a common σ² and an s per axis: white noise seen through a Gaussian.
+    """Fit γ(h) = σ²·(1 − exp(−h²/4s²)) with a common σ² and an s per axis: white noise through a Gaussian.
 
     ``values`` and ``region`` have the same shape, ``spacing`` is (3,) in mm. The FWHM is that of the Gaussian
     that made the noise, s·2.3548; white noise gives less than one voxel.

@@ -24,6 +24,12 @@ from liverpair.segment.reference_noise import NoiseFit, fit_noise
 __all__ = ["ReferenceSettings", "liver_reference"]
 
 
+#: Smoothed voxels this far from the mode are lesions or vessels; noise that is cut off sooner would look too quiet.
+ODD_SD = 4.0
+#: sd of a normal distribution per median absolute deviation.
+MAD_TO_SD = 1.4826
+
+
 @dataclass(frozen=True, slots=True)
 class ReferenceSettings:
     """Settings of the reference VOI; lengths in mm."""
@@ -40,7 +46,7 @@ class ReferenceSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Liver:
-    """SUV in the liver: ``inner`` is eroded and free of excluded voxels; mode, MAD (of the lower side)."""
+    """SUV in the liver: ``inner`` is eroded and free of excluded voxels; mode, MAD (of the side without tumour)."""
 
     values: NDArray[np.float64]
     spacing: NDArray[np.float64]
@@ -54,9 +60,7 @@ class _Liver:
 def _describe(suv: Volume, liver: Mask, exclude: Mask | None, settings: ReferenceSettings) -> _Liver:
     mask = liver.values if liver.grid.matches(suv.grid) else sample(liver, suv.grid) >= 0.5
     if not mask.any():
-        raise Refusal(
-            "no_liver_in_pet", "the liver mask does not overlap the PET; check that both share one frame"
-        )
+        raise Refusal("no_liver_in_pet", "the liver mask does not overlap the PET; check that both share one frame")
     spacing = suv.grid.spacing
     values = suv.values.astype(np.float64)
     reach = depth(mask, spacing)
@@ -69,37 +73,28 @@ def _describe(suv: Volume, liver: Mask, exclude: Mask | None, settings: Referenc
         inner = left if int(left.sum()) >= 30 else inner
     mode, mad, burden = _background_level(values[inner], settings)
     if not mode > 0:
-        raise Refusal(
-            "no_uptake_in_liver", "the liver's PET signal is not positive; check mask, frame and SUV"
-        )
+        raise Refusal("no_uptake_in_liver", "the liver's PET signal is not positive; check mask, frame and SUV")
     return _Liver(values, spacing, np.asarray(mask), inner, mode, mad, burden)
 
 
-def _background_level(
-    sampled: NDArray[np.float64], settings: ReferenceSettings
-) -> tuple[float, float, float]:
-    """(mode, MAD of the lower side, tumour burden) of the eroded liver's values.
+def _background_level(sampled: NDArray[np.float64], settings: ReferenceSettings) -> tuple[float, float, float]:
+    """(mode, MAD of the side without tumour, tumour burden) of the eroded liver's values.
 
-    Where hot tumour fills more than half, the mode is the tumour's: a second, lower peak that holds at least a
-    tenth of the liver is then taken for the liver, since normal liver never exceeds its metastases' uptake.
+    Where hot tumour fills more than half, the mode is the tumour's: a second, lower peak that holds at least
+    a tenth of the liver is then taken for the liver, since normal liver never exceeds its metastases' uptake.
     """
-    mode, _ = robust_mode(sampled.astype(np.float32))
-    mad = _lower_mad(sampled, mode)
+    mode, sd = robust_mode(sampled.astype(np.float32))
     for _ in range(2):
-        low = sampled[sampled < mode - 4 * 1.4826 * mad]
+        low = sampled[sampled < mode - 4 * sd]
         if len(low) < 0.1 * len(sampled):
             break
-        second, _ = robust_mode(low.astype(np.float32))
+        second, second_sd = robust_mode(low.astype(np.float32))
         if second > 0.8 * mode or second < 0.1 * mode:
             break
-        mode, mad = second, _lower_mad(low, second)
-    burden = float(np.mean(sampled > mode + settings.lesion_sd * 1.4826 * mad))
-    return mode, mad, burden
-
-
-def _lower_mad(values: NDArray[np.float64], mode: float) -> float:
-    below = mode - values[values <= mode]
-    return max(float(np.median(below)), 1e-3 * abs(mode)) if len(below) else 1e-3 * abs(mode)
+        mode, sd = second, second_sd
+    sd = max(sd, 1e-3 * abs(mode))
+    burden = float(np.mean(sampled > mode + settings.lesion_sd * sd))
+    return mode, sd / MAD_TO_SD, burden
 
 
 def _local_moments(liver: _Liver, diameter_mm: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -152,10 +147,10 @@ def liver_reference(
     settings: ReferenceSettings = ReferenceSettings(),
     exclude: Mask | None = None,
 ) -> ReferenceRegion:
-    """The liver's background in ``suv`` (SUVbw); ``liver`` and ``exclude`` may lie on other grids of its frame.
+    """The liver's background in ``suv`` (SUVbw); ``liver`` and ``exclude`` on any grids of its frame.
 
-    ``method`` is right_lobe | left_lobe | liver_mode; flags: high_tumour_burden (more than half of the liver is
-    hot), no_quiet_region, small_noise_sample. Raises Refusal("no_liver_in_pet" | "no_uptake_in_liver").
+    ``method`` is right_lobe | left_lobe | liver_mode; flags: high_tumour_burden (over half of the liver
+    is hot), no_quiet_region, small_noise_sample. Raises Refusal("no_liver_in_pet" | "no_uptake_in_liver").
     """
     region = _describe(suv, liver, exclude, settings)
     right = _right_share(suv, region.inner, settings.right_share)
@@ -176,9 +171,9 @@ def liver_reference(
 def _noise_near(liver: _Liver, at: tuple[int, ...], settings: ReferenceSettings) -> NoiseFit:
     """Noise of the quiet liver around the VOI: lesions above the mode, and a margin around them, left out."""
     near = _ball(liver, at, settings.noise_radius_mm) & liver.inner
-    sd = 1.4826 * liver.mad
+    sd = MAD_TO_SD * liver.mad
     smooth = ndimage.gaussian_filter(liver.values, 3.0 / liver.spacing)
-    odd = (np.abs(smooth - liver.mode) > 3 * sd) & liver.mask
+    odd = (np.abs(smooth - liver.mode) > ODD_SD * sd) & liver.mask
     quiet = near & ~dilate(odd, 6.0, liver.spacing)
     least = int(np.prod(np.maximum(settings.diameter_mm / liver.spacing, 1)) * 0.25)
     if int(quiet.sum()) < least:
@@ -188,7 +183,7 @@ def _noise_near(liver: _Liver, at: tuple[int, ...], settings: ReferenceSettings)
 
 def _from_mode(suv: Volume, liver: _Liver, settings: ReferenceSettings, flags: list[str]) -> ReferenceRegion:
     """Fallback: the mode of the voxels that are liver by their value, wherever they lie."""
-    sd = 1.4826 * liver.mad
+    sd = MAD_TO_SD * liver.mad
     similar = liver.mask & (np.abs(liver.values - liver.mode) <= 2.5 * sd)
     part = largest(similar)
     index = np.argwhere(part if part.any() else liver.mask)
