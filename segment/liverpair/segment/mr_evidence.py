@@ -34,6 +34,9 @@ SIGN = {
     "mr-adc": -1,
 }
 
+#: Up to this diameter a scale's spread is that of vessels and noise, not of lesions.
+CLUTTER_DIAMETER_MM = 11.3
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequence:
@@ -133,14 +136,17 @@ def prepare_sequence(
     sign = SIGN.get(role, 1)
     contrast = np.where(domain, sign * raw, 0).astype(np.float32)
     _, noise = robust_sd(contrast[inside])
-    responses, blobs, steps = [], [], []
+    responses, blobs, steps, spread = [], [], [], math.inf
     for diameter in diameters:
         step = _block(diameter, spacing)
         response, blob = _response(contrast, spacing, diameter, step)
         reached = inside[tuple(slice(s // 2, None, s) for s in step)]
         reached = reached[tuple(slice(0, n) for n in response.shape)]
         _, sd = robust_sd(response[: reached.shape[0], : reached.shape[1], : reached.shape[2]][reached])
-        responses.append(np.asarray(response / max(sd, 1e-12), dtype=np.float32))
+        # A scale has few independent places in a liver: where lesions fill them its own spread is theirs, so
+        # it may not exceed that of the finer scales, which is vessels and noise.
+        spread = sd if diameter <= CLUTTER_DIAMETER_MM else min(spread, sd)
+        responses.append(np.asarray(response / max(spread, 1e-12), dtype=np.float32))
         blobs.append(blob)
         steps.append(step)
     return Sequence(

@@ -31,6 +31,9 @@ from liverpair.segment.scale_space import local_background, local_maxima, robust
 
 __all__ = ["PetDetectionSettings", "detect_pet"]
 
+#: Skewness of multiplicative noise in the noisiest livers that are still read (COV about 25 %).
+LARGEST_SKEW = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class PetDetectionSettings:
@@ -166,11 +169,11 @@ def _noise(residual: NDArray[np.float32], least_sd: float) -> NoiseModel:
     least.
 
     The skewness is at most the relative SD: that is purely multiplicative (log-normal) noise, the limit for
-    iterative reconstruction; more would be tissue, not noise.
+    iterative reconstruction; more would be tissue, not noise, and so would more than LARGEST_SKEW.
     """
     noise = fit_noise(residual)
     sd = max(noise.sd, least_sd)
-    return NoiseModel(noise.centre, sd, min(noise.skew, sd))
+    return NoiseModel(noise.centre, sd, min(noise.skew, sd, LARGEST_SKEW))
 
 
 def _hot(
