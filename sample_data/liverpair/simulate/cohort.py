@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import shutil
-import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from liverpair.core.units import Unit
-from liverpair.core.volume import Volume
 from liverpair.simulate import litter, mr_dicom, pet_dicom
 from liverpair.simulate.cases import DEFAULT_CASES, Case
 from liverpair.simulate.mr import MrProtocol, MrSequence
@@ -36,7 +33,6 @@ FIRST_DAY = datetime(2019, 3, 4)
 PET_SPACING = {"siemens": (4.07283, 4.07283, 3.0), "ge": (3.64583, 3.64583, 3.27), "philips": (4.0, 4.0, 4.0)}
 #: The archive's T1: a little coarser than the default to keep it small.
 ARCHIVE_T1 = MrSequence((1.3, 1.3, 3.0), 3.0, 1.6, 20.0)
-FILE_DATE = (2021, 6, 30, 12, 0, 0)
 
 Progress = Callable[[int, int], None]
 
@@ -136,13 +132,6 @@ def _acquisition(case: Case, exam: Examination, uptake_minutes: float) -> pet_di
     )
 
 
-def _nac(suv: Volume) -> Volume:
-    """What a PET without attenuation correction looks like: the deep liver fades, the skin shines."""
-    depth = np.minimum(np.arange(suv.grid.shape[1]), np.arange(suv.grid.shape[1])[::-1]) * suv.grid.spacing[1]
-    fade = np.exp(-np.clip(depth, 0, 100) / 60.0).astype(np.float32)
-    return Volume(suv.values * fade[None, :, None], suv.grid, Unit.SUVBW)
-
-
 def _write_petct(
     case: Case,
     exam: Examination,
@@ -169,7 +158,9 @@ def _write_petct(
         "ct": pet_dicom.write_ct(exam, pair.ct, exam.start, names, "ct", 2, "CT WB 3.0 B30f"),
     }
     thirds = pair.pet.grid.shape[2] // 3  # a NAC series of part of the body keeps the archive small
-    part = _nac(pair.pet.cropped(np.array([0, 0, thirds]), np.array([*pair.pet.grid.shape[:2], 2 * thirds])))
+    part = pet_dicom.without_attenuation_correction(
+        pair.pet.cropped(np.array([0, 0, thirds]), np.array([*pair.pet.grid.shape[:2], 2 * thirds]))
+    )
     left_out = [
         (
             pet_dicom.write_pet(exam, acquisition, part, weight, names, "nac", 5, "PET WB NAC", factor, True),
@@ -278,16 +269,6 @@ def _pair_truth(
     )
 
 
-def _zip_folder(folder: Path, target: Path) -> None:
-    """Pack a folder into an uncompressed ZIP with fixed times, then remove it."""
-    with zipfile.ZipFile(target, "w") as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                info = zipfile.ZipInfo(str(path.relative_to(folder)), FILE_DATE)
-                archive.writestr(info, path.read_bytes())
-    shutil.rmtree(folder)
-
-
 def _write_case(job: _Job) -> _Done:
     """Simulate and write one case (runs in a worker process)."""
     case, seed = job.case, job.seed
@@ -309,7 +290,7 @@ def _write_case(job: _Job) -> _Done:
     truth = _pair_truth(case, pair, pet, mr, series, weight)
     reports = _reports(case, truth, pet, mr, rng)
     if "zipped" in case.traps:
-        _zip_folder(root, root.with_suffix(".zip"))
+        litter.zip_folder(root, root.with_suffix(".zip"))
     return _Done(truth, tuple(excluded), reports)
 
 

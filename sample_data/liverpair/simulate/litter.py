@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -31,12 +33,15 @@ __all__ = [
     "write_mip",
     "write_mr_localizer",
     "write_truncated",
+    "zip_folder",
 ]
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 RADIATION_DOSE_SR = "1.2.840.10008.5.1.4.1.1.88.67"
 LOCALIZER_PIXELS = 128
 LOCALIZER_STEP_MM = 2.8
+#: Members of a ZIP carry this time, so that the same seed gives the same bytes.
+FILE_DATE = (2021, 6, 30, 12, 0, 0)
 
 
 def write_mr_localizer(exam: Examination, image: Volume, names: FileNames) -> str:
@@ -146,3 +151,13 @@ def write_junk(root: Path) -> list[Path]:
         path.write_bytes(content)
         paths.append(path)
     return paths
+
+
+def zip_folder(folder: Path, target: Path) -> None:
+    """Pack a folder into an uncompressed ZIP with fixed times, then remove it."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                info = zipfile.ZipInfo(str(path.relative_to(folder)), FILE_DATE)
+                archive.writestr(info, path.read_bytes())
+    shutil.rmtree(folder)

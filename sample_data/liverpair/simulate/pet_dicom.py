@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
 from liverpair.simulate.objects import (
     Equipment,
@@ -22,7 +23,16 @@ from liverpair.simulate.objects import (
     set_pixels,
 )
 
-__all__ = ["NUCLIDES", "PET_EQUIPMENT", "TRACERS", "PetAcquisition", "Tracer", "write_ct", "write_pet"]
+__all__ = [
+    "NUCLIDES",
+    "PET_EQUIPMENT",
+    "TRACERS",
+    "PetAcquisition",
+    "Tracer",
+    "without_attenuation_correction",
+    "write_ct",
+    "write_pet",
+]
 
 PET_STORAGE = "1.2.840.10008.5.1.4.1.1.128"
 CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -236,3 +246,10 @@ def write_ct(
         set_pixels(data, stored, signed=False, bits_stored=12)
         save(data, names.next(series), (exam.key, series, k), exam.equipment.implicit_vr)
     return str(data.SeriesInstanceUID)
+
+
+def without_attenuation_correction(suv: Volume) -> Volume:
+    """What a PET without attenuation correction looks like: the deep liver fades, the skin shines."""
+    depth = np.minimum(np.arange(suv.grid.shape[1]), np.arange(suv.grid.shape[1])[::-1]) * suv.grid.spacing[1]
+    fade = np.exp(-np.clip(depth, 0, 100) / 60.0).astype(np.float32)
+    return Volume(suv.values * fade[None, :, None], suv.grid, Unit.SUVBW)

@@ -64,10 +64,9 @@ def _malignant(rng: np.random.Generator, findings: Sequence[Finding], language: 
         if modality == "PT":
             verb = "vermehrt Rezeptor-exprimierende" if rng.random() < 0.5 else "intensiv SSR-positive"
             noun = "Leberläsion" if count == 1 else "Leberläsionen"
-            line = (
-                f"{number} {verb} {noun}, die größte in Segment {largest.segment} mit {size}, SUVmax {largest.suv:.1f}."
-            )
-            return [line.replace(".", ",", 0), "Die Befunde sind vereinbar mit hepatischen Metastasen."]
+            uptake = f"{largest.suv:.1f}".replace(".", ",")
+            line = f"{number} {verb} {noun}, die größte in Segment {largest.segment} mit {size}, SUVmax {uptake}."
+            return [line, "Die Befunde sind vereinbar mit hepatischen Metastasen."]
         noun = "Läsion" if count == 1 else "Läsionen"
         line = (
             f"{number} in der hepatobiliären Phase hypointense, diffusionsgestörte {noun}; Referenzläsion Segment "
