@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liverpair.core.provenance import plain, version
+from liverpair.evaluate.agreement import disagreements, report_validation
 from liverpair.evaluate.attribution import Attribution, attribute
 from liverpair.evaluate.calls import choose_call, outcome
 from liverpair.evaluate.concordance import concordance
@@ -19,6 +19,16 @@ from liverpair.evaluate.tables import attribution_row
 from liverpair.flow.config import Settings, dump_settings, settings_fingerprint
 from liverpair.flow.explain import CohortFacts, cohort_facts, lesion_outcomes, pair_evidence
 from liverpair.flow.methods import methods_paragraphs
+from liverpair.flow.report_facts import (
+    case_notes,
+    diameters,
+    exclusion_rows,
+    flow_steps,
+    missing_rows,
+    refusal_rows,
+    sweep_tolerance,
+    write_figures,
+)
 from liverpair.flow.tables import Row, parse_table
 from liverpair.flow.workspace import Workspace, write_text
 
@@ -125,72 +135,13 @@ def _explanations(
     return found
 
 
-def _validation(calls: Sequence[Row]) -> list[Row]:
-    """How often the images' verdict is the report's, where both say present or absent."""
-    rows = []
-    for name, examination in (("mr", "Liver MRI"), ("pet", "SSR-PET/CT")):
-        both = [c for c in calls if {c[f"{name}_image"], c[f"{name}_report"]} <= {"present", "absent"}]
-        differ = [c["pair_id"] for c in both if c[f"{name}_image"] != c[f"{name}_report"]]
-        if both:
-            rows.append(
-                {
-                    "examination": examination,
-                    "n": len(both),
-                    "agree": len(both) - len(differ),
-                    "disagree": differ,
-                }
-            )
-    return rows
-
-
-def _flow(workspace: Workspace, calls: Sequence[Row]) -> list[tuple[str, int, list[tuple[str, int]]]]:
-    """The flow diagram's steps; what is set aside at each step is counted by its reason code."""
-    series = workspace.read_table("series")
-    excluded = workspace.read_table("exclusions")
-    used = {row["study_uid"] for row in series}
-    pairs = workspace.read_table("pairs")
-    studies = Counter(row["reason"].replace("_", " ") for row in excluded if row["level"] == "study")
-    unjudged = Counter(
-        c["outcome"].replace("_", " ") for c in calls if c["outcome"] in ("indeterminate", "not_evaluable")
-    )
-    judged = sum(c["outcome"] in ("TP", "FP", "FN", "TN") for c in calls)
-    files = Counter(row["reason"].replace("_", " ") for row in excluded if row["level"] == "file")
-    frames = sum(int(row["n_frames"] or 0) for row in series)
-    return [
-        ("Images read from the archive", frames, sorted(files.items())),
-        ("Studies in the archive", len(used), sorted(studies.items())),
-        ("Pairs of SSR-PET/CT and liver MRI", len(pairs), sorted(unjudged.items())),
-        ("Pairs in the 2×2 table", judged, []),
-    ]
-
-
-def _notes(record: Mapping[str, Any] | None) -> list[str]:
-    """What a reader must know of a pair besides its verdicts: refusals, failed registration, unjudged images."""
-    if record is None:
-        return ["This pair was not processed."]
-    if record["status"] != "done":
-        return [f"Processing failed ({record['error']['type']}): {record['error']['detail']}"]
-    notes = [f"{role}: {r['detail']} ({r['reason']})" for role, r in sorted(record["refusals"].items())]
-    for name, label in (("mr", "MRI"), ("pet", "PET")):
-        call = record["calls"][name]
-        if call["status"] in ("not_evaluable", "uncertain") and call["reason"] not in {
-            r["reason"] for r in record["refusals"].values()
-        }:
-            notes.append(f"{label} {call['status'].replace('_', ' ')}: {call['reason'].replace('_', ' ')}")
-    if record["registration"] != "usable":
-        reasons = ", ".join(record["quality"]["registration"]["reasons"]).replace("_", " ")
-        notes.append(
-            f"Registration {record['registration'].replace('_', ' ')} ({reasons}): lesions are not matched by place."
-        )
-    return notes
-
-
 def _case_views(
     workspace: Workspace,
     pairs: Mapping[str, Mapping[str, str]],
     records: Mapping[str, Mapping[str, Any]],
     calls: Sequence[Row],
     rows: Mapping[str, Row],
+    vendors: Mapping[str, str],
 ) -> list[CaseView]:
     views = []
     for call in calls:
@@ -199,12 +150,12 @@ def _case_views(
         picture = workspace.case(pair_id) / "overview.png"
         views.append(
             CaseView(
-                pairs[pair_id],
+                {**pairs[pair_id], "vendor": vendors.get(pairs[pair_id]["pet_series_uid"], "")},
                 call,
                 rows.get(pair_id),
                 record.get("lesions", []) if record else [],
                 picture if picture.exists() else None,
-                _notes(record),
+                case_notes(record),
             )
         )
     return views
@@ -222,12 +173,15 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
     attributions = _explanations(pairs, records, calls, reports, cohort, settings)
     lesions = [x for p, r in records.items() for x in lesion_outcomes(r, pairs[p]["patient_id"])]
     result = _concordance(calls, pairs, records, vendors, lesions, settings)
+    sizes, agreement = diameters(records, pairs, reports)
     result |= {
         "false_negative_causes": cause_counts(attributions, "FN"),
         "false_positive_causes": cause_counts(attributions, "FP"),
         "flag_odds": plain(flag_odds(attributions)),
         "size_sweep": plain(size_sweep(attributions, settings.attribution.size_sweep_mm)),
-        "images_against_reports": _validation(calls),
+        "images_against_reports": {"agreement": report_validation(calls), "disagreements": disagreements(calls)},
+        "diameter_agreement": agreement,
+        "tolerance_sweep": sweep_tolerance(list(records.values())),
     }
     explained = {a.pair_id: attribution_row(a) for a in attributions if a.outcome in ("FN", "FP")}
     workspace.write_table("lesions", [row for r in records.values() for row in r["lesions"]])
@@ -239,14 +193,18 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         version=version(),
         settings_toml=dump_settings(settings),
         concordance=result,
-        flow=_flow(workspace, calls),
-        cases=_case_views(workspace, pairs, {p: r for p, r in all_records.items() if r}, calls, explained),
+        flow=flow_steps(workspace, calls),
+        cases=_case_views(workspace, pairs, {p: r for p, r in all_records.items() if r}, calls, explained, vendors),
         sizes=[(x.size_mm, x.detected) for x in lesions if x.size_mm is not None and x.detected is not None],
-        validation=_validation(calls),
+        diameters=sizes,
+        exclusions=exclusion_rows(workspace),
+        missing=missing_rows(list(pairs.values()), calls),
+        refusals=refusal_rows([r for r in all_records.values() if r is not None]),
         methods=methods_paragraphs(settings, result, records),
         odds=result["flag_odds"],
     )
     write_text(workspace.report / "index.html", build_report(data))
+    write_figures(workspace.report / "figures", data)
     failed = sum(r is None or r["status"] != "done" for r in all_records.values())
     return {"counts": result["counts"], "pairs": len(pairs), "failed_cases": failed}
 

@@ -7,15 +7,19 @@ from pathlib import Path
 from liverpair.core.errors import UsageError
 from liverpair.core.provenance import canonical_json, version
 from liverpair.evaluate.labels import label_table, read_reports
-from liverpair.evaluate.report.build import CaseView, ReportData, build_report
+from liverpair.evaluate.report.build import CaseView, FlowStep, ReportData, build_report
+from liverpair.evaluate.subgroups import number
 from liverpair.evaluate.tables import attribution_row, parse_lesions
 from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
 from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings
+from liverpair.flow.report_facts import write_figures
 from liverpair.flow.tables import COLUMNS, Row, format_table, parse_table
 from liverpair.flow.workspace import write_text
 
 __all__ = ["evaluate_tables", "label_file"]
+
+SOURCES = ("mr_image", "pet_image", "mr_report", "pet_report", "mr_consensus", "pet_consensus")
 
 
 def label_file(reports: Path, output: Path) -> Answer:
@@ -27,22 +31,29 @@ def label_file(reports: Path, output: Path) -> Answer:
     return Answer({"reports": len(rows)}, f"{output}: {len(rows)} labels.")
 
 
+def _number(text: str | None) -> float | None:
+    """A cell of a user's column as a number; a column that subgroups would skip is left out here too."""
+    return number((text or "").replace(",", "."))
+
+
 def _case_view(call: Row, attribution: Row | None, extra: Row) -> CaseView:
     """A pair of a bare table as the report shows it: no images, no lesions."""
     pair = {"pair_id": call["pair_id"], "patient_id": call["patient_id"]}
-    pair |= {key: extra.get(key) or "" for key in ("tracer", "pet_date", "mr_date", "interval_days")}
-    shown = {"mr_image": call["reference"], "pet_image": call["index"], "mr_report": "", "pet_report": ""}
-    return CaseView(pair, {**call, **shown}, attribution, (), None, ())
+    pair |= {key: extra.get(key) or "" for key in ("tracer", "vendor", "pet_date", "mr_date")}
+    pair |= {key: _number(extra.get(key)) for key in ("interval_days", "largest_mm")}
+    sources = {key: extra.get(key) or "" for key in SOURCES}
+    if not any(sources.values()):
+        sources |= {"mr_image": call["reference"], "pet_image": call["index"]}
+    return CaseView(pair, {**call, **sources}, attribution, (), None, ())
 
 
 def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, settings: Settings) -> Answer:
-    """Concordance, causes and report of plain tables, written to ``output``; only discordant pairs are listed."""
+    """Concordance, causes and report of plain tables, written to ``output``."""
     call_rows = parse_table(calls) if calls is not None else None
     lesion_rows = parse_table(lesions) if lesions is not None else None
     found = evaluate_rows(call_rows, lesion_rows, settings.concordance, settings.attribution)
     attributions = {a.pair_id: attribution_row(a) for a in found.attribution}
     extras = {row["pair_id"]: row for row in call_rows or []}
-    discordant = [c for c in found.calls if c["outcome"] not in ("TP", "TN")]
     sizes = [
         (x.size_mm, x.detected)
         for x in parse_lesions(lesion_rows or [])
@@ -58,10 +69,10 @@ def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, sett
         settings_toml=dump_settings(settings),
         concordance=found.concordance,
         flow=[
-            ("Pairs in the table", len(found.calls), [x for x in left if x[1]]),
-            ("Pairs in the 2×2 table", judged, []),
+            FlowStep("Pairs in the table", len(found.calls), "pairs", "", tuple(x for x in left if x[1])),
+            FlowStep("Pairs that were judged", judged, "pairs"),
         ],
-        cases=[_case_view(dict(c), attributions.get(c["pair_id"]), extras[c["pair_id"]]) for c in discordant],
+        cases=[_case_view(dict(c), attributions.get(c["pair_id"]), extras[c["pair_id"]]) for c in found.calls],
         sizes=sizes,
         methods=["Verdicts and lesions were taken from tables; no image was read."],
         odds=found.concordance["flag_odds"],
@@ -77,4 +88,5 @@ def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, sett
     )
     write_text(output / "concordance.json", canonical_json(found.concordance, indent=1) + "\n")
     write_text(output / "index.html", build_report(data))
+    write_figures(output / "figures", data)
     return Answer(found.concordance, f"Report: {output / 'index.html'}")

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
-from liverpair.evaluate.report import figures, wording
+from liverpair.evaluate.report import cohort_tables, figures, wording
+from liverpair.evaluate.report.flow_diagram import FlowStep, flow_diagram
+from liverpair.evaluate.report.stard import stard
 
-__all__ = ["CaseView", "ReportData", "build_report", "hashed_id"]
+__all__ = ["CaseView", "FlowStep", "ReportData", "build_report", "report_figures"]
 
-#: Above this, pictures of further concordant pairs are linked instead of embedded: the file must still open.
+#: Above this, pictures of further pairs are linked instead of embedded: the file must still open and be sent.
 EMBEDDED_PICTURES = 80
-JPEG_QUALITY = 85
+#: Pairs with a card of their own beyond the false ones, which always have one; the table lists all of them.
+CARDS = 120
+JPEG_QUALITY = 82
+#: Parts of concordance.json that a study without images or reports does not have.
+OPTIONAL = ("images_against_reports", "diameter_agreement", "tolerance_sweep", "size_sweep", "false_negative_causes")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,28 +44,28 @@ class CaseView:
 class ReportData:
     """Everything the report is made from.
 
-    ``flow`` is the flow diagram's steps (title, count, exclusions); ``validation`` the agreement of images with
-    reports by examination; ``sizes`` (diameter in mm, detected) of every reference lesion that could be judged.
-    ``show_patient_ids`` prints the archive's patient IDs; off, they are hashed.
+    ``concordance`` is concordance.json; ``flow`` the flow diagram's steps (FlowStep, or (title, count, exclusions));
+    ``sizes`` (diameter in mm, detected) of every reference lesion that could be judged; ``odds`` its flag odds;
+    ``diameters`` (on the images, in the report) in mm of the largest MRI lesion of each pair that has both;
+    ``exclusions`` rows of level, reason, n; ``missing`` rows of what, missing, of; ``refusals`` rows of series,
+    reason, n. ``show_patient_ids`` prints the archive's patient IDs and full dates; off, patients have stand-ins
+    and dates are years.
     """
 
     title: str
     version: str
     settings_toml: str
     concordance: Mapping[str, Any]
-    flow: Sequence[tuple[str, int, Sequence[tuple[str, int]]]]
+    flow: Sequence[FlowStep | tuple[str, int, Sequence[tuple[str, int]]]]
     cases: Sequence[CaseView] = ()
     sizes: Sequence[tuple[float, bool]] = ()
-    validation: Sequence[Mapping[str, Any]] = ()
     methods: Sequence[str] = ()
     odds: Sequence[Mapping[str, Any]] = ()
+    diameters: Sequence[tuple[float, float]] = ()
+    exclusions: Sequence[Mapping[str, Any]] = ()
+    missing: Sequence[Mapping[str, Any]] = ()
+    refusals: Sequence[Mapping[str, Any]] = ()
     show_patient_ids: bool = False
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-def hashed_id(value: str) -> str:
-    """A short stable stand-in for a patient's ID."""
-    return hashlib.sha256(f"liverpair:{value}".encode()).hexdigest()[:8]
 
 
 def _picture_uri(path: Path) -> str:
@@ -77,21 +82,60 @@ def _case_order(case: CaseView) -> tuple[int, str]:
     return order.index(case.call["outcome"]), str(case.pair["pair_id"])
 
 
-def _case_context(case: CaseView, data: ReportData, embed: bool) -> dict[str, Any]:
-    patient = str(case.pair["patient_id"])
-    picture = None
-    if case.picture is not None:
-        picture = _picture_uri(case.picture) if embed else f"../cases/{case.pair['pair_id']}/{case.picture.name}"
-    return {
-        "id": case.pair["pair_id"],
-        "patient": patient if data.show_patient_ids else hashed_id(patient),
-        "pair": case.pair,
-        "call": case.call,
-        "attribution": case.attribution,
-        "lesions": case.lesions,
-        "picture": picture,
-        "notes": case.notes,
-    }
+def _has_card(case: CaseView, before: int) -> bool:
+    """Whether a pair is shown at length: every false one, and others with something to show while there is room."""
+    if case.call["outcome"] in ("FN", "FP"):
+        return True
+    return before < CARDS and bool(case.picture or case.lesions or case.notes)
+
+
+def _largest(case: CaseView) -> float | None:
+    """The largest MRI lesion of a pair that is not read as benign; else what its table says."""
+    sizes = [
+        float(x["long_axis_mm"])
+        for x in case.lesions
+        if x["modality"] == "MR" and x["long_axis_mm"] and x["matched_lesion_id"] is not None and not _benign(x)
+    ]
+    return max(sizes, default=None) or case.pair.get("largest_mm") or None
+
+
+def _benign(lesion: Mapping[str, Any]) -> bool:
+    flags = lesion["flags"] or ()
+    named = flags.split(";") if isinstance(flags, str) else flags
+    return any(f in ("cyst", "haemangioma", "hemangioma", "benign", "vessel", "fnh") for f in named)
+
+
+def _case_contexts(data: ReportData) -> list[dict[str, Any]]:
+    """Every pair as the templates take it, discordant ones first."""
+    names = cohort_tables.stand_ins([c.pair for c in data.cases])
+    contexts: list[dict[str, Any]] = []
+    cards = pictures = 0
+    for position, case in enumerate(sorted(data.cases, key=_case_order), start=1):
+        card = _has_card(case, cards)
+        cards += card
+        picture = None
+        if card and case.picture is not None:
+            embed = pictures < EMBEDDED_PICTURES
+            pictures += embed
+            picture = _picture_uri(case.picture) if embed else f"../cases/{case.pair['pair_id']}/{case.picture.name}"
+        patient, keep = str(case.pair["patient_id"]), 10 if data.show_patient_ids else 4
+        contexts.append(
+            {
+                "id": case.pair["pair_id"],
+                "anchor": f"case-{position}" if card else "",
+                "patient": patient if data.show_patient_ids else names[patient],
+                "pair": case.pair,
+                "pet_date": str(case.pair.get("pet_date") or "")[:keep],
+                "mr_date": str(case.pair.get("mr_date") or "")[:keep],
+                "call": case.call,
+                "attribution": case.attribution,
+                "lesions": case.lesions,
+                "largest_mm": _largest(case),
+                "picture": picture,
+                "notes": case.notes,
+            }
+        )
+    return contexts
 
 
 def _environment() -> Environment:
@@ -106,40 +150,85 @@ def _environment() -> Environment:
         percent=wording.percent,
         number=wording.number,
         bounds=wording.bounds,
+        plain_bounds=wording.plain_bounds,
+        significant=wording.significant,
+        interval_mm=wording.interval_mm,
+        p_value=wording.p_value,
+        days=wording.days,
         human=wording.human,
         cause=wording.cause,
     )
     return environment
 
 
+def report_figures(data: ReportData) -> dict[str, Markup]:
+    """The report's figures as standalone SVG, by name; what the data cannot show is left out."""
+    c = data.concordance
+    headline = c.get("headline_interval", "korn_graubard")
+    steps = [s if isinstance(s, FlowStep) else FlowStep(s[0], s[1], excluded=tuple(s[2])) for s in data.flow]
+    days = [int(float(x.pair["interval_days"])) for x in data.cases if x.pair.get("interval_days") not in (None, "")]
+    drawn = {
+        "flow": flow_diagram(steps, c["counts"]),
+        "forest": figures.forest_plot(c["estimates"], headline) if c.get("pairs", 1) else None,
+        "subgroups": figures.subgroup_plot(c["estimates"], c.get("subgroups", ()), headline),
+        "size": figures.size_curve(c.get("size_curve") or {}, c.get("size_bins", ()), data.sizes)
+        if data.sizes
+        else None,
+        "sweep": figures.size_sweep(c.get("size_sweep") or ()),
+        "agreement": figures.agreement_plot(data.diameters, c.get("diameter_agreement")),
+        "interval": figures.interval_histogram(days) if days else None,
+    }
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def _sections(data: ReportData, drawn: Mapping[str, Any]) -> dict[str, str]:
+    """The sections that this report has, anchor → name, in their order."""
+    c = data.concordance
+    every = (
+        ("top", "Title and summary", True),
+        ("flow", "Flow of studies", True),
+        ("participants", "Participants", bool(data.cases)),
+        ("crosstable", "Cross tables", True),
+        ("estimates", "Estimates", True),
+        ("subgroups", "Subgroups", "subgroups" in drawn),
+        ("patients", "Patients", "patient_level" in c),
+        ("misses", "Causes", True),
+        ("lesions", "Lesion size", bool(data.sizes)),
+        ("validation", "Images against reports", bool(c.get("images_against_reports"))),
+        ("interval", "Interval", "interval" in drawn),
+        ("missing", "Missing data", True),
+        ("pairs", "Pairs", bool(data.cases)),
+        ("methods", "Methods", True),
+        ("limits", "Limits", True),
+        ("stard", "STARD", True),
+        ("settings", "Settings", True),
+    )
+    return {anchor: name for anchor, name, there in every if there}
+
+
 def build_report(data: ReportData) -> str:
     """The report as one HTML file that needs nothing else (no network, no script from elsewhere)."""
-    ordered = sorted(data.cases, key=_case_order)
-    with_picture = [case for case in ordered if case.picture is not None][:EMBEDDED_PICTURES]
-    embedded = {str(case.pair["pair_id"]) for case in with_picture}
-    cases = [_case_context(case, data, str(case.pair["pair_id"]) in embedded) for case in ordered]
-    concordance = data.concordance
-    causes = Counter(
-        str(c["attribution"]["primary_cause"]) for c in cases if c["call"]["outcome"] == "FN" and c["attribution"]
-    )
+    drawn = report_figures(data)
+    cases = _case_contexts(data)
+    sections = _sections(data, drawn)
+    c = {**dict.fromkeys(OPTIONAL), **data.concordance}
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             data=data,
+            c=c,
             cases=cases,
-            counts=concordance["counts"],
-            estimates=concordance["estimates"],
-            headline=wording.headline(concordance),
-            stard=wording.stard(bool(data.sizes)),
-            causes=sorted(causes.items(), key=lambda item: (-item[1], item[0])),
-            methods_of_intervals=figures.METHOD_NAMES,
-            estimate_names=figures.ESTIMATE_NAMES,
-            flow=figures.flow_diagram(data.flow),
-            forest=figures.forest_plot(concordance["estimates"]),
-            size_figure=figures.size_curve(concordance.get("size_curve") or {}, (), data.sizes) if data.sizes else None,
-            histogram=figures.interval_histogram(
-                [int(c["pair"]["interval_days"]) for c in cases if c["pair"].get("interval_days") not in (None, "")]
-            ),
+            anchors={case["id"]: case["anchor"] for case in cases},
+            level=f"{100 * c.get('confidence_level', 0.95):g} %",
+            figures=drawn,
+            sections=sections,
+            stard=stard(sections),
+            headline=wording.headline(c),
+            interval_names=cohort_tables.interval_columns(c["estimates"], c.get("headline_interval", "")),
+            estimate_names=wording.ESTIMATE_NAMES,
+            ratio_names=wording.RATIO_NAMES,
+            participants=cohort_tables.participants(cases),
+            patient_rows=cohort_tables.patient_rows(c),
         )
     )

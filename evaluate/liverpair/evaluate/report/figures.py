@@ -1,154 +1,231 @@
-"""The report's figures as SVG text: flow diagram, forest plot, size curve, interval histogram."""
+"""The report's charts as SVG text: forest plots, size curve, size sweep, Bland–Altman, interval histogram."""
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-__all__ = ["flow_diagram", "forest_plot", "interval_histogram", "size_curve"]
+from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, percent
 
+__all__ = ["agreement_plot", "forest_plot", "interval_histogram", "size_curve", "size_sweep", "subgroup_plot"]
+
+#: Okabe and Ito's blue and vermilion: apart for every kind of colour vision and in grey.
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#667085"
-ESTIMATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
-ESTIMATE_NAMES = {
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "accuracy": "Accuracy",
-}
-METHOD_NAMES = {
-    "clopper_pearson": "Clopper–Pearson (as if all pairs were independent)",
-    "korn_graubard": "Korn–Graubard (clustered by patient)",
-    "ratio_logit": "ratio estimator, logit-t (clustered)",
-    "gee": "GEE, independence (clustered)",
-    "bootstrap": "bootstrap by patient",
-}
+#: Above this many lesions single marks merge: their numbers are drawn as bars instead.
+SINGLE_MARKS = 300
+STYLE = {"svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9.5}
 
 
-def _svg(figure: Figure, name: str) -> Markup:
+def _svg(figure: Figure, name: str, label: str) -> Markup:
     """The figure as an SVG element; the same figure gives the same bytes (salted ids, no date)."""
     buffer = io.StringIO()
     FigureCanvasSVG(figure)
-    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}):
+    with mpl.rc_context({"svg.hashsalt": name, **STYLE}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
     text = buffer.getvalue()
-    return Markup(text[text.index("<svg") :])
+    return Markup(text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
 
 
-def _plain_axes(figure: Figure) -> Any:
-    axes = figure.add_subplot()
+def _axes(figure: Figure, *place: int) -> Any:
+    axes = figure.add_subplot(*place)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+    axes.set_axisbelow(True)
     return axes
 
 
-def forest_plot(estimates: Mapping[str, Mapping[str, Any]]) -> Markup:
-    """Point estimates with the interval of the paper (Clopper–Pearson) and the one that heeds repeated patients."""
-    figure = Figure(figsize=(7.2, 2.9))
-    axes = _plain_axes(figure)
-    shown = [name for name in ESTIMATES if estimates.get(name, {}).get("value") is not None]
-    for row, name in enumerate(reversed(shown)):
-        estimate = estimates[name]
-        for offset, method, colour in ((0.14, "clopper_pearson", GREY), (-0.14, "korn_graubard", BLUE)):
-            bounds = estimate["intervals"].get(method)
-            if bounds and None not in bounds:
-                axes.plot([100 * b for b in bounds], [row + offset] * 2, color=colour, linewidth=2.2)
-            marker = "s" if method == "clopper_pearson" else "o"
-            label = METHOD_NAMES[method] if row == 0 else None
-            axes.plot(100 * estimate["value"], row + offset, marker, color=colour, markersize=5, label=label)
-    axes.set_yticks(range(len(shown)), [ESTIMATE_NAMES[name] for name in reversed(shown)])
-    axes.set_xlim(-2, 102)
-    axes.set_ylim(-0.6, max(len(shown) - 0.4, 0.6))
-    axes.set_xlabel("percent, with 95 % interval")
-    axes.grid(axis="x", color="#e4e7ec", linewidth=0.8)
-    axes.set_axisbelow(True)
-    if shown:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=1, frameon=False, fontsize=8)
-    return _svg(figure, "forest")
+def _floor(values: Sequence[float]) -> float:
+    """The lower end of a percent axis: the next ten below everything shown."""
+    return max(0.0, 10 * math.floor(100 * min(values, default=0.0) / 10 - 0.2))
+
+
+def _whisker(axes: Any, row: float, value: float, interval: Sequence[float] | None, **style: Any) -> None:
+    """A point with its interval, in percent."""
+    if interval and None not in interval:
+        axes.plot([100 * b for b in interval], [row, row], color=style["color"], linewidth=style.get("linewidth", 2.0))
+    axes.plot(100 * value, row, style["marker"], color=style["color"], markersize=5, label=style.get("label"))
+
+
+def forest_plot(estimates: Mapping[str, Mapping[str, Any]], headline: str) -> Markup:
+    """Every estimate with the headline interval and the one of published tables (Clopper–Pearson)."""
+    shown = [name for name in ESTIMATE_NAMES if estimates.get(name, {}).get("value") is not None]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.4, 0.9 + 0.46 * max(len(shown), 1)))
+        axes = _axes(figure)
+        ends = [b for n in shown for i in estimates[n]["intervals"].values() if i for b in i if b is not None]
+        for row, name in enumerate(reversed(shown)):
+            e = estimates[name]
+            methods = [(0.15, headline, BLUE, "o"), (-0.15, "clopper_pearson", GREY, "s")]
+            for offset, method, colour, marker in methods[: 1 if headline == "clopper_pearson" else 2]:
+                label = METHOD_NAMES.get(method, method) if row == 0 else None
+                interval = e["intervals"].get(method)
+                _whisker(axes, row + offset, e["value"], interval, color=colour, marker=marker, label=label)
+        axes.set_yticks(range(len(shown)), [ESTIMATE_NAMES[name] for name in reversed(shown)])
+        axes.set_xlim(_floor(ends) - 0.5, 100.5)
+        axes.set_ylim(-0.6, max(len(shown) - 0.4, 0.6))
+        axes.set_xlabel("percent")
+        axes.grid(axis="x", color="#e4e7ec", linewidth=0.8)
+        if shown:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8.5)
+        return _svg(figure, "forest", "Forest plot of the estimates")
+
+
+def subgroup_plot(overall: Mapping[str, Any], subgroups: Sequence[Mapping[str, Any]], headline: str) -> Markup | None:
+    """Sensitivity and specificity by subgroup with the headline interval; None where no grouping has two levels."""
+    if not subgroups:
+        return None
+    rows: list[tuple[str, Mapping[str, Any] | None, bool]] = [("All pairs", overall, False)]
+    last = ""
+    for group in subgroups:
+        if group["by"] != last:
+            last = group["by"]
+            rows.append((last.replace("_", " ").capitalize(), None, True))
+        rows.append((str(group["level"]), group["estimates"], False))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 0.8 + 0.23 * len(rows)))
+        for column, name in enumerate(("sensitivity", "specificity"), start=1):
+            axes = _axes(figure, 1, 2, column)
+            place = axes.get_yaxis_transform()
+            for y, (_, estimates, _) in enumerate(reversed(rows)):
+                e = estimates[name] if estimates else None
+                if e is None:
+                    continue
+                text = f"{e['k']}/{e['n']}" + (f"  {percent(e['value'])}" if e["n"] else "")
+                axes.text(1.03, y, text, transform=place, va="center", fontsize=8.5)
+                if e["value"] is not None:
+                    marker = "D" if y == len(rows) - 1 else "o"
+                    _whisker(
+                        axes, y, e["value"], e["intervals"].get(headline), color=BLUE, marker=marker, linewidth=1.6
+                    )
+            if overall[name]["value"] is not None:
+                axes.axvline(100 * overall[name]["value"], color=GREY, linestyle=":", linewidth=1)
+            labels = [label for label, _, _ in reversed(rows)] if column == 1 else []
+            axes.set_yticks(range(len(rows)) if column == 1 else [], labels)
+            for tick, (_, _, heading) in zip(axes.get_yticklabels(), reversed(rows), strict=False):
+                tick.set_fontweight("bold" if heading else "normal")
+            axes.tick_params(axis="y", length=0)
+            axes.set_ylim(-0.7, len(rows) - 0.3)
+            axes.set_xlim(-2, 102)
+            axes.set_title(ESTIMATE_NAMES[name] + ", %", fontsize=10)
+            axes.grid(axis="x", color="#e4e7ec", linewidth=0.8)
+        figure.subplots_adjust(wspace=0.5)
+        return _svg(figure, "subgroups", "Sensitivity and specificity by subgroup")
+
+
+def _lesion_marks(axes: Any, sizes: Sequence[tuple[float, bool]], largest: float) -> None:
+    """Seen lesions at the top, missed ones at the bottom: single marks, or bars of their numbers."""
+    for wanted, base, way, colour, marker in ((True, 104, 1, BLUE, "o"), (False, -4, -1, ORANGE, "x")):
+        own = [size for size, seen in sizes if seen is wanted]
+        if len(sizes) <= SINGLE_MARKS:
+            axes.plot(own, [base] * len(own), linestyle="none", marker=marker, color=colour, markersize=5, alpha=0.7)
+            continue
+        edges = np.arange(0, largest + 1.0, 1.0)
+        number, _ = np.histogram(own, edges)
+        most = max(np.histogram([s for s, _ in sizes], edges)[0].max(), 1)
+        axes.bar(edges[:-1] + 0.5, way * 16 * number / most, 0.9, bottom=base - 2 * way, color=colour, alpha=0.75)
+
+
+def _limits_of_detection(axes: Any, curve: Mapping[str, Any], largest: float) -> None:
+    """d50 and d90 on the curve, with Fieller's interval where it is bounded."""
+    for key, level, marker in (("d50", 50, "s"), ("d90", 90, "^")):
+        value = curve.get(f"{key}_mm")
+        if value is None or value > largest * 1.3:
+            continue
+        interval = (curve.get(f"{key}_ci_mm") or {}).get("fieller")
+        if isinstance(interval, Sequence) and not isinstance(interval, str) and None not in interval:
+            axes.plot(interval, [level, level], color="black", linewidth=2.4, solid_capstyle="butt")
+        axes.plot(value, level, marker, color="black", markersize=6, label=f"{key} = {value:.1f} mm")
 
 
 def size_curve(
     curve: Mapping[str, Any], bins: Sequence[Mapping[str, Any]], sizes: Sequence[tuple[float, bool]]
 ) -> Markup:
-    """Detected or missed against lesion size, with the logistic curve on ln(size) where one could be fitted."""
-    figure = Figure(figsize=(7.2, 3.1))
-    axes = _plain_axes(figure)
-    largest = max([size for size, _ in sizes], default=40.0)
-    for size, detected in sizes:
-        style = {"marker": "o", "color": BLUE} if detected else {"marker": "x", "color": ORANGE}
-        axes.plot(size, 100.0 if detected else 0.0, linestyle="none", markersize=6, alpha=0.7, **style)
-    coefficients = curve.get("coefficients")
-    if coefficients and None not in coefficients:
-        x = np.geomspace(2.0, max(largest, 12.0), 200)
-        axes.plot(
-            x,
-            100 / (1 + np.exp(-(coefficients[0] + coefficients[1] * np.log(x)))),
-            color="black",
-            linewidth=1.4,
-        )
-        for key, name in (("d50_mm", "d50"), ("d90_mm", "d90")):
-            if curve.get(key) and curve[key] <= largest * 1.2:
-                axes.axvline(curve[key], color=GREY, linestyle=":", linewidth=1)
-                axes.annotate(
-                    f"{name} {curve[key]:.1f} mm",
-                    (curve[key], 50),
-                    rotation=90,
-                    fontsize=8,
-                    ha="right",
-                    va="center",
-                )
-    axes.set_xlabel("longest diameter on MRI, mm")
-    axes.set_ylabel("seen on PET, %")
-    axes.set_ylim(-8, 108)
-    axes.set_xlim(0, largest * 1.05)
-    return _svg(figure, "size")
+    """Share seen by size: bins with intervals, the logistic curve on ln(size), every lesion at the edges."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.4, 3.6))
+        axes = _axes(figure)
+        # the largest few are left off the axis of a big cohort, which would else be mostly empty
+        found = [size for size, _ in sizes]
+        largest = float(np.quantile(found, 0.98) if len(found) > SINGLE_MARKS else max(found, default=30.0))
+        largest = max(largest, 12.0)
+        _lesion_marks(axes, sizes, largest)
+        for b in bins:
+            if b["n"]:
+                middle = (b["low_mm"] + min(b["high_mm"] or largest, largest)) / 2
+                low, high = b["interval"]
+                axes.plot([middle] * 2, [100 * low, 100 * high], color=BLUE, linewidth=1.4)
+                axes.plot(middle, 100 * b["value"], "o", color="white", markeredgecolor=BLUE, markersize=6)
+        coefficients = curve.get("coefficients")
+        if coefficients and None not in coefficients:
+            x = np.geomspace(1.0, largest, 300)
+            chance = 1 / (1 + np.exp(-np.clip(coefficients[0] + coefficients[1] * np.log(x), -500, 500)))
+            axes.plot(x, 100 * chance, color="black", linewidth=1.4, label="logistic on ln(size)")
+            _limits_of_detection(axes, curve, largest)
+            axes.legend(loc="center right", frameon=False, fontsize=8.5)
+        axes.set_xlabel("longest diameter on MRI, mm  (top edge: lesions seen; bottom edge: lesions missed)")
+        axes.set_ylabel("seen on PET, %")
+        axes.set_yticks(range(0, 101, 25))
+        axes.set_ylim(-22, 124)
+        axes.set_xlim(0, largest * 1.03)
+        axes.grid(color="#eef0f4", linewidth=0.8)
+        return _svg(figure, "size", "Share of lesions seen on PET against their size")
+
+
+def size_sweep(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
+    """Share of false negatives whose largest unseen lesion is below each limit; None without a measured one."""
+    shown = [r for r in rows if r["value"] is not None]
+    if not shown:
+        return None
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 0.8 + 0.4 * len(shown)))
+        axes = _axes(figure)
+        for y, r in enumerate(reversed(shown)):
+            axes.barh(y, 100 * r["value"], color=BLUE, alpha=0.35, height=0.6)
+            _whisker(axes, y, r["value"], r["clopper_pearson"], color=BLUE, marker="o")
+            axes.text(103, y, f"{r['k']}/{r['n']}", va="center", fontsize=8.5)
+        axes.set_yticks(range(len(shown)), [f"< {r['limit_mm']:g} mm" for r in reversed(shown)])
+        axes.set_xlim(0, 101)
+        axes.set_xlabel("% of false negatives (95 % Clopper–Pearson)")
+        return _svg(figure, "sweep", "False negatives by size limit")
+
+
+def agreement_plot(points: Sequence[tuple[float, float]], summary: Mapping[str, Any] | None) -> Markup | None:
+    """Bland–Altman: image minus report diameter against their mean; None below two pairs of sizes."""
+    if summary is None or len(points) < 2:
+        return None
+    image, report = (np.array([p[k] for p in points], dtype=np.float64) for k in (0, 1))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.4, 3.0))
+        axes = _axes(figure)
+        axes.plot((image + report) / 2, image - report, "o", color=BLUE, markersize=5, alpha=0.7)
+        low, high = summary["limits"]
+        for value, style, name in ((summary["bias"], "-", "bias"), (low, "--", "limits"), (high, "--", "limits")):
+            axes.axhline(value, color=ORANGE, linestyle=style, linewidth=1.2)
+            axes.text(
+                1.01, value, f"{name} {value:+.1f}", transform=axes.get_yaxis_transform(), va="center", fontsize=8.5
+            )
+        axes.set_xlabel("mean of both, mm")
+        axes.set_ylabel("image − report, mm")
+        return _svg(figure, "agreement", "Bland–Altman plot of diameters on images and in reports")
 
 
 def interval_histogram(days: Sequence[int]) -> Markup:
     """How many days lie between the two examinations; negative where the MRI came first."""
-    figure = Figure(figsize=(7.2, 2.1))
-    axes = _plain_axes(figure)
-    reach = max(92, max((abs(d) for d in days), default=92))
-    axes.hist(days, bins=np.linspace(-reach, reach, 25), color=BLUE, edgecolor="white")
-    axes.set_xlabel("MRI date minus PET date, days")
-    axes.set_ylabel("pairs")
-    axes.yaxis.get_major_locator().set_params(integer=True)
-    return _svg(figure, "interval")
-
-
-def flow_diagram(steps: Sequence[tuple[str, int, Sequence[tuple[str, int]]]]) -> Markup:
-    """A STARD flow diagram: each step (title, count, exclusions to the right as (reason, count)), top to bottom."""
-    width, box, line, gap = 720, 300, 17, 26
-    parts, y = [], 4
-    for number, (title, count, excluded) in enumerate(steps):
-        rows = [f"{reason}: {n}" for reason, n in excluded]
-        height = max(44, 12 + line * (len(rows) + 1)) if rows else 44
-        if number:
-            parts.append(f'<path d="M{box / 2} {y - gap} V{y - 5}" class="arrow" marker-end="url(#tip)"/>')
-        parts.append(f'<rect x="1" y="{y}" width="{box}" height="44" rx="6" class="step"/>')
-        parts.append(f'<text x="{box / 2}" y="{y + 19}" text-anchor="middle">{escape(title)}</text>')
-        parts.append(f'<text x="{box / 2}" y="{y + 36}" text-anchor="middle" class="count">n = {count}</text>')
-        if rows:
-            parts.append(f'<path d="M{box + 1} {y + 22} H{box + 52}" class="arrow" marker-end="url(#tip)"/>')
-            parts.append(
-                f'<rect x="{box + 58}" y="{y}" width="{width - box - 60}" height="{height}" rx="6" class="out"/>'
-            )
-            total = sum(n for _, n in excluded)
-            parts.append(f'<text x="{box + 70}" y="{y + 17}" class="count">set aside: {total}</text>')
-            for k, text in enumerate(rows):
-                parts.append(f'<text x="{box + 70}" y="{y + 17 + line * (k + 1)}" class="small">{escape(text)}</text>')
-        y += height + gap
-    marker = 'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"'
-    tip = f'<defs><marker id="tip" {marker}><path d="M0 0 L8 4 L0 8 z"/></marker></defs>'
-    label = "Flow of studies from the archive to the analysis"
-    return Markup(
-        f'<svg class="flow" viewBox="0 0 {width} {y - gap + 6}" role="img" aria-label="{label}">'
-        f"{tip}{''.join(parts)}</svg>"
-    )
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.4, 2.1))
+        axes = _axes(figure)
+        reach = max(92, max((abs(d) for d in days), default=92))
+        axes.hist(days, bins=np.linspace(-reach, reach, 25), color=BLUE, edgecolor="white")
+        axes.axvline(0, color=GREY, linewidth=1, linestyle=":")
+        axes.set_xlabel("days from PET/CT to MRI (negative: MRI first)")
+        axes.set_ylabel("pairs")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        return _svg(figure, "interval", "Interval between the examinations")

@@ -5,8 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["bounds", "cause", "headline", "human", "number", "percent", "stard"]
+__all__ = [
+    "bounds",
+    "cause",
+    "days",
+    "headline",
+    "human",
+    "interval_mm",
+    "number",
+    "p_value",
+    "percent",
+    "plain_bounds",
+]
 
+ESTIMATE_NAMES = {
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "accuracy": "Accuracy",
+}
+RATIO_NAMES = {
+    "lr_positive": "Likelihood ratio, positive",
+    "lr_negative": "Likelihood ratio, negative",
+    "diagnostic_odds_ratio": "Diagnostic odds ratio",
+}
+METHOD_NAMES = {
+    "korn_graubard": "Korn–Graubard (clustered)",
+    "ratio_logit": "ratio, logit-t (clustered)",
+    "gee": "GEE (clustered)",
+    "gee_bias_reduced": "GEE, bias-reduced (clustered)",
+    "bootstrap": "bootstrap by patient",
+    "clopper_pearson": "Clopper–Pearson (as if independent)",
+}
 #: What a reader is told for each cause code; a code of the user's own taxonomy is shown as it is.
 CAUSES = {
     "size": "below the scanner's size limit",
@@ -19,31 +50,71 @@ CAUSES = {
     "spill_in": "spill-in from a neighbour",
     "mri_miss": "possible MRI miss",
 }
+DASH = "–"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction as a percentage."""
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
+    return DASH if value is None else f"{100 * value:.{digits}f} %"
 
 
 def number(value: Any, digits: int = 1) -> str:
-    """A number with a fixed count of decimals; a dash where there is none."""
+    """A number with a fixed count of decimals, a proper minus sign; a dash where there is none."""
     if value is None or value == "":
-        return "–"
-    return f"{float(value):.{digits}f}"
+        return DASH
+    return f"{float(value):.{digits}f}".replace("-", "−")
 
 
 def bounds(interval: Sequence[float | None] | None, digits: int = 1) -> str:
     """An interval of fractions in percent."""
     if not interval or None in interval:
-        return "–"
+        return DASH
     low, high = interval
     return f"{100 * (low or 0.0):.{digits}f}–{100 * (high or 0.0):.{digits}f}"
 
 
+def plain_bounds(interval: Sequence[float | None] | None, digits: int = 2) -> str:
+    """An interval of ratios or lengths, three figures or more: "26.1 to 68.7"."""
+    if not interval or None in interval:
+        return DASH
+    return " to ".join(significant(value, digits) for value in interval)
+
+
+def significant(value: float | None, digits: int = 2) -> str:
+    """A ratio: fixed decimals, but never fewer than three figures for one below 1."""
+    if value is None:
+        return DASH
+    if value != 0 and abs(value) < 1:
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}f}"
+
+
+def interval_mm(interval: Any) -> str:
+    """An interval of sizes, or the word that says why there is none."""
+    if isinstance(interval, str):
+        return interval
+    return DASH if not interval or None in interval else f"{interval[0]:.1f}–{interval[1]:.1f}"
+
+
+def p_value(value: float | None) -> str:
+    """A p value as journals print it."""
+    if value is None:
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def days(value: Any) -> str:
+    """A signed interval in days with a proper minus sign."""
+    if value is None or value == "":
+        return DASH
+    return f"{int(float(value)):+d}".replace("-", "−").replace("+0", "0")
+
+
 def human(code: Any) -> str:
     """A code as words: underscores become spaces, several codes a list."""
-    return str(code if code is not None else "").replace(";", ", ").replace("_", " ") or "–"
+    if isinstance(code, list | tuple):
+        code = ";".join(str(c) for c in code)
+    return str(code if code is not None else "").replace(";", ", ").replace("_", " ") or DASH
 
 
 def cause(code: Any) -> str:
@@ -58,38 +129,17 @@ def headline(concordance: Mapping[str, Any]) -> str:
     if judged == 0:
         return "No pair could be judged: see the flow diagram and the list of pairs for the reasons."
     parts = []
-    for name, label in (("sensitivity", "sensitivity"), ("specificity", "specificity")):
+    for name in ("sensitivity", "specificity"):
         estimate = estimates[name]
         if estimate["value"] is not None:
-            robust = estimate["intervals"].get("korn_graubard") or estimate["intervals"].get("clopper_pearson")
-            parts.append(f"{label} {percent(estimate['value'])} ({bounds(robust)})")
+            robust = estimate["intervals"].get(concordance.get("headline_interval", "korn_graubard"))
+            interval = bounds(robust or estimate["intervals"].get("clopper_pearson"))
+            level = f"{100 * concordance.get('confidence_level', 0.95):g} % CI "
+            parts.append(f"{name} {percent(estimate['value'])} ({level if not parts else ''}{interval})")
     found = " and ".join(parts) if parts else "no estimate possible"
+    patients = f" of {concordance['patients']:,} patients" if concordance.get("patients") else ""
     return (
-        f"Against liver MRI, SSR-PET/CT had {found} over {judged} pairs; {counts['fn']} false negative, "
-        f"{counts['fp']} false positive, {counts['not_evaluable']} not evaluable, "
-        f"{counts['indeterminate']} indeterminate."
+        f"Against liver MRI, SSR-PET/CT had {found}. Of {concordance.get('pairs', judged):,} pairs{patients}, "
+        f"{judged:,} could be judged: {counts['fn']} false negative, {counts['fp']} false positive; "
+        f"{counts['not_evaluable']} not evaluable, {counts['indeterminate']} indeterminate."
     )
-
-
-def stard(with_lesions: bool) -> list[tuple[str, str, str]]:
-    """The STARD 2015 items that this report answers (item, topic, where); the others are for the manuscript."""
-    items = [
-        ("1, 2", "Identification as a diagnostic accuracy study; summary", "title and first paragraph"),
-        ("6–9", "Study design and participants; how pairs were chosen", "Flow of studies; Methods; Settings"),
-        ("10–13", "Index test, reference standard, positivity cut-offs", "Methods; Settings"),
-        ("14", "Methods for estimating accuracy", "Methods"),
-        ("15, 16", "Indeterminate results and missing data", "2×3 table; Flow of studies"),
-        ("17", "Variability in accuracy", "Subgroups"),
-        ("19", "Flow of participants", "Flow of studies"),
-        ("22", "Interval between the tests", "Interval between the examinations"),
-        ("23", "Cross tabulation", "2×2 and 2×3 tables"),
-        ("24", "Estimates with precision", "Estimates"),
-        (
-            "3–5, 18, 20, 21, 25–30",
-            "Background, sample size, clinical data, harms, limits, registration",
-            "manuscript",
-        ),
-    ]
-    if with_lesions:
-        items.insert(-1, ("17, 24", "Accuracy by lesion size", "Lesion size and detection"))
-    return items

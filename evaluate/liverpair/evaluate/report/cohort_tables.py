@@ -1,0 +1,85 @@
+"""Small tables of the report that are put together from the pairs: participants, patients, stand-ins for IDs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from liverpair.evaluate.report.wording import METHOD_NAMES, days
+
+__all__ = ["interval_columns", "participants", "patient_rows", "stand_ins"]
+
+
+def stand_ins(pairs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """A short stable stand-in for every patient's ID.
+
+    The hash is salted with every ID and study UID of the cohort: an ID alone, which often has few digits, could be
+    found again by trying all of them.
+    """
+    everything = sorted(
+        "|".join(str(pair.get(key) or "") for key in ("patient_id", "pair_id", "pet_study_uid", "mr_study_uid"))
+        for pair in pairs
+    )
+    salt = hashlib.sha256("\n".join(everything).encode()).hexdigest()
+    patients = {str(pair["patient_id"]) for pair in pairs}
+    return {p: hashlib.sha256(f"liverpair|{salt}|{p}".encode()).hexdigest()[:8] for p in sorted(patients)}
+
+
+def interval_columns(estimates: Mapping[str, Mapping[str, Any]], headline: str) -> list[tuple[str, str]]:
+    """(method, name) of every interval that any estimate has, the headline's first, the paper's last."""
+    there = {name for e in estimates.values() for name, found in e["intervals"].items() if found}
+    order = [headline, *(m for m in METHOD_NAMES if m != headline)]
+    return [(m, METHOD_NAMES.get(m, m)) for m in order if m in there]
+
+
+def _share(values: Sequence[str]) -> str:
+    """Levels with their counts, most frequent first: "68Ga-DOTATOC 12, 64Cu-DOTATATE 3"."""
+    found = Counter(v or "not stated" for v in values)
+    return ", ".join(f"{name} {n}" for name, n in sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def participants(cases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What is known of the participants, as (characteristic, value)."""
+    if not cases:
+        return []
+    per_patient = Counter(case["patient"] for case in cases)
+    spread = Counter(per_patient.values())
+    numbers = ", ".join(f"{n} pair{'s' if n > 1 else ''}: {spread[n]}" for n in sorted(spread))
+    rows = [("Patients with a pair", f"{len(per_patient):,}"), ("Pairs", f"{len(cases):,}")]
+    rows.append(("Patients by number of pairs", numbers))
+    for key, name in (("tracer", "Tracer (pairs)"), ("vendor", "PET/CT vendor (pairs)")):
+        values = [str(case["pair"].get(key) or "") for case in cases]
+        if any(values):
+            rows.append((name, _share(values)))
+    years = sorted(case["pet_date"][:4] for case in cases if case["pet_date"])
+    if years:
+        rows.append(("Years of PET/CT", years[0] if years[0] == years[-1] else f"{years[0]}–{years[-1]}"))
+    gaps = [float(c["pair"]["interval_days"]) for c in cases if c["pair"].get("interval_days") not in (None, "")]
+    if gaps:
+        low, middle, high = np.percentile(gaps, [25, 50, 75])
+        quartiles, ends = f"{days(low)} and {days(high)}", f"{days(min(gaps))} to {days(max(gaps))}"
+        text = f"median {days(middle)} (quartiles {quartiles}; range {ends})"
+        rows.append(("Days from PET/CT to MRI", text))
+    sizes = [float(c["largest_mm"]) for c in cases if c["largest_mm"] and c["call"]["outcome"] in ("TP", "FN")]
+    if sizes:
+        low, middle, high = np.percentile(sizes, [25, 50, 75])
+        rows.append(
+            ("Largest lesion of MRI-positive pairs, mm", f"median {middle:.1f} (quartiles {low:.1f} and {high:.1f})")
+        )
+    return rows
+
+
+def patient_rows(concordance: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The three units side by side: every pair, each patient's first pair, the patient."""
+    level = concordance.get("patient_level")
+    if not level:
+        return []
+    return [
+        ("Study pairs (primary)", concordance),
+        ("Each patient's first pair", level["first_pair"]),
+        ("Patients, positive when any pair is", level["any_positive"]),
+    ]

@@ -1,0 +1,187 @@
+"""What the report tells beyond the results: the flow of studies, missing data, refusals, diameters compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from liverpair.evaluate.agreement import bland_altman
+from liverpair.evaluate.lesion_level import tolerance_sweep
+from liverpair.evaluate.report.build import FlowStep, ReportData, report_figures
+from liverpair.flow.tables import Row
+from liverpair.flow.workspace import Workspace, write_text
+
+__all__ = [
+    "case_notes",
+    "diameters",
+    "exclusion_rows",
+    "flow_steps",
+    "missing_rows",
+    "refusal_rows",
+    "sweep_tolerance",
+    "write_figures",
+]
+
+Record = Mapping[str, Any]
+#: Tolerances of the lesion level's sweep in mm: from none to the far end of what registrations in the liver reach.
+TOLERANCES_MM = (0.0, 2.5, 5.0, 10.0, 15.0, 20.0)
+SERIES = (
+    ("ct_series_uid", "CT of the PET/CT"),
+    ("pet_series_uid", "attenuation-corrected PET"),
+    ("mr_hbp_series_uid", "hepatobiliary T1"),
+    ("mr_t2_series_uid", "T2"),
+    ("mr_dwi_series_uid", "diffusion-weighted MRI"),
+)
+
+
+def _counted(rows: Sequence[Mapping[str, str]], level: str) -> tuple[tuple[str, int], ...]:
+    """Exclusions of a level by reason, the most frequent first."""
+    found = Counter(row["reason"].replace("_", " ") for row in rows if row["level"] == level)
+    return tuple(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _unexplained(total: int, named: tuple[tuple[str, int], ...], kept: int, why: str) -> tuple[tuple[str, int], ...]:
+    """The named exclusions, with the rest that no row names, so that a step's numbers add up."""
+    rest = total - kept - sum(n for _, n in named)
+    return (*named, (why, rest)) if rest > 0 else named
+
+
+def flow_steps(workspace: Workspace, calls: Sequence[Row]) -> list[FlowStep]:
+    """The flow diagram: files, studies, pairs, judged pairs; each step's exclusions by reason."""
+    series, excluded, pairs = (workspace.read_table(name) for name in ("series", "exclusions", "pairs"))
+    files = _counted(excluded, "file")
+    frames = sum(int(row["n_frames"] or 0) for row in series)
+    studies = {row["study_uid"] for row in series}
+    paired = {pair[key] for pair in pairs for key in ("pet_study_uid", "mr_study_uid")}
+    patients, with_pair = {row["patient_id"] for row in series}, {pair["patient_id"] for pair in pairs}
+    left = studies - paired
+    named = {r["id"]: r["reason"].replace("_", " ") for r in excluded if r["level"] == "study" and r["id"] in left}
+    by_reason = tuple(sorted(Counter(named.values()).items(), key=lambda item: (-item[1], item[0])))
+    out = _unexplained(len(studies), by_reason, len(studies) - len(left), "in no pair")
+    judged = [c for c in calls if c["outcome"] in ("TP", "FP", "FN", "TN")]
+    open_ones = Counter(c["outcome"].replace("_", " ") for c in calls if c not in judged)
+    pet, mr = ({pair[f"{name}_study_uid"] for pair in pairs} for name in ("pet", "mr"))
+    return [
+        FlowStep("Archive", frames, "images read", f"{len(series)} series", files),
+        FlowStep("Studies in the archive", len(studies), "studies", f"{len(patients)} patients", out),
+        FlowStep(
+            "Studies in a pair", len(studies) - len(left), "studies", f"{len(pet)} SSR-PET/CT, {len(mr)} liver MRI"
+        ),
+        FlowStep(
+            "Pairs of SSR-PET/CT and liver MRI",
+            len(pairs),
+            "pairs",
+            f"{len(with_pair)} patients",
+            tuple(sorted(open_ones.items())),
+        ),
+        FlowStep("Pairs that were judged", len(judged), "pairs", f"{len({c['patient_id'] for c in judged})} patients"),
+    ]
+
+
+def exclusion_rows(workspace: Workspace) -> list[Row]:
+    """Every exclusion of the archive counted by level and reason."""
+    excluded = workspace.read_table("exclusions")
+    return [
+        {"level": level, "reason": reason, "n": n}
+        for level in ("file", "series", "study", "patient", "pair")
+        for reason, n in _counted(excluded, level)
+    ]
+
+
+def missing_rows(pairs: Sequence[Mapping[str, str]], calls: Sequence[Row]) -> list[Row]:
+    """How many pairs lack each series and each report."""
+    rows = [{"what": name, "missing": sum(not p[key] for p in pairs), "of": len(pairs)} for key, name in SERIES]
+    for key, name in (("mr_report", "MRI report with a statement"), ("pet_report", "PET/CT report with a statement")):
+        rows.append({"what": name, "missing": sum(not c[key] for c in calls), "of": len(calls)})
+    return rows
+
+
+def refusal_rows(records: Sequence[Record]) -> list[Row]:
+    """Series that were refused, and cases that broke, by reason."""
+    found: Counter[tuple[str, str]] = Counter()
+    for record in records:
+        if record["status"] != "done":
+            found[("whole pair", record["error"]["type"])] += 1
+            continue
+        found.update((role, refusal["reason"]) for role, refusal in record["refusals"].items())
+    return [{"series": role, "reason": reason, "n": n} for (role, reason), n in sorted(found.items())]
+
+
+def case_notes(record: Record | None) -> list[str]:
+    """What a reader must know of a pair besides its verdicts: refusals, failed registration, unjudged images."""
+    if record is None:
+        return ["This pair was not processed."]
+    if record["status"] != "done":
+        return [f"Processing failed ({record['error']['type']}): {record['error']['detail']}"]
+    notes = [f"{role}: {r['detail']} ({r['reason']})" for role, r in sorted(record["refusals"].items())]
+    refused = {r["reason"] for r in record["refusals"].values()}
+    for name, label in (("mr", "MRI"), ("pet", "PET")):
+        call = record["calls"][name]
+        if call["status"] in ("not_evaluable", "uncertain") and call["reason"] not in refused:
+            notes.append(f"{label} {call['status'].replace('_', ' ')}: {call['reason'].replace('_', ' ')}")
+    if record["registration"] != "usable":
+        reasons = ", ".join(record["quality"]["registration"]["reasons"]).replace("_", " ")
+        notes.append(
+            f"Registration {record['registration'].replace('_', ' ')} ({reasons}): lesions are not matched by place."
+        )
+    return notes
+
+
+def diameters(
+    records: Mapping[str, Record], pairs: Mapping[str, Mapping[str, str]], reports: Mapping[str, Row]
+) -> tuple[list[tuple[float, float]], dict[str, Any] | None]:
+    """(On the images, in the report) in mm of each pair's largest MRI lesion, and their Bland–Altman summary."""
+    points, patients = [], []
+    for pair_id, record in sorted(records.items()):
+        said = reports.get(pairs[pair_id]["mr_study_uid"], {}).get("largest_mm")
+        facts = record["lesion_facts"]
+        sizes = [
+            f["diameter_mm"] for x, f in facts.items() if x.startswith("M") and f["countable"] and f["diameter_mm"]
+        ]
+        if said and sizes:
+            points.append((float(max(sizes)), float(said)))
+            patients.append(pairs[pair_id]["patient_id"])
+    found = bland_altman([image - report for image, report in points], patients) if points else None
+    if found is None:
+        return points, None
+    return points, {
+        "n": found.n,
+        "clusters": found.clusters,
+        "bias": found.bias,
+        "bias_interval": list(found.bias_interval) if found.bias_interval else None,
+        "sd": found.sd,
+        "limits": list(found.limits),
+    }
+
+
+def sweep_tolerance(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Lesion detection by distance alone at several tolerances, over pairs whose registration may be used."""
+    triples = []
+    for record in records:
+        if record["registration"] == "failed" or record["reference"] is None:
+            continue
+        facts = record["lesion_facts"]
+        placed = [r for r in record["lesions"] if facts[r["lesion_id"]]["countable"] and r["x_mm"] is not None]
+        mr, pet = ([r for r in placed if r["modality"] == name] for name in ("MR", "PET"))
+        places = [
+            np.array([[r[f"{a}_mm"] for a in "xyz"] for r in rows], dtype=np.float64).reshape(-1, 3)
+            for rows in (mr, pet)
+        ]
+        radius = np.array([(facts[r["lesion_id"]]["diameter_mm"] or 0.0) / 2 for r in mr], dtype=np.float64)
+        triples.append((places[0], radius, places[1]))
+    swept = tolerance_sweep(triples, TOLERANCES_MM)
+    return swept if any(row["n"] for row in swept) else []
+
+
+def write_figures(folder: Path, data: ReportData) -> None:
+    """The report's figures as SVG files; those of an earlier run that this one lacks are removed."""
+    drawn = report_figures(data)
+    for old in folder.glob("*.svg") if folder.is_dir() else ():
+        if old.stem not in drawn:
+            old.unlink()
+    for name, figure in drawn.items():
+        write_text(folder / f"{name}.svg", f'<?xml version="1.0" encoding="utf-8"?>\n{figure}\n')
