@@ -113,7 +113,8 @@ def test_a_liver_on_the_left_of_the_header_is_not_called_usable(
 def test_the_same_image_gives_the_same_mask_twice(native_ct: tuple[Volume, NDArray[np.bool_]]) -> None:
     image, _ = native_ct
     one, two = segment_liver(image, "ct"), segment_liver(image, "ct")
-    assert one.mask is not None and two.mask is not None
+    assert one.mask is not None
+    assert two.mask is not None
     assert np.array_equal(one.mask.values, two.mask.values)
     assert one.facts == two.facts
 
@@ -163,7 +164,8 @@ def test_an_empty_image_fails(role: str) -> None:
     grid = Grid((40, 40, 20), np.diag([5.0, 5.0, 5.0, 1.0]))
     value = -1000.0 if role == "ct" else 0.0
     result = segment_liver(Volume(np.full(grid.shape, value, dtype=np.float32), grid), role)
-    assert result.verdict == "failed" and result.mask is None
+    assert result.verdict == "failed"
+    assert result.mask is None
 
 
 def test_a_body_without_a_large_right_sided_organ_fails() -> None:
@@ -199,7 +201,8 @@ def test_real_ct_agrees_with_the_models_liver_or_says_that_it_failed(shared_data
     values = np.asarray(labels.dataobj) == 5
     truth = Mask(values, Grid(values.shape, lps_to_ras(labels.affine)))
     result = segment_liver(image, "ct")
-    assert result.verdict == "usable" and result.mask is not None
+    assert result.verdict == "usable"
+    assert result.mask is not None
     assert dice(result.mask.values, sample(truth, image.grid) >= 0.5) > 0.90
 
 
@@ -217,7 +220,8 @@ def test_a_given_mask_comes_onto_the_images_grid(tmp_path: Path, native_ct: tupl
     path = tmp_path / "liver.nii.gz"
     nib.save(nib.Nifti1Image(given.astype(np.uint8) * 5, lps_to_ras(coarse.affine)), path)
     result = backend("given-mask", path=path, label=5).segment(image, "ct")
-    assert result.mask is not None and dice(result.mask.values, truth) > 0.97
+    assert result.mask is not None
+    assert dice(result.mask.values, truth) > 0.97
     with pytest.raises(Refusal, match="mask_empty"):
         GivenMaskBackend(path, label=3).segment(image, "ct")
     with pytest.raises(UsageError, match="unknown-name"):
