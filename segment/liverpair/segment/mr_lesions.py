@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,7 +215,11 @@ def _report(
             continue
         kept.append((confidence, item))
         regions.append(region)
-    order = sorted(range(len(kept)), key=lambda n: -kept[n][0])
+    # Likely foci before unlikely ones, and large before small: parts join the whole, not the whole a part.
+    order = sorted(
+        range(len(kept)),
+        key=lambda n: (kept[n][0] < 0.5, -np.count_nonzero(regions[n].voxels), -kept[n][0]),
+    )
     labels, survivors = paint_regions(shape, main.grid, [regions[n] for n in order])
     centres = _centroids(labels)
     candidates: list[Candidate] = []
@@ -233,7 +237,12 @@ def _report(
                 reason=item.reason,
             )
         )
-    return labels, tuple(candidates)
+    candidates.sort(key=lambda candidate: (-candidate.confidence, candidate.label))
+    renumbered = np.zeros(len(candidates) + 1, dtype=np.uint16)
+    for number, candidate in enumerate(candidates, start=1):
+        renumbered[candidate.label] = number
+    numbered = (replace(candidate, label=n) for n, candidate in enumerate(candidates, start=1))
+    return renumbered[labels], tuple(numbered)
 
 
 def _centroids(labels: NDArray[np.uint16]) -> NDArray[np.float64]:
