@@ -11,7 +11,7 @@ from scipy.signal import find_peaks
 
 from liverpair.segment.liver_body import Body
 from liverpair.segment.liver_features import Features
-from liverpair.segment.liver_morphology import BoolArray, depth, dilate
+from liverpair.segment.liver_morphology import BoolArray, close, depth, dilate
 
 __all__ = ["OrganCore", "find_core", "place_prior", "robust_mode"]
 
@@ -23,6 +23,8 @@ THICKEST_MM = 55.0
 SAMPLE_RADIUS_MM = 30.0
 #: Bins of the intensity histogram; about 30 across one organ's peak.
 HISTOGRAM_BINS = 256
+#: Radius of the largest vessels inside a liver (portal vein and hepatic veins, 12 mm wide).
+VESSEL_MM = 6.0
 #: Voxels nearer to the skin than this are skin, fat and body wall.
 WALL_MM = 15.0
 
@@ -123,7 +125,8 @@ def find_core(features: Features) -> OrganCore | None:
     best: tuple[float, OrganCore] | None = None
     for first, last in _bands(smooth, quiet, features.window):
         band = (smooth >= max(first, low)) & (smooth <= min(last, high)) & allowed
-        band = ndimage.binary_fill_holes(band) & body.tissue
+        # portal and hepatic veins cross every liver: what a ball of their radius cannot enter is bridged
+        band = ndimage.binary_fill_holes(close(band, VESSEL_MM, features.grid.spacing)) & body.tissue
         score, radius, at = _deepest(band, prior, features.grid.spacing)
         if radius < CORE_RADIUS_MM:
             continue

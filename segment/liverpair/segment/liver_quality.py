@@ -27,7 +27,7 @@ class QualityLimits:
 
     smallest_ml: float = 600.0  # below it only after major hepatectomy
     largest_ml: float = 3500.0  # above it only with massive metastatic or polycystic disease
-    smallest_truncated_ml: float = 250.0  # visible part when the field of view cuts the liver
+    smallest_truncated_ml: float = 400.0  # visible part of a cut liver; less cannot drive a registration
     least_ball_mm: float = 30.0  # radius of the largest ball inside; spleens and kidneys stay below
     least_right_fraction: float = 0.5  # volume right of the midline
     most_misplaced: float = 0.04  # volume where only spleen, left kidney or back muscles lie
