@@ -24,6 +24,9 @@ ROUND, TUBE, TUBE_LOG_ODDS = 0.55, 0.25, -3.0
 #: Contrast at a contact, as a fraction of the core's, above which there is no valley, and how large (against
 #: the region's own cross-section) the contact must be.
 NO_VALLEY, CONTACT_FRACTION = 0.75, 0.5
+#: A part makes the whole rounder or leaves it as round; what takes more than this of its roundness is a
+#: vessel.
+STAYS_ROUND = 0.9
 #: Fraction of the region beyond the liver at which it is rather a neighbour or a leak of the mask.
 OUTSIDE_TOLERATED, OUTSIDE_LOG_ODDS = 0.35, -3.0
 
@@ -150,7 +153,10 @@ def paint_regions(
         free = region.voxels & (target == 0)
         whole = _part_of(region, target)
         if whole > 0:
+            before = _axes_ratio(labels == whole, grid.spacing)
             target[free] = whole
+            if _axes_ratio(labels == whole, grid.spacing) < STAYS_ROUND * before:
+                target[free] = 0  # not a part of it but a vessel that runs into it
             continue
         if target[region.seed] > 0 or np.count_nonzero(free) < 0.7 * np.count_nonzero(region.voxels):
             continue
