@@ -62,9 +62,7 @@ def mesh_of(
     padded = np.pad(np.asarray(values, dtype=np.float32), 1, constant_values=outside)
     if not padded.min() < level < padded.max():
         return np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
-    vertices, faces, _, _ = marching_cubes(
-        padded, level=level, spacing=tuple(spacing), allow_degenerate=False
-    )
+    vertices, faces, _, _ = marching_cubes(padded, level=level, spacing=tuple(spacing), allow_degenerate=False)
     return np.asarray(vertices, dtype=np.float64) - spacing, np.asarray(faces, dtype=np.int64)
 
 
@@ -111,9 +109,7 @@ def principal_axes(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> tup
     return major, minor, least
 
 
-def _perpendicular_chord(
-    outline: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
-) -> float:
+def _perpendicular_chord(outline: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]) -> float:
     """Longest chord of the closed polygon ``outline`` (n, 2) at right angles to the line start→end."""
     along = (end - start) / np.linalg.norm(end - start)
     across = np.array([-along[1], along[0]])

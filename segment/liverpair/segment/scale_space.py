@@ -90,9 +90,7 @@ def local_background(
     return background
 
 
-def _expand(
-    coarse: NDArray[np.float32], step: tuple[int, ...], shape: tuple[int, ...]
-) -> NDArray[np.float32]:
+def _expand(coarse: NDArray[np.float32], step: tuple[int, ...], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Linear interpolation of block means back to voxels."""
     result = coarse
     for axis, (size, block) in enumerate(zip(shape, step, strict=True)):
@@ -141,24 +139,9 @@ def _curvature(
                 a = (image[i + 1, j, k] - 2 * v + image[i - 1, j, k]) * scale[0] * scale[0]
                 b = (image[i, j + 1, k] - 2 * v + image[i, j - 1, k]) * scale[1] * scale[1]
                 c = (image[i, j, k + 1] - 2 * v + image[i, j, k - 1]) * scale[2] * scale[2]
-                d = (
-                    image[i + 1, j + 1, k]
-                    - image[i + 1, j - 1, k]
-                    - image[i - 1, j + 1, k]
-                    + image[i - 1, j - 1, k]
-                )
-                e = (
-                    image[i + 1, j, k + 1]
-                    - image[i + 1, j, k - 1]
-                    - image[i - 1, j, k + 1]
-                    + image[i - 1, j, k - 1]
-                )
-                f = (
-                    image[i, j + 1, k + 1]
-                    - image[i, j + 1, k - 1]
-                    - image[i, j - 1, k + 1]
-                    + image[i, j - 1, k - 1]
-                )
+                d = image[i + 1, j + 1, k] - image[i + 1, j - 1, k] - image[i - 1, j + 1, k] + image[i - 1, j - 1, k]
+                e = image[i + 1, j, k + 1] - image[i + 1, j, k - 1] - image[i - 1, j, k + 1] + image[i - 1, j, k - 1]
+                f = image[i, j + 1, k + 1] - image[i, j + 1, k - 1] - image[i, j - 1, k + 1] + image[i, j - 1, k - 1]
                 d *= 0.25 * scale[0] * scale[1]
                 e *= 0.25 * scale[0] * scale[2]
                 f *= 0.25 * scale[1] * scale[2]
