@@ -42,6 +42,8 @@ def _watershed_border(values: NDArray[np.float32], start: BoolArray, spacing: ND
     inner, outer = depth(start, spacing), depth(~start, spacing)
     # clip at what lies within reach of the border, so that bone or air do not drown the liver's own edge
     near = (inner > 0) & (inner < 15)
+    if not near.any() or not (outer > OUTSIDE_MM).any():
+        return start  # the mask fills the field of view: there is no border to place
     low, high = np.percentile(values[near], [2, 98])
     spread = max(float(high - low), 1e-6)
     clipped = np.clip(values, low - 1.0 * spread, high + 1.0 * spread)
