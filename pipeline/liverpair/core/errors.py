@@ -20,7 +20,7 @@ class LiverpairError(Exception):
     """Base of every error that liverpair raises on purpose."""
 
 
-class Refusal(LiverpairError):
+class Refusal(LiverpairError):  # noqa: N818 # a refusal is a result, not an error
     """The input does not allow this result; recorded with its reason while the other cases go on.
 
     ``reason`` is a stable snake_case code that tables and programs rely on; ``detail`` is the sentence for a

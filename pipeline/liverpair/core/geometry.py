@@ -49,7 +49,7 @@ class Grid:
         unit = affine[:3, :3] / steps
         cosines = np.abs(unit.T @ unit - np.eye(3)).max()
         if cosines > SHEAR_TOLERANCE:
-            raise GeometryRefusal("sheared_grid", f"grid axes are not orthogonal (|cos| {cosines:.4f}); resample it first")
+            raise GeometryRefusal("sheared_grid", f"grid axes are not orthogonal (|cos| {cosines:.4f}); resample first")
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "shape", shape)

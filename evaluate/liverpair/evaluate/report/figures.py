@@ -21,7 +21,7 @@ __all__ = ["agreement_plot", "forest_plot", "interval_histogram", "size_curve", 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#667085"
 #: Above this many lesions single marks merge: their numbers are drawn as bars instead.
 SINGLE_MARKS = 300
-STYLE = {"svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9.5}
+STYLE: Any = {"svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9.5}
 
 
 def _svg(figure: Figure, name: str, label: str) -> Markup:
@@ -98,7 +98,7 @@ def subgroup_plot(overall: Mapping[str, Any], subgroups: Sequence[Mapping[str, A
                 e = estimates[name] if estimates else None
                 if e is None:
                     continue
-                text = f"{e['k']}/{e['n']}" + (f"  {percent(e['value'])}" if e["n"] else "")
+                text = f"{e['k']}/{e['n']}" + (f" = {percent(e['value'])}" if e["n"] else "")
                 axes.text(1.03, y, text, transform=place, va="center", fontsize=8.5)
                 if e["value"] is not None:
                     marker = "D" if y == len(rows) - 1 else "o"

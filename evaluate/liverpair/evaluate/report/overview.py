@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,54 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-__all__ = ["COLOURS", "Contour", "Panel", "draw_overview"]
+__all__ = ["COLOURS", "Contour", "Label", "Panel", "draw_overview"]
 
 #: Okabe and Ito's colours, told apart by readers with any colour vision; the line style repeats what colour says.
-COLOURS = {"liver": "#f0e442", "MR": "#e69f00", "PET": "#56b4e9", "benign": "#cc79a7"}
-STYLES = {"liver": "dotted", "MR": "solid", "PET": "dashed", "benign": "dashdot"}
-NAMES = {"liver": "liver", "MR": "MRI lesion", "PET": "PET lesion", "benign": "benign on MRI"}
+COLOURS = {"liver": "#f0e442", "liver on MRI": "#00c79a", "MR": "#ff9f1a", "PET": "#56b4e9", "benign": "#d99cc0"}
+STYLES: dict[str, Any] = {
+    "liver": "dotted",
+    "liver on MRI": (0, (4, 3)),
+    "MR": "solid",
+    "PET": "dashed",
+    "benign": "dashdot",
+}
+NAMES = {
+    "liver": "liver, from CT",
+    "liver on MRI": "liver, from MRI",
+    "MR": "MRI lesion",
+    "PET": "PET lesion",
+    "benign": "benign",
+}
+PANEL_INCHES = (3.1, 2.75)
+DPI = 100
+#: Room between lesion labels in pixels of a panel: a label that would cover another one is left out.
+LABEL_APART = 12.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contour:
-    """The outline of a region on a panel: ``mask`` (rows, columns), ``kind`` one of liver, MR, PET, benign."""
+    """The outline of a region on a panel: ``mask`` (rows, columns), ``kind`` one of ``COLOURS``."""
 
     mask: NDArray[np.bool_]
     kind: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Panel:
-    """One 2-D picture, ``image`` (rows, columns) with square pixels; ``window`` is (black, white).
+class Label:
+    """A lesion's name at its place (column, row) of a panel."""
 
-    ``overlay`` (same shape) is drawn in colour on top with ``overlay_window``: PET over CT.
+    text: str
+    column: float
+    row: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """One 2-D picture, ``image`` (rows, columns) with square pixels of ``pixel_mm``; ``window`` is (black, white).
+
+    ``overlay`` (same shape) is drawn in colour on top with ``overlay_window``: PET over CT. ``cross`` (column, row)
+    is the point that all panels of a pair show; ``sides`` the letters of the left and right edge (R, L).
     """
 
     title: str
@@ -43,42 +70,103 @@ class Panel:
     overlay: NDArray[np.float32] | None = None
     overlay_window: tuple[float, float] = (0.0, 1.0)
     inverted: bool = False
-    marks: tuple[tuple[float, float], ...] = field(default_factory=tuple)
+    labels: tuple[Label, ...] = ()
+    cross: tuple[float, float] | None = None
+    sides: tuple[str, str] | None = None
+    pixel_mm: float | None = None
+
+
+def _draw_image(axes: Any, panel: Panel) -> None:
+    low, high = panel.window
+    grey = "gray_r" if panel.inverted else "gray"
+    axes.imshow(panel.image, cmap=grey, vmin=low, vmax=high, interpolation="bilinear")
+    if panel.overlay is None:
+        return
+    floor, top = panel.overlay_window
+    # the weak end stays see-through, so that the anatomy can be read under it
+    strength = np.clip((panel.overlay - floor) / max(top - floor, 1e-6), 0, 1)
+    opacity = 0.65 * strength**0.6
+    axes.imshow(panel.overlay, cmap="inferno", vmin=floor, vmax=top, alpha=opacity, interpolation="bilinear")
+
+
+def _draw_contours(axes: Any, panel: Panel) -> None:
+    for contour in panel.contours:
+        if not contour.mask.any() or contour.mask.all():
+            continue
+        # a margin of one pixel closes outlines at the picture's edge
+        mask = np.pad(contour.mask, 1).astype(np.float32)
+        rows, columns = np.arange(mask.shape[0]) - 1, np.arange(mask.shape[1]) - 1
+        width = 1.0 if contour.kind.startswith("liver") else 1.4
+        colour, style = COLOURS[contour.kind], STYLES[contour.kind]
+        axes.contour(columns, rows, mask, levels=[0.5], colors=colour, linestyles=[style], linewidths=width)
+
+
+def _draw_labels(axes: Any, panel: Panel) -> None:
+    """Lesion names beside their outlines; one that would cover an earlier one is left out."""
+    placed: list[tuple[float, float]] = []
+    rows, columns = panel.image.shape
+    for label in panel.labels:
+        if not (0 <= label.column < columns and 0 <= label.row < rows):
+            continue
+        if any(abs(label.column - x) < 2 * LABEL_APART and abs(label.row - y) < LABEL_APART for x, y in placed):
+            continue
+        placed.append((label.column, label.row))
+        left = label.column > 0.8 * columns
+        axes.annotate(
+            label.text,
+            (label.column, label.row),
+            xytext=(-7 if left else 7, 6),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            fontsize=7.5,
+            fontweight="bold",
+            color=COLOURS[label.kind],
+            bbox={"facecolor": "black", "alpha": 0.55, "pad": 0.8, "edgecolor": "none"},
+        )
+
+
+def _draw_cross(axes: Any, panel: Panel) -> None:
+    """Ticks at the four edges that point at the common place, so that nothing is drawn over it."""
+    if panel.cross is None:
+        return
+    rows, columns = panel.image.shape
+    x, y = panel.cross
+    colour = "black" if panel.inverted else "white"
+    reach_x, reach_y = 0.06 * columns, 0.06 * rows
+    for xs, ys in (
+        ((0, reach_x), (y, y)),
+        ((columns - 1 - reach_x, columns - 1), (y, y)),
+        ((x, x), (0, reach_y)),
+        ((x, x), (rows - 1 - reach_y, rows - 1)),
+    ):
+        axes.plot(xs, ys, color=colour, linewidth=1.2)
+
+
+def _draw_orientation(axes: Any, panel: Panel) -> None:
+    colour = "black" if panel.inverted else "white"
+    rows, columns = panel.image.shape
+    for letter, x, side in zip(panel.sides or (), (0.015, 0.985), ("left", "right"), strict=False):
+        axes.text(
+            x, 0.97, letter, transform=axes.transAxes, color=colour, fontsize=9, fontweight="bold", ha=side, va="top"
+        )
+    if panel.pixel_mm:
+        length = 50.0 / panel.pixel_mm
+        if length < 0.8 * columns:
+            x, y = 0.03 * columns, 0.95 * rows
+            axes.plot([x, x + length], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+            axes.text(x + length / 2, y - 0.02 * rows, "5 cm", color=colour, fontsize=7, ha="center", va="bottom")
 
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
-    low, high = panel.window
-    axes.imshow(
-        panel.image,
-        cmap="gray_r" if panel.inverted else "gray",
-        vmin=low,
-        vmax=high,
-        interpolation="bilinear",
-    )
-    if panel.overlay is not None:
-        floor, top = panel.overlay_window
-        # the weak end stays see-through, so that the CT's anatomy can be read under it
-        strength = np.clip((panel.overlay - floor) / max(top - floor, 1e-6), 0, 1)
-        axes.imshow(
-            panel.overlay,
-            cmap="inferno",
-            vmin=floor,
-            vmax=top,
-            alpha=0.65 * strength**0.6,
-            interpolation="bilinear",
-        )
-    for contour in panel.contours:
-        if contour.mask.any() and not contour.mask.all():
-            axes.contour(
-                contour.mask.astype(np.float32),
-                levels=[0.5],
-                colors=COLOURS[contour.kind],
-                linestyles=STYLES[contour.kind],
-                linewidths=1.0 if contour.kind == "liver" else 1.4,
-            )
-    for column, row in panel.marks:
-        axes.plot(column, row, marker="+", color="white", markersize=9, markeredgewidth=0.8)
-    axes.set_title(panel.title, color="white", fontsize=9)
+    _draw_image(axes, panel)
+    _draw_contours(axes, panel)
+    _draw_cross(axes, panel)
+    _draw_orientation(axes, panel)
+    _draw_labels(axes, panel)
+    rows, columns = panel.image.shape
+    axes.set_xlim(-0.5, columns - 0.5)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.set_title(panel.title, color="white", fontsize=9, pad=3)
     axes.set_axis_off()
 
 
@@ -88,7 +176,8 @@ def draw_overview(rows: Sequence[Sequence[Panel]], caption: str, path: Path) -> 
     The same panels give the same bytes: no date, no software version is written into the file.
     """
     columns = max(len(row) for row in rows)
-    figure = Figure(figsize=(3.1 * columns, 2.75 * len(rows) + 0.55), dpi=100, facecolor="black")
+    width, height = PANEL_INCHES[0] * columns, PANEL_INCHES[1] * len(rows) + 0.6
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="black")
     FigureCanvasAgg(figure)
     for y, row in enumerate(rows):
         for x, panel in enumerate(row):
@@ -99,8 +188,7 @@ def draw_overview(rows: Sequence[Sequence[Panel]], caption: str, path: Path) -> 
         legend = figure.legend(handles=lines, loc="lower center", ncols=len(lines), fontsize=8, frameon=False)
         for text in legend.get_texts():
             text.set_color("white")
-    figure.suptitle(caption, color="white", fontsize=9.5, y=0.995)
-    figure.subplots_adjust(
-        left=0.005, right=0.995, top=1 - 0.48 / figure.get_figheight(), bottom=0.08, wspace=0.02, hspace=0.12
-    )
+    # a dollar sign or a backslash in a description is text, not mathematics
+    figure.suptitle(caption, color="white", fontsize=9.5, y=0.995, parse_math=False)
+    figure.subplots_adjust(left=0.004, right=0.996, top=1 - 0.5 / height, bottom=0.3 / height, wspace=0.02, hspace=0.1)
     figure.savefig(path, metadata={"Software": None}, facecolor="black")

@@ -128,7 +128,7 @@ def headline(concordance: Mapping[str, Any]) -> str:
     judged = sum(counts[key] for key in ("tp", "fp", "fn", "tn"))
     if judged == 0:
         return "No pair could be judged: see the flow diagram and the list of pairs for the reasons."
-    parts = []
+    parts: list[str] = []
     for name in ("sensitivity", "specificity"):
         estimate = estimates[name]
         if estimate["value"] is not None:
