@@ -263,7 +263,7 @@ def _projection(matched: MatchedPair, view: _View) -> Panel | None:
         if x.modality is Modality.PET
     )
     drawn = _Outlined((), labels)
-    return _panel(view, "PET, maximum projection", image, (0.0, 1.5 * _pet_top(matched)), drawn, inverted=True)
+    return _panel(view, "PET, maximum", image, (0.0, 1.5 * _pet_top(matched)), drawn, inverted=True)
 
 
 def _first_mr(aligned: AlignedPair) -> Volume | None:
@@ -289,17 +289,19 @@ def _apart(matched: MatchedPair, base: Volume | None) -> list[list[Panel]]:
     """Each examination in its own frame and at its own place, with its own outlines only."""
     aligned = matched.segmented.aligned
     rows: list[list[Panel]] = [[], []]
+    projection: Panel | None = None
     if base is not None:
         lesion = _deciding(matched.lesions, Modality.PET)
         for row, view in zip(rows, _views(base, aligned.ct_liver, lesion.native_lps if lesion else None), strict=True):
             row += _pet_panels(matched, view, _outlines(matched, view, with_pet=True, with_mr=False))
-            last = _projection(matched, view)
-            row += [last] if last is not None else []
+            projection = projection or _projection(matched, view)
     main = _first_mr(aligned)
     if main is not None:
         lesion = _deciding(matched.lesions, Modality.MR)
         for row, view in zip(rows, _views(main, aligned.mr_liver, lesion.native_lps if lesion else None), strict=True):
             row += _mr_panels(aligned, view, _outlines(matched, view, with_pet=False, with_mr=True), together=False)
+    if projection is not None:
+        rows[1].append(projection)
     return [row for row in rows if row]
 
 

@@ -102,7 +102,7 @@ def _largest(case: CaseView) -> float | None:
 def _benign(lesion: Mapping[str, Any]) -> bool:
     flags = lesion["flags"] or ()
     named = flags.split(";") if isinstance(flags, str) else flags
-    return any(f in ("cyst", "haemangioma", "hemangioma", "benign", "vessel", "fnh") for f in named)
+    return any(f in ("cyst", "haemangioma", "other_benign") for f in named)
 
 
 def _case_contexts(data: ReportData) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ METHOD_NAMES = {
 }
 #: What a reader is told for each cause code; a code of the user's own taxonomy is shown as it is.
 CAUSES = {
-    "size": "below the scanner's size limit",
+    "size": "small size",
     "low_ssr_expression": "low receptor expression",
     "background": "high liver background",
     "misregistration": "misregistration",
