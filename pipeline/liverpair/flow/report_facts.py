@@ -20,6 +20,7 @@ __all__ = [
     "diameters",
     "exclusion_rows",
     "flow_steps",
+    "level_counts",
     "missing_rows",
     "refusal_rows",
     "sweep_tolerance",
@@ -40,7 +41,7 @@ SERIES = (
 
 def _counted(rows: Sequence[Mapping[str, str]], level: str) -> tuple[tuple[str, int], ...]:
     """Exclusions of a level by reason, the most frequent first."""
-    found = Counter(row["reason"].replace("_", " ") for row in rows if row["level"] == level)
+    found = Counter(row["reason"] for row in rows if row["level"] == level)
     return tuple(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -59,11 +60,11 @@ def flow_steps(workspace: Workspace, calls: Sequence[Row]) -> list[FlowStep]:
     paired = {pair[key] for pair in pairs for key in ("pet_study_uid", "mr_study_uid")}
     patients, with_pair = {row["patient_id"] for row in series}, {pair["patient_id"] for pair in pairs}
     left = studies - paired
-    named = {r["id"]: r["reason"].replace("_", " ") for r in excluded if r["level"] == "study" and r["id"] in left}
+    named = {r["id"]: r["reason"] for r in excluded if r["level"] == "study" and r["id"] in left}
     by_reason = tuple(sorted(Counter(named.values()).items(), key=lambda item: (-item[1], item[0])))
     out = _unexplained(len(studies), by_reason, len(studies) - len(left), "in no pair")
     judged = [c for c in calls if c["outcome"] in ("TP", "FP", "FN", "TN")]
-    open_ones = Counter(c["outcome"].replace("_", " ") for c in calls if c not in judged)
+    open_ones = Counter(c["outcome"] for c in calls if c not in judged)
     pet, mr = ({pair[f"{name}_study_uid"] for pair in pairs} for name in ("pet", "mr"))
     return [
         FlowStep("Archive", frames, "images read", f"{len(series)} series", files),
@@ -79,6 +80,25 @@ def flow_steps(workspace: Workspace, calls: Sequence[Row]) -> list[FlowStep]:
             tuple(sorted(open_ones.items())),
         ),
         FlowStep("Pairs that were judged", len(judged), "pairs", f"{len({c['patient_id'] for c in judged})} patients"),
+    ]
+
+
+def level_counts(workspace: Workspace, calls: Sequence[Row]) -> list[tuple[str, int, list[tuple[str, int]]]]:
+    """Patients, studies and pairs: how many came in, and how many were set aside at each step."""
+    series, pairs = workspace.read_table("series"), workspace.read_table("pairs")
+    judged = {c["pair_id"] for c in calls if c["outcome"] in ("TP", "FP", "FN", "TN")}
+    patients = {row["patient_id"] for row in series}
+    studies = {row["study_uid"] for row in series}
+    paired, used = ({p["patient_id"] for p in rows} for rows in (pairs, [p for p in pairs if p["pair_id"] in judged]))
+    in_pair, in_judged = (
+        {p[key] for p in rows for key in ("pet_study_uid", "mr_study_uid")}
+        for rows in (pairs, [p for p in pairs if p["pair_id"] in judged])
+    )
+    why = ("in no pair", "in no judged pair")
+    return [
+        ("Patients", len(patients), list(zip(why, (len(patients - paired), len(paired - used)), strict=True))),
+        ("Studies", len(studies), list(zip(why, (len(studies - in_pair), len(in_pair - in_judged)), strict=True))),
+        ("Pairs", len(pairs), [("not evaluable or indeterminate", len(pairs) - len(judged))]),
     ]
 
 

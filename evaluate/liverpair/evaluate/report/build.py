@@ -48,8 +48,8 @@ class ReportData:
     ``sizes`` (diameter in mm, detected) of every reference lesion that could be judged; ``odds`` its flag odds;
     ``diameters`` (on the images, in the report) in mm of the largest MRI lesion of each pair that has both;
     ``exclusions`` rows of level, reason, n; ``missing`` rows of what, missing, of; ``refusals`` rows of series,
-    reason, n. ``show_patient_ids`` prints the archive's patient IDs and full dates; off, patients have stand-ins
-    and dates are years.
+    reason, n; ``levels`` (unit, how many came in, (why set aside, how many) in order). ``show_patient_ids`` prints
+    the archive's patient IDs and full dates; off, patients have stand-ins and dates are years.
     """
 
     title: str
@@ -65,6 +65,7 @@ class ReportData:
     exclusions: Sequence[Mapping[str, Any]] = ()
     missing: Sequence[Mapping[str, Any]] = ()
     refusals: Sequence[Mapping[str, Any]] = ()
+    levels: Sequence[tuple[str, int, Sequence[tuple[str, int]]]] = ()
     show_patient_ids: bool = False
 
 
@@ -157,6 +158,8 @@ def _environment() -> Environment:
         days=wording.days,
         human=wording.human,
         cause=wording.cause,
+        chance=wording.chance,
+        words=wording.words,
     )
     return environment
 
@@ -230,5 +233,7 @@ def build_report(data: ReportData) -> str:
             ratio_names=wording.RATIO_NAMES,
             participants=cohort_tables.participants(cases),
             patient_rows=cohort_tables.patient_rows(c),
+            level_rows=cohort_tables.level_rows(data.levels, c),
+            remarks=cohort_tables.remarks(c["estimates"]),
         )
     )

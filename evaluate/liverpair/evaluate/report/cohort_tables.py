@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from liverpair.evaluate.report.wording import METHOD_NAMES, days
+from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, days
 
-__all__ = ["interval_columns", "participants", "patient_rows", "stand_ins"]
+__all__ = ["interval_columns", "level_rows", "participants", "patient_rows", "remarks", "stand_ins"]
 
 
 def stand_ins(pairs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -83,3 +83,30 @@ def patient_rows(concordance: Mapping[str, Any]) -> list[tuple[str, Mapping[str,
         ("Each patient's first pair", level["first_pair"]),
         ("Patients, positive when any pair is", level["any_positive"]),
     ]
+
+
+def level_rows(
+    levels: Sequence[tuple[str, int, Sequence[tuple[str, int]]]], concordance: Mapping[str, Any]
+) -> list[tuple[str, int, str, int]]:
+    """(unit, came in, set aside and why, judged) of every level; the last number is what is left."""
+    rows = list(levels)
+    lesion = concordance.get("lesion_level")
+    if lesion and lesion["lesions"]:
+        rows.append(
+            ("Lesions on MRI", lesion["lesions"], [("place on PET could not be judged", lesion["not_evaluable"])])
+        )
+    found = []
+    for unit, start, out in rows:
+        there = [(why, n) for why, n in out if n]
+        text = "; ".join(f"{why}: {n:,}" for why, n in there) or "none"
+        found.append((unit, start, text, start - sum(n for _, n in there)))
+    return found
+
+
+def remarks(estimates: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(what is said, of which intervals) for every note on an interval, equal notes together."""
+    found: dict[str, list[str]] = {}
+    for key, name in ESTIMATE_NAMES.items():
+        for method, why in (estimates[key].get("notes") or {}).items():
+            found.setdefault(why, []).append(f"{name}, {METHOD_NAMES.get(method, method)}")
+    return [(why, "; ".join(where)) for why, where in found.items()]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from liverpair.evaluate.report.wording import words
+
 __all__ = ["FlowStep", "flow_diagram"]
 
 WIDTH, BOX, LINE, GAP, PAD = 860, 350, 18, 30, 10
@@ -48,7 +50,7 @@ def _arrow(path: str) -> str:
 def _side_lines(step: FlowStep) -> list[str]:
     lines = []
     for reason, number in step.excluded:
-        lines += textwrap.wrap(f"{reason}: {number}", LETTERS, subsequent_indent="   ") or [str(number)]
+        lines += textwrap.wrap(f"{words(reason)}: {number}", LETTERS, subsequent_indent="   ") or [str(number)]
     return lines
 
 

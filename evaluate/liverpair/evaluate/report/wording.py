@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from liverpair.evaluate.attribution_text import percent as said_percent
+
 __all__ = [
     "bounds",
     "cause",
+    "chance",
     "days",
     "headline",
     "human",
@@ -16,6 +19,8 @@ __all__ = [
     "p_value",
     "percent",
     "plain_bounds",
+    "significant",
+    "words",
 ]
 
 ESTIMATE_NAMES = {
@@ -49,6 +54,44 @@ CAUSES = {
     "unexplained": "unexplained",
     "spill_in": "spill-in from a neighbour",
     "mri_miss": "possible MRI miss",
+}
+#: Codes of exclusions, refusals and flags whose bare words a reader would not understand.
+WORDS = {
+    "not_dicom": "not a DICOM file",
+    "duplicate_instance": "second copy of an image",
+    "truncated": "file cut off",
+    "not_ssr_tracer": "PET with another tracer",
+    "mr_out_of_window": "MRI too far in time from any SSR-PET/CT",
+    "pet_out_of_window": "SSR-PET/CT too far in time from any MRI",
+    "pet_without_mr": "SSR-PET/CT without an MRI",
+    "mr_without_pet": "MRI without an SSR-PET/CT",
+    "not_liver_mr": "MRI of another organ",
+    "no_ac_pet": "no attenuation-corrected PET",
+    "no_ct": "no CT with the PET",
+    "pet_without_liver": "PET that does not cover the liver",
+    "pet-ac": "attenuation-corrected PET",
+    "label_mr": "MRI: report and images disagree",
+    "label_pet": "PET: report and images disagree",
+    "size": "smaller than the size limit",
+    "below_resolution": "smaller than twice the PET's resolution",
+    "expected_invisible": "expected invisible by the model",
+    "low_ssr": "as dark as the liver though 10 mm or more",
+    "truly_non_avid": "not avid at any size (T₉₅)",
+    "less_avid_than_others": "less avid than the other lesions",
+    "near_focus": "PET focus nearby, beyond the tolerance",
+    "near_lesion": "MRI lesion nearby, beyond the tolerance",
+    "dome_offset": "liver domes apart",
+    "dome": "in the dome",
+    "subcapsular": "near the capsule",
+    "outside_pet": "outside the PET's field of view",
+    "long_interval": "long interval",
+    "therapy": "therapy between or before",
+    "steatosis": "fatty liver on CT",
+    "background": "high liver uptake",
+    "registration_rigid_only": "only rigidly registered",
+    "registration_failed": "not registered",
+    "benign_on_mr": "benign on MRI",
+    "noise": "near the noise",
 }
 DASH = "–"
 
@@ -85,8 +128,13 @@ def significant(value: float | None, digits: int = 2) -> str:
     if value is None:
         return DASH
     if value != 0 and abs(value) < 1:
-        return f"{value:.3g}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}f}"
+        return f"{value:.3g}".replace("-", "−")
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}f}").replace("-", "−")
+
+
+def chance(value: float | None) -> str:
+    """A model's probability, never rounded to certainty: "< 1 %", "> 99 %"."""
+    return DASH if value is None else said_percent(value)
 
 
 def interval_mm(interval: Any) -> str:
@@ -115,6 +163,14 @@ def human(code: Any) -> str:
     if isinstance(code, list | tuple):
         code = ";".join(str(c) for c in code)
     return str(code if code is not None else "").replace(";", ", ").replace("_", " ") or DASH
+
+
+def words(codes: Any) -> str:
+    """Codes of reasons or flags in a reader's words; one without an entry as its own words."""
+    if codes is None or codes == "":
+        return DASH
+    several = codes.split(";") if isinstance(codes, str) else [str(c) for c in codes]
+    return ", ".join(WORDS.get(code, human(code)) for code in several) or DASH
 
 
 def cause(code: Any) -> str:
