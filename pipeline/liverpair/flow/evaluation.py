@@ -151,7 +151,7 @@ def _case_views(
         picture = workspace.case(pair_id) / "overview.png"
         views.append(
             CaseView(
-                {**pairs[pair_id], "vendor": vendors.get(pairs[pair_id]["pet_series_uid"], "")},
+                {**_attributes(pairs[pair_id], records.get(pair_id), vendors), **pairs[pair_id]},
                 call,
                 rows.get(pair_id),
                 record.get("lesions", []) if record else [],

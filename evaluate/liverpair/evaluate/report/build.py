@@ -30,7 +30,10 @@ OPTIONAL = ("images_against_reports", "diameter_agreement", "tolerance_sweep", "
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseView:
-    """One pair as the report shows it: ``call`` and ``pair`` are rows of their tables, ``lesions`` the pair's."""
+    """One pair as the report shows it: ``call`` and ``pair`` are rows of their tables, ``lesions`` the pair's.
+
+    ``pair`` may also hold ``vendor`` (of the PET/CT) and ``largest_mm`` (the largest metastasis on MRI).
+    """
 
     pair: Mapping[str, Any]
     call: Mapping[str, Any]
@@ -90,22 +93,6 @@ def _has_card(case: CaseView, before: int) -> bool:
     return before < CARDS and bool(case.picture or case.lesions or case.notes)
 
 
-def _largest(case: CaseView) -> float | None:
-    """The largest MRI lesion of a pair that is not read as benign; else what its table says."""
-    sizes = [
-        float(x["long_axis_mm"])
-        for x in case.lesions
-        if x["modality"] == "MR" and x["long_axis_mm"] and x["matched_lesion_id"] is not None and not _benign(x)
-    ]
-    return max(sizes, default=None) or case.pair.get("largest_mm") or None
-
-
-def _benign(lesion: Mapping[str, Any]) -> bool:
-    flags = lesion["flags"] or ()
-    named = flags.split(";") if isinstance(flags, str) else flags
-    return any(f in ("cyst", "haemangioma", "other_benign") for f in named)
-
-
 def _case_contexts(data: ReportData) -> list[dict[str, Any]]:
     """Every pair as the templates take it, discordant ones first."""
     names = cohort_tables.stand_ins([c.pair for c in data.cases])
@@ -131,7 +118,7 @@ def _case_contexts(data: ReportData) -> list[dict[str, Any]]:
                 "call": case.call,
                 "attribution": case.attribution,
                 "lesions": case.lesions,
-                "largest_mm": _largest(case),
+                "largest_mm": case.pair.get("largest_mm"),
                 "picture": picture,
                 "notes": case.notes,
             }

@@ -21,7 +21,14 @@ __all__ = ["agreement_plot", "forest_plot", "interval_histogram", "size_curve", 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#667085"
 #: Above this many lesions single marks merge: their numbers are drawn as bars instead.
 SINGLE_MARKS = 300
-STYLE: Any = {"svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9.5}
+#: ``parse_math`` off: a dollar sign in a tracer's or a site's name is text.
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "text.parse_math": False,
+}
 
 
 def _svg(figure: Figure, name: str, label: str) -> Markup:
@@ -29,7 +36,8 @@ def _svg(figure: Figure, name: str, label: str) -> Markup:
     buffer = io.StringIO()
     FigureCanvasSVG(figure)
     with mpl.rc_context({"svg.hashsalt": name, **STYLE}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=nothing, bbox_inches="tight")
     text = buffer.getvalue()
     return Markup(text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -175,6 +176,12 @@ def draw_overview(rows: Sequence[Sequence[Panel]], caption: str, path: Path) -> 
 
     The same panels give the same bytes: no date, no software version is written into the file.
     """
+    # a dollar sign or a backslash in a description is text, not mathematics
+    with mpl.rc_context({"text.parse_math": False}):
+        _figure(rows, caption).savefig(path, metadata={"Software": None}, facecolor="black")
+
+
+def _figure(rows: Sequence[Sequence[Panel]], caption: str) -> Figure:
     columns = max(len(row) for row in rows)
     width, height = PANEL_INCHES[0] * columns, PANEL_INCHES[1] * len(rows) + 0.6
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="black")
@@ -188,7 +195,6 @@ def draw_overview(rows: Sequence[Sequence[Panel]], caption: str, path: Path) -> 
         legend = figure.legend(handles=lines, loc="lower center", ncols=len(lines), fontsize=8, frameon=False)
         for text in legend.get_texts():
             text.set_color("white")
-    # a dollar sign or a backslash in a description is text, not mathematics
-    figure.suptitle(caption, color="white", fontsize=9.5, y=0.995, parse_math=False)
+    figure.suptitle(caption, color="white", fontsize=9.5, y=0.995)
     figure.subplots_adjust(left=0.004, right=0.996, top=1 - 0.5 / height, bottom=0.3 / height, wspace=0.02, hspace=0.1)
-    figure.savefig(path, metadata={"Software": None}, facecolor="black")
+    return figure
