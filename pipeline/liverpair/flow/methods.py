@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from liverpair.evaluate.report.wording import METHOD_NAMES
 from liverpair.flow.config import Settings
 
-__all__ = ["methods_paragraphs"]
+__all__ = ["methods_paragraphs", "statistics_paragraph"]
 
 
 def _span(values: list[float], digits: int) -> str:
@@ -18,6 +19,20 @@ def _span(values: list[float], digits: int) -> str:
     if not values:
         return "not available"
     return f"{np.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def statistics_paragraph(result: Mapping[str, Any]) -> str:
+    """How the estimates and their intervals were made; the same for images and for bare tables."""
+    headline = METHOD_NAMES.get(result["headline_interval"], result["headline_interval"])
+    return (
+        "Statistics. The unit is the study pair. Pairs with an indeterminate or missing verdict on either side are in "
+        "no estimate; bounds of worst and best case show what they could change. The headline interval is "
+        f"{headline}; clustered intervals treat the patient as the cluster, and Clopper–Pearson intervals stand beside "
+        "them. The bootstrap drew "
+        f"{result['bootstrap_replicates']} samples of patients (seed {result['seed']}). The size curve is a logistic "
+        "regression on the logarithm of the diameter with a patient-clustered covariance; its 50 % and 90 % points "
+        "have delta and Fieller intervals. Subgroups, causes and flags were not adjusted for multiplicity."
+    )
 
 
 def methods_paragraphs(
@@ -32,8 +47,9 @@ def methods_paragraphs(
     said = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in sorted(verdicts.items())) or "no case was processed"
     suv, cov = [r["mean"] for r in references], [r["sd"] / r["mean"] for r in references]
     return [
-        "Selection. SSR-PET/CT and liver MRI were recognised from DICOM headers and paired within "
-        f"{settings.cohort.window_days} days. Every study that is in no pair is listed with its reason.",
+        "Selection. Retrospective: SSR-PET/CT and liver MRI of an archive were recognised from DICOM headers and "
+        f"paired within {settings.cohort.window_days} days. All pairs of the archive that meet this are in the study, "
+        "without further choice; every study that is in no pair is listed with its reason.",
         "SUV. SUVbw was computed slice by slice from the header; a series that would have needed a guess was refused.",
         "Liver and registration. The liver was segmented on CT and MRI without learned weights; the MRI was registered "
         "to the CT by a squared-local-correlation free-form deformation initialised from the liver masks. A "
@@ -48,8 +64,9 @@ def methods_paragraphs(
         "uncertainty.",
         f"Detectability. Recovery coefficients assumed {_span([s['fwhm_mm'] for s in scanners], 1)} mm FWHM "
         f"(source: {', '.join(sorted(sources)) or 'none'}).",
-        f"Statistics. The unit is the study pair; the reference verdict is MRI's {settings.calls.reference_source}, "
-        f"the index verdict PET's {settings.calls.index_source}, and a consensus reading overrides both. Clustered "
-        "intervals treat the patient as the cluster; the bootstrap drew "
-        f"{result['bootstrap_replicates']} samples of patients (seed {result['seed']}).",
+        f"Verdicts. The reference verdict is MRI's {settings.calls.reference_source}, the index verdict PET's "
+        f"{settings.calls.index_source}; a consensus reading overrides both. On images, an examination is positive "
+        f"when a lesion reaches a confidence of {settings.calls.present_confidence:g} and indeterminate from "
+        f"{settings.calls.uncertain_confidence:g}.",
+        statistics_paragraph(result),
     ]

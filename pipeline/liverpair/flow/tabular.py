@@ -13,6 +13,7 @@ from liverpair.evaluate.tables import attribution_row, parse_lesions
 from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
 from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings
+from liverpair.flow.methods import statistics_paragraph
 from liverpair.flow.report_facts import write_figures
 from liverpair.flow.tables import COLUMNS, Row, format_table, parse_table
 from liverpair.flow.workspace import write_text
@@ -74,7 +75,11 @@ def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, sett
         ],
         cases=[_case_view(dict(c), attributions.get(c["pair_id"]), extras[c["pair_id"]]) for c in found.calls],
         sizes=sizes,
-        methods=["Verdicts and lesions were taken from tables; no image was read."],
+        methods=[
+            "Selection. Verdicts and lesions were taken from tables; no image was read. How the pairs were chosen and "
+            "read is for the manuscript.",
+            statistics_paragraph(found.concordance),
+        ],
         odds=found.concordance["flag_odds"],
     )
     output.mkdir(parents=True, exist_ok=True)

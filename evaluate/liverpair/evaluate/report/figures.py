@@ -167,7 +167,8 @@ def size_curve(
         _lesion_marks(axes, sizes, largest)
         for b in bins:
             if b["n"]:
-                middle = (b["low_mm"] + min(b["high_mm"] or largest, largest)) / 2
+                inside = [size for size, _ in sizes if b["low_mm"] <= size < (b["high_mm"] or math.inf)]
+                middle = float(np.mean(inside)) if inside else b["low_mm"]
                 low, high = b["interval"]
                 axes.plot([middle] * 2, [100 * low, 100 * high], color=BLUE, linewidth=1.4)
                 axes.plot(middle, 100 * b["value"], "o", color="white", markeredgecolor=BLUE, markersize=6)
