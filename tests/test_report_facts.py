@@ -15,6 +15,7 @@ from liverpair.core.transform import SpatialTransform
 from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.flow.pictures import draw_case
 from liverpair.flow.report_facts import (
+    case_notes,
     diameters,
     exclusion_rows,
     flow_steps,
@@ -92,6 +93,22 @@ def test_refusals_and_failures_are_counted_by_reason() -> None:
     rows = refusal_rows([refused, refused, failed])
     assert {"series": "pet-ac", "reason": "weight_missing", "n": 2} in rows
     assert {"series": "whole pair", "reason": "ValueError", "n": 1} in rows
+
+
+def test_the_notes_say_what_a_weak_registration_means() -> None:
+    call = {"status": "present", "reason": ""}
+    record = {
+        "status": "done",
+        "refusals": {"mr-t2": {"reason": "uneven_steps", "detail": "gaps"}},
+        "calls": {"mr": {"status": "not_evaluable", "reason": "no_liver"}, "pet": call},
+        "quality": {"registration": {"reasons": ["low_overlap"]}},
+    }
+    rigid = case_notes(record | {"registration": "rigid_only"})
+    assert rigid[:2] == ["mr-t2: gaps (uneven_steps)", "MRI not evaluable: no liver"]
+    assert rigid[2] == "Registration rigid only (low overlap): only larger lesions are matched by place."
+    assert "not matched" in case_notes(record | {"registration": "failed"})[2]
+    assert len(case_notes(record | {"registration": "usable"})) == 2
+    assert case_notes(None) == ["This pair was not processed."]
 
 
 def _record(sizes: dict[str, float], places: dict[str, float], **more: Any) -> dict[str, Any]:

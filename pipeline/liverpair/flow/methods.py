@@ -52,8 +52,8 @@ def methods_paragraphs(
         "without further choice; every study that is in no pair is listed with its reason.",
         "SUV. SUVbw was computed slice by slice from the header; a series that would have needed a guess was refused.",
         "Liver and registration. The liver was segmented on CT and MRI without learned weights; the MRI was registered "
-        "to the CT by a squared-local-correlation free-form deformation initialised from the liver masks. A "
-        f"registration that was not judged usable matched no lesion by itself ({said}).",
+        "to the CT by a squared-local-correlation free-form deformation initialised from the liver masks. By "
+        f"a rigid registration only larger lesions are matched, by a failed one none ({said}).",
         f"Liver background. Reference regions gave a liver SUVmean of median {_span(suv, 1)} and a coefficient of "
         f"variation of {_span(cov, 3)}.",
         "Detection. PET foci were local maxima above a threshold solved from the expected number of false foci in "

@@ -145,9 +145,11 @@ def case_notes(record: Record | None) -> list[str]:
             notes.append(f"{label} {call['status'].replace('_', ' ')}: {call['reason'].replace('_', ' ')}")
     if record["registration"] != "usable":
         reasons = ", ".join(record["quality"]["registration"]["reasons"]).replace("_", " ")
-        notes.append(
-            f"Registration {record['registration'].replace('_', ' ')} ({reasons}): lesions are not matched by place."
-        )
+        matched = {
+            "rigid_only": "only larger lesions are matched by place",
+            "failed": "lesions are not matched by place",
+        }[record["registration"]]
+        notes.append(f"Registration {record['registration'].replace('_', ' ')} ({reasons}): {matched}.")
     return notes
 
 
