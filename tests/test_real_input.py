@@ -16,6 +16,7 @@ import pytest
 from liverpair.core.volume import Mask
 from liverpair.dicom.load import load_image, load_labels
 from liverpair.dicom.nifti import write_nifti
+from scipy.ndimage import distance_transform_edt
 
 from tests.study_support import liverpair, rows
 
@@ -48,17 +49,18 @@ def test_the_real_patients_lesions_are_measured_from_the_structure_set(shared_da
         assert row["max"] == pytest.approx(suv_max, abs=0.01)
 
 
-def test_both_contoured_lesions_are_detected_in_the_converted_volume(shared_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("margin_mm", [15.0, 40.0])
+def test_both_contoured_lesions_are_detected_in_the_converted_volume(
+    shared_data: Path, tmp_path: Path, margin_mm: float
+) -> None:
     folder = shared_data / "lu177_dotatate"
     image = tmp_path / "suv.nii.gz"
     assert liverpair("convert", folder / "SCAN_001_image.zip", "-o", image).returncode == 0
     grid = load_image(image).grid
     contours = load_labels(folder / "SCAN_001_rtstruct.zip", grid)
-    points = grid.to_world(np.argwhere(np.logical_or.reduce([m.values for m in contours.masks.values()])))
-    index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), axis=-1)
-    low, high = points.min(axis=0) - 45, points.max(axis=0) + 45
-    world = grid.to_world(index)
-    write_nifti(Mask(np.all((world > low) & (world < high), axis=-1), grid), tmp_path / "liver.nii.gz")
+    inside = np.logical_or.reduce([m.values for m in contours.masks.values()])
+    around = distance_transform_edt(~inside, sampling=grid.spacing) <= margin_mm
+    write_nifti(Mask(around, grid), tmp_path / "liver.nii.gz")
     result = liverpair("detect", image, "--role", "pet", "--liver", tmp_path / "liver.nii.gz", "-o", tmp_path / "out")
     assert result.returncode == 0, result.stderr
     with (tmp_path / "out" / "lesions.csv").open(newline="") as stream:

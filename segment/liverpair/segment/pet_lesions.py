@@ -33,6 +33,8 @@ __all__ = ["PetDetectionSettings", "detect_pet"]
 
 #: Skewness of multiplicative noise in the noisiest livers that are still read (COV about 25 %).
 LARGEST_SKEW = 0.25
+#: Gallbladder, cysts and leakage are less than a quarter of any mask that is worth being called a liver.
+LEAST_WARM = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ class PetDetectionSettings:
     larger foci of low contrast only show against the noise when smoothed. ``background_sigma_mm``: liver
     heterogeneity wider than this is background. ``valley``: two maxima are one focus when the valley between
     them is shallower than this fraction of the lower one's height, and than ``valley_sd`` noise standard
-    deviations. ``expected_foci``: true foci in a liver in which any may be expected, the prior odds of the
+    deviations. ``cold_fraction``: what takes up less than this share of the reference is no parenchyma; half way
+    between a liver and a cold neighbour lies at 0.5, noise of a smoothed liver well above 0.7.
+    ``expected_foci``: true foci in a liver in which any may be expected, the prior odds of the
     confidence.
     """
 
@@ -55,6 +59,7 @@ class PetDetectionSettings:
     background_sigma_mm: float = 15.0
     valley: float = 0.2
     valley_sd: float = 3.0
+    cold_fraction: float = 0.7
     border_mm: float = 4.0
     neighbourhood_mm: float = 30.0
     expected_foci: float = 0.5
@@ -140,12 +145,13 @@ def _prepare(
         raise Refusal("not_finite", "the PET holds voxels without a number in the liver; check the conversion")
     suv = np.nan_to_num(suv)
     # Foci stand far above the noise, cold spots do not: more is rejected above than below.
-    background = local_background(suv, liver, spacing, settings.background_sigma_mm, reject=(4.0, 2.5))
+    warm = _parenchyma(suv, liver, spacing, reference, settings)
+    background = local_background(suv, warm, spacing, settings.background_sigma_mm, reject=(4.0, 2.5))
     closed = _closed(liver, spacing, 2 * settings.border_mm)
     domain = within(closed, spacing, settings.border_mm)
-    interior = distance_transform_edt(liver, sampling=spacing) > settings.resolution_fwhm_mm
+    interior = distance_transform_edt(warm, sampling=spacing) > settings.resolution_fwhm_mm
     if np.count_nonzero(interior) < 500:
-        interior = liver
+        interior = warm
     # Noise grows with activity: residuals are taken relative to the background.
     floor = max(0.05 * reference.mean, 1e-6)
     relative = ((suv - background) / np.maximum(background, floor)).astype(np.float32)
@@ -162,6 +168,23 @@ def _prepare(
         z = np.maximum(z, equivalent_z(smoothed_z, math.hypot(fwhm, extra), fwhm))
     local_noise = NoiseModel(first.centre, first.sd * reference.mean, first.skew)
     return _Field(suv, liver, domain, background, z, local_noise, spacing, fwhm)
+
+
+def _parenchyma(
+    suv: NDArray[np.float32],
+    liver: NDArray[np.bool_],
+    spacing: NDArray[np.float64],
+    reference: ReferenceRegion,
+    settings: PetDetectionSettings,
+) -> NDArray[np.bool_]:
+    """The mask without what takes up far less than liver: gallbladder, cysts, leakage into fat or lung.
+
+    A cold region pulls the local background down, and the parenchyma around it would then stand out as a focus.
+    """
+    smooth = gaussian_filter(suv, settings.resolution_fwhm_mm / FWHM_PER_SIGMA / spacing, mode="nearest")
+    warm = liver & (smooth > settings.cold_fraction * reference.mean)
+    # where most of the mask is colder than the reference, the reference is no parenchyma (a tight mask around tumours)
+    return warm if np.count_nonzero(warm) > LEAST_WARM * np.count_nonzero(liver) else liver
 
 
 def _noise(residual: NDArray[np.float32], least_sd: float) -> NoiseModel:

@@ -72,6 +72,9 @@ def _describe(suv: Volume, liver: Mask, exclude: Mask | None, settings: Referenc
         left = inner & ~dilate(np.asarray(out, dtype=bool), 8.0, spacing)
         inner = left if int(left.sum()) >= 30 else inner
     mode, mad, burden = _background_level(values[inner], settings)
+    if not mode > 0 and np.count_nonzero(inner & (values > 0)) >= 30:
+        inner = inner & (values > 0)  # a generous mask reaches where nothing was counted: that is no liver
+        mode, mad, burden = _background_level(values[inner], settings)
     if not mode > 0:
         raise Refusal("no_uptake_in_liver", "the liver's PET signal is not positive; check mask, frame and SUV")
     return _Liver(values, spacing, np.asarray(mask), inner, mode, mad, burden)
