@@ -49,7 +49,7 @@ def test_the_real_patients_lesions_are_measured_from_the_structure_set(shared_da
         assert row["max"] == pytest.approx(suv_max, abs=0.01)
 
 
-@pytest.mark.parametrize("margin_mm", [15.0, 40.0])
+@pytest.mark.parametrize("margin_mm", [20.0, 40.0])
 def test_both_contoured_lesions_are_detected_in_the_converted_volume(
     shared_data: Path, tmp_path: Path, margin_mm: float
 ) -> None:

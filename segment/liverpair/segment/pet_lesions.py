@@ -33,6 +33,8 @@ __all__ = ["PetDetectionSettings", "detect_pet"]
 
 #: Skewness of multiplicative noise in the noisiest livers that are still read (COV about 25 %).
 LARGEST_SKEW = 0.25
+#: Relative SD of the noisiest PET that is still read (COV 25 %), doubled; more is tumour in a tight mask, not noise.
+LARGEST_COV = 0.5
 #: Gallbladder, cysts and leakage are less than a quarter of any mask that is worth being called a liver.
 LEAST_WARM = 0.75
 
@@ -195,7 +197,7 @@ def _noise(residual: NDArray[np.float32], least_sd: float) -> NoiseModel:
     iterative reconstruction; more would be tissue, not noise, and so would more than LARGEST_SKEW.
     """
     noise = fit_noise(residual)
-    sd = max(noise.sd, least_sd)
+    sd = min(max(noise.sd, least_sd), LARGEST_COV)
     return NoiseModel(noise.centre, sd, min(noise.skew, sd, LARGEST_SKEW))
 
 

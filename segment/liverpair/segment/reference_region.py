@@ -30,6 +30,10 @@ ODD_SD = 4.0
 MAD_TO_SD = 1.4826
 
 
+#: A liver's depth takes up what its rim does; a core this much hotter is a tumour in a tight mask.
+CORE_OVER_WHOLE = 1.8
+
+
 @dataclass(frozen=True, slots=True)
 class ReferenceSettings:
     """Settings of the reference VOI; lengths in mm."""
@@ -72,9 +76,11 @@ def _describe(suv: Volume, liver: Mask, exclude: Mask | None, settings: Referenc
         left = inner & ~dilate(np.asarray(out, dtype=bool), 8.0, spacing)
         inner = left if int(left.sum()) >= 30 else inner
     mode, mad, burden = _background_level(values[inner], settings)
-    if not mode > 0 and np.count_nonzero(inner & (values > 0)) >= 30:
-        inner = inner & (values > 0)  # a generous mask reaches where nothing was counted: that is no liver
-        mode, mad, burden = _background_level(values[inner], settings)
+    counted = mask & (values > 0)  # a generous mask reaches where nothing was counted: that is no liver
+    if counted.any():
+        whole = _background_level(values[counted], settings)
+        if not mode > 0 or mode > CORE_OVER_WHOLE * whole[0]:  # a core hotter than its surroundings is tumour
+            inner, (mode, mad, burden) = counted, whole
     if not mode > 0:
         raise Refusal("no_uptake_in_liver", "the liver's PET signal is not positive; check mask, frame and SUV")
     return _Liver(values, spacing, np.asarray(mask), inner, mode, mad, burden)
