@@ -20,6 +20,9 @@ N4_SHRINK = 4
 #: Fitting levels; the finest B-spline knots lie a quarter of the field of view apart.
 N4_ITERATIONS = (20, 20, 15)
 SMOOTH_MM = 2.0
+#: Brighter than this many times the liver's highest possible intensity is clipped, so that fluid does not spread
+#: into its neighbours; clipped any lower, bile and kidneys beside a bright liver would look like it.
+CLIPPED_AT = 2.0
 #: Shading that N4 leaves across a liver, and the least and most sd of normal liver (fractions).
 TOLERANCES = (0.30, 0.06, 0.15)
 #: The darkest the liver can be: (percentile of the trunk, factor on it). On hepatobiliary, portal and
@@ -55,7 +58,7 @@ def prepare_mr(image: Volume, role: str, spacing_mm: float) -> Features | None:
         return None
     flat = remove_bias(values, body.tissue, grid.spacing)
     top = float(np.percentile(flat[body.inside], 99.5))
-    quiet = ndimage.median_filter(np.minimum(flat, top), size=3)
+    quiet = ndimage.median_filter(np.minimum(flat, CLIPPED_AT * top), size=3)
     smooth = smooth_within(quiet, body.tissue, SMOOTH_MM, grid.spacing)
     quantile, factor = LOWEST.get(role, LOWEST_ELSE)
     low = factor * float(np.percentile(smooth[body.tissue], quantile))

@@ -18,7 +18,7 @@ __all__ = ["Judgement", "QualityLimits", "judge"]
 #: A cross-section in the first or last slice larger than this: the field of view cuts the liver.
 TRUNCATED_CM2 = 10.0
 #: This far above or below its thickest part a liver has tapered off.
-END_REACH_MM = 90.0
+END_REACH_MM = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ SETTLING, SETTLED = 6, 1.01
 #: Share of the tolerated drift that the first band's organ may show.
 FIRST_DRIFT = 0.4
 #: No liver reaches further below or above its thickest part.
-BELOW_CORE_MM, ABOVE_CORE_MM = 150.0, 120.0
+BELOW_CORE_MM, ABOVE_CORE_MM = 170.0, 150.0
 #: What lies medially (``MEDIAL`` half widths right of the midline) and rises over the right dome (the highest slice
 #: with ``DOME_MM2`` of the mask on the right) by this much is heart, not left lobe.
 MEDIAL, DOME_MM2, OVER_DOME_MM = -0.2, 500.0, 12.0
@@ -52,6 +52,8 @@ LUMP_MM = 2.0
 NECK_RATIO = 0.7
 #: Step (in sd) that makes a lump another organ: at a vanishing neck, and its increase up to a neck as wide as it.
 STEP_AT_NECK, STEP_PER_RATIO = 0.4, 1.2
+#: Shading drifts steadily over a liver's extent, so over ``STEP_REACH_MM`` it makes only that share of its whole step.
+LIVER_EXTENT_MM = 150.0
 #: Smaller lumps are lobe tips: only a clear step (1.5 sd) removes them.
 SMALL_LUMP_ML = 25.0
 #: The step between two lumps is taken over this distance on both sides of their interface.
@@ -168,6 +170,8 @@ def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float) -
     volume = np.bincount(lumps.ravel(), minlength=count + 1)[1:] * features.grid.voxel_volume_mm3 / 1000
     away = elsewhere(features, core, mask).astype(np.float32)
     place = ndimage.mean(away, lumps, index=np.arange(1, count + 1))
+    shading = features.drift(core.mode) * STEP_REACH_MM / LIVER_EXTENT_MM
+    sd = min(sd, float(np.hypot(core.sd, shading)))
     kept = {home}
     waiting = set(range(1, count + 1)) - kept
     while waiting:
@@ -177,7 +181,7 @@ def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float) -
         neck, _, lump = best
         waiting.discard(lump)
         ratio = neck / max(float(peak[lump - 1]), 1.0)
-        differs = _step_across(features, lumps, home, lump) / sd
+        differs = _step_across(features, np.isin(lumps, sorted(kept)), lumps == lump) / sd
         # the thinner the neck behind which a lump swells, the smaller a step says that it is another organ
         limit = STEP_AT_NECK + STEP_PER_RATIO * min(ratio, 1.0) if volume[lump - 1] > SMALL_LUMP_ML else 1.5
         wrong = differs > limit or place[lump - 1] > (0.3 if ratio < NECK_RATIO else 0.8)
@@ -186,14 +190,14 @@ def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float) -
     return np.asarray(np.isin(lumps, sorted(kept)))
 
 
-def _step_across(features: Features, lumps: NDArray[np.int32], one: int, other: int) -> float:
-    """Difference in intensity between two touching lumps, right and left of their interface.
+def _step_across(features: Features, liver: BoolArray, lump: BoolArray) -> float:
+    """Difference in intensity between a lump and the liver that it touches, on both sides of their interface.
 
     One organ's drift makes no step there, however far the lumps' means lie apart; two organs make one.
     """
     spacing = features.grid.spacing
-    window = box_of(lumps == other, int(np.ceil(STEP_REACH_MM / float(spacing.min()))) + 1)
-    a, b, values = lumps[window] == one, lumps[window] == other, features.smooth[window]
+    window = box_of(lump, int(np.ceil(STEP_REACH_MM / float(spacing.min()))) + 1)
+    a, b, values = liver[window], lump[window], features.smooth[window]
     near_a = a & dilate(b & ndimage.binary_dilation(a), STEP_REACH_MM, spacing)
     near_b = b & dilate(a & ndimage.binary_dilation(b), STEP_REACH_MM, spacing)
     if not near_a.any() or not near_b.any():
