@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -15,3 +16,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("real DICOM is not at ../shared/data; see docs/development.md for what it holds")
     return SHARED_DATA
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the whole study first: it is the longest, and the other worker does the rest meanwhile."""
+    items.sort(key=lambda item: item.path.name != "test_study.py")
+
+
+#: CI must fail or pass for the change, not for the draw; `--hypothesis-profile=explore` draws anew.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("ci")

@@ -19,8 +19,6 @@ from liverpair.simulate.cohort import write_cohort
 
 from tests.study_support import digest, liverpair, rows, truth_pairs
 
-pytestmark = pytest.mark.xdist_group("study")  # one worker runs the cohort once
-
 SEED = 31
 #: A found lesion lies this near to the true one: half a PET resolution element, or within the lesion.
 NEAR_MM = 5.0

@@ -23,14 +23,15 @@ SOURCES = ("image", "report")
 class CallSettings:
     """When an examination counts as positive, and which source speaks for it.
 
-    ``present_confidence``: a focus at or above it is called; ½ is the break-even of a calibrated probability.
+    ``present_confidence``: a focus at or above it is called. A pair has dozens of places where a false focus can arise
+    and one is enough, so a single focus must be surer than even odds.
     ``uncertain_confidence``: a focus between the two leaves the examination uncertain.
     ``uncertain_flags``: a focus with one of these flags cannot call an examination positive alone: a known
     mimic. ``reference_source``, ``index_source``: image | report, used where there is no consensus reading.
     """
 
-    present_confidence: float = 0.5
-    uncertain_confidence: float = 0.35
+    present_confidence: float = 0.7
+    uncertain_confidence: float = 0.5
     uncertain_flags: tuple[str, ...] = ("spill_in",)
     reference_source: str = "image"
     index_source: str = "image"

@@ -15,7 +15,7 @@ from liverpair.core.study import MatchedPair, StudyPair
 from liverpair.dicom.nifti import write_nifti
 from liverpair.dicom.records import Stack
 from liverpair.flow.alignment import align_pair
-from liverpair.flow.config import Settings, settings_fingerprint
+from liverpair.flow.config import Settings, case_fingerprint
 from liverpair.flow.images import read_images
 from liverpair.flow.lesions import find_lesions, measure_and_match
 from liverpair.flow.pictures import draw_case
@@ -23,7 +23,7 @@ from liverpair.flow.record import case_record, failure_record, provenance_record
 from liverpair.flow.workspace import Workspace
 from liverpair.register.transform_io import write_transform
 
-__all__ = ["CaseTask", "case_key", "process_case", "record_failure", "run_pair"]
+__all__ = ["CaseTask", "case_key", "process_case", "recipe", "record_failure", "run_pair"]
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +50,15 @@ def code_fingerprint() -> str:
     return digest.hexdigest()
 
 
+def recipe(settings: Settings) -> str:
+    """The hash of what turns images into a case: the settings it depends on and the code."""
+    return fingerprint([case_fingerprint(settings), code_fingerprint()])
+
+
 def case_key(pair: StudyPair, stacks: Mapping[str, Stack], settings: Settings) -> str:
     """The hash that says whether a finished case still holds: its frames' headers, the settings and the code."""
     frames = {role: [(i.locator, i.frame, dict(i.header)) for i in stack.instances] for role, stack in stacks.items()}
-    return fingerprint([pair, frames, settings_fingerprint(settings), code_fingerprint()])
+    return fingerprint([pair, frames, recipe(settings)])
 
 
 def run_pair(pair: StudyPair, stacks: Mapping[str, Stack], settings: Settings) -> MatchedPair:
@@ -67,7 +72,7 @@ def run_pair(pair: StudyPair, stacks: Mapping[str, Stack], settings: Settings) -
 def process_case(task: CaseTask) -> str:
     """Process a pair and put its folder in place when all of it is there; returns one line for the log."""
     matched = run_pair(task.pair, task.stacks, task.settings)
-    record = case_record(matched, task.key, task.settings)
+    record = case_record(matched, task.key, recipe(task.settings), task.settings)
     verdicts = f"MRI {record['calls']['mr']['status']}, PET {record['calls']['pet']['status']}".replace("_", " ")
     workspace = Workspace(task.workspace)
     with workspace.building(task.pair.pair_id) as folder:
@@ -83,7 +88,7 @@ def process_case(task: CaseTask) -> str:
 def record_failure(workspace: Workspace, task: CaseTask, error: Exception) -> None:
     """Leave a failed case's reason in its folder, so that the tables can name it."""
     with workspace.building(task.pair.pair_id) as folder:
-        record = failure_record(task.pair, task.key, error)
+        record = failure_record(task.pair, task.key, recipe(task.settings), error)
         workspace.write_json(
             folder / "provenance.json",
             {"pair_id": task.pair.pair_id, "version": version(), "error": record["error"]},

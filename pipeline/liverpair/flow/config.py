@@ -26,7 +26,10 @@ from liverpair.segment.mr_lesions import MrDetectionSettings
 from liverpair.segment.pet_lesions import PetDetectionSettings
 from liverpair.segment.reference_region import ReferenceSettings
 
-__all__ = ["Settings", "dump_settings", "load_settings", "settings_fingerprint"]
+__all__ = ["CASE_SECTIONS", "Settings", "case_fingerprint", "dump_settings", "load_settings", "settings_fingerprint"]
+
+#: The sections that decide what is found in a pair; the others only judge what was found.
+CASE_SECTIONS = ("suv", "liver", "reference", "register", "pet", "mr", "scanner", "match", "calls")
 
 _T = TypeVar("_T")
 
@@ -98,6 +101,11 @@ def _without_none(value: Any) -> Any:
 def dump_settings(settings: Settings) -> str:
     """The resolved settings as TOML; reading it back gives the same settings (an absent key is its default)."""
     return tomli_w.dumps(_without_none(plain(settings)))
+
+
+def case_fingerprint(settings: Settings) -> str:
+    """SHA-256 of the settings that a case depends on."""
+    return fingerprint({section: getattr(settings, section) for section in CASE_SECTIONS})
 
 
 def settings_fingerprint(settings: Settings) -> str:

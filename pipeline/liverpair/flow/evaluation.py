@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from liverpair.core.errors import UsageError
 from liverpair.core.provenance import plain, version
 from liverpair.evaluate.agreement import disagreements, report_validation
 from liverpair.evaluate.attribution import Attribution, attribute
@@ -16,6 +17,7 @@ from liverpair.evaluate.labels import StudyKey, assign_reports
 from liverpair.evaluate.records import LesionOutcome, PairCall
 from liverpair.evaluate.report.build import CaseView, ReportData, build_report
 from liverpair.evaluate.tables import attribution_row
+from liverpair.flow.case import recipe
 from liverpair.flow.config import Settings, dump_settings, settings_fingerprint
 from liverpair.flow.explain import CohortFacts, cohort_facts, lesion_outcomes, pair_evidence
 from liverpair.flow.methods import methods_paragraphs
@@ -162,10 +164,22 @@ def _case_views(
     return views
 
 
+def _same_recipe(records: Sequence[Mapping[str, Any] | None], settings: Settings) -> None:
+    """Refuse cases that other settings or another version of the program made: their numbers do not belong together."""
+    wanted = recipe(settings)
+    stale = sum(record is not None and record.get("recipe") != wanted for record in records)
+    if stale:
+        raise UsageError(
+            f"{stale} of {len(records)} cases were processed with other settings or by another version of liverpair; "
+            "run `liverpair process WS` (or `liverpair analyze`) first."
+        )
+
+
 def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, Any]:
     """Write lesions, calls, attribution, concordance and the report; returns the numbers for the user."""
     pairs = {row["pair_id"]: row for row in workspace.read_table("pairs")}
     all_records = {pair_id: workspace.read_case(pair_id) for pair_id in sorted(pairs)}
+    _same_recipe(list(all_records.values()), settings)
     records = {pair_id: r for pair_id, r in all_records.items() if r is not None and r["status"] == "done"}
     reports, consensus = _reports_by_study(workspace), _consensus(workspace)
     calls = [_call_row(pairs[p], all_records[p], reports, consensus.get(p, {}), settings) for p in sorted(pairs)]

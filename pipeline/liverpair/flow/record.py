@@ -71,7 +71,7 @@ def _lesion_facts(lesion: Lesion, settings: Settings) -> dict[str, Any]:
     }
 
 
-def case_record(matched: MatchedPair, key: str, settings: Settings) -> dict[str, Any]:
+def case_record(matched: MatchedPair, key: str, recipe: str, settings: Settings) -> dict[str, Any]:
     """case.json of a pair that went through to its end."""
     segmented = matched.segmented
     aligned = segmented.aligned
@@ -85,6 +85,7 @@ def case_record(matched: MatchedPair, key: str, settings: Settings) -> dict[str,
     record = {
         "pair_id": pair.pair_id,
         "key": key,
+        "recipe": recipe,
         "status": "done",
         "version": version(),
         "refusals": {role: {"reason": r, "detail": d} for role, (r, d) in aligned.images.refusals.items()},
@@ -108,14 +109,21 @@ def case_record(matched: MatchedPair, key: str, settings: Settings) -> dict[str,
     return dict(plain(record))
 
 
-def failure_record(pair: StudyPair, key: str, error: Exception) -> dict[str, Any]:
+def failure_record(pair: StudyPair, key: str, recipe: str, error: Exception) -> dict[str, Any]:
     """case.json of a pair whose processing broke: the kind of error and, where it is ours, its words.
 
     An unexpected error's own text may quote a header; only its type is written here, the rest stays in the log.
     """
     ours = isinstance(error, LiverpairError | WorkerDiedError)
     said = {"type": type(error).__name__, "detail": str(error) if ours else "see logs/liverpair.log"}
-    return {"pair_id": pair.pair_id, "key": key, "status": "failed", "version": version(), "error": said}
+    return {
+        "pair_id": pair.pair_id,
+        "key": key,
+        "recipe": recipe,
+        "status": "failed",
+        "version": version(),
+        "error": said,
+    }
 
 
 def provenance_record(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from liverpair.core.errors import ConfigError
 from liverpair.core.provenance import plain
 from liverpair.flow import stages
 from liverpair.flow.answer import Answer
@@ -36,7 +37,11 @@ class Run:
 def resolve_settings(workspace: Workspace, config: Path | None) -> Settings:
     """The settings given now, else those that the workspace was made with; the resolved ones are written down."""
     if config is None and workspace.settings_file.exists():
-        return load_settings(workspace.settings_file)
+        try:
+            return load_settings(workspace.settings_file)
+        except ConfigError as error:
+            hint = "another version of liverpair wrote these settings: give yours with --config, or delete that file."
+            raise ConfigError(f"{workspace.settings_file}: {error} If you did not edit it, {hint}") from error
     settings = load_settings(config)
     write_text(workspace.settings_file, dump_settings(settings))
     return settings
