@@ -225,7 +225,10 @@ def _seeds(field: _Field, t: float, settings: PetDetectionSettings) -> tuple[NDA
         verdict = _verdict(field, light, peak, np.array(kept, dtype=np.int64).reshape(-1, 3), settings)
         if verdict == "part":
             continue
-        kept.append(_climb(light, peak, field.domain))
+        top = _climb(light, peak, field.domain)
+        if field.z[tuple(top)] < t:
+            continue  # a broad rise without a place of its own that stands out is heterogeneity, not a focus
+        kept.append(top)
         spill.append(verdict == "spill_in")
     return np.array(kept, dtype=np.int64).reshape(-1, 3), spill
 
