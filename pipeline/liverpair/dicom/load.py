@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +14,13 @@ from pydicom.dataset import Dataset
 
 from liverpair.core.errors import GeometryRefusal, Refusal, UsageError
 from liverpair.core.geometry import Grid
-from liverpair.core.volume import LabelMap, Mask, Volume
+from liverpair.core.volume import Mask, Volume
 from liverpair.dicom.frames import IMAGE_MODALITIES
 from liverpair.dicom.geometry import has_plane, stack_geometry
 from liverpair.dicom.nifti import is_nifti, read_nifti, read_nifti_labels
 from liverpair.dicom.read import read_stack
 from liverpair.dicom.records import InstanceRecord, SeriesRecord, Stack
+from liverpair.dicom.regions import Labels
 from liverpair.dicom.rtstruct import fill_contours, read_regions, referenced_series
 from liverpair.dicom.scan import scan
 from liverpair.dicom.seg import read_segmentation
@@ -31,27 +31,6 @@ __all__ = ["Labels", "find_series", "find_stacks", "load_image", "load_labels", 
 
 SEGMENTATION_MODALITY: Final = "SEG"
 STRUCTURE_SET_MODALITY: Final = "RTSTRUCT"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Labels:
-    """Regions that were loaded: a mask and a name by number, all on one grid."""
-
-    grid: Grid
-    masks: Mapping[int, Mask]
-    names: Mapping[int, str]
-
-    def label_map(self) -> LabelMap:
-        """All regions in one map; Refusal("overlapping_regions") where a voxel belongs to two."""
-        values = np.zeros(self.grid.shape, dtype=np.uint16)
-        for number, mask in self.masks.items():
-            if np.any(values[mask.values]):
-                raise Refusal(
-                    "overlapping_regions",
-                    "two regions share voxels, which one label map cannot say; choose one by number",
-                )
-            values[mask.values] = number
-        return LabelMap(values, self.grid)
 
 
 def find_series(path: Path) -> list[SeriesRecord]:
@@ -183,8 +162,7 @@ def _on(labels: Labels, like: Grid | None) -> Labels:
 
 
 def _from_segmentation(dataset: Dataset) -> Labels:
-    found = read_segmentation(dataset)
-    return Labels(found.grid, found.masks, found.names)
+    return read_segmentation(dataset)
 
 
 def _grid_of(path: Path, series: Sequence[str]) -> Grid:

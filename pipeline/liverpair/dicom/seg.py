@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +11,12 @@ from pydicom.sequence import Sequence
 
 from liverpair.core.errors import GeometryRefusal, Refusal
 from liverpair.core.geometry import Grid
-from liverpair.core.volume import LabelMap, Mask
+from liverpair.core.volume import Mask
 from liverpair.dicom.geometry import SAME_POSITION_MM, slice_normal
 from liverpair.dicom.pixels import decode
+from liverpair.dicom.regions import Labels
 
-__all__ = ["Segmentation", "is_segmentation", "read_segmentation"]
+__all__ = ["is_segmentation", "read_segmentation"]
 
 #: Segmentation Storage and Label Map Segmentation Storage.
 STORAGE_CLASSES: Final = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
@@ -25,27 +24,6 @@ STORAGE_CLASSES: Final = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1
 OFF_GRID_SHARE: Final = 0.05
 #: A voxel of a FRACTIONAL segmentation belongs to the segment when at least half of it does.
 FRACTION_INSIDE: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Segmentation:
-    """The segments of one object on one grid: masks and names by segment number (segments may overlap)."""
-
-    grid: Grid
-    masks: Mapping[int, Mask]
-    names: Mapping[int, str]
-
-    def label_map(self) -> LabelMap:
-        """All segments in one map; Refusal("overlapping_segments") where a voxel belongs to two."""
-        values = np.zeros(self.grid.shape, dtype=np.uint16)
-        for number, mask in self.masks.items():
-            if np.any(values[mask.values]):
-                raise Refusal(
-                    "overlapping_segments",
-                    "two segments share voxels, which one label map cannot say; choose a segment",
-                )
-            values[mask.values] = number
-        return LabelMap(values, self.grid)
 
 
 def is_segmentation(dataset: Dataset) -> bool:
@@ -127,7 +105,7 @@ def _names(dataset: Dataset) -> dict[int, str]:
     return dict(sorted(names.items()))
 
 
-def read_segmentation(dataset: Dataset) -> Segmentation:
+def read_segmentation(dataset: Dataset) -> Labels:
     """Masks [i, j, k] of every segment on the segmentation's own grid (LPS mm), frames left out being empty.
 
     The slice step comes from the frames' positions (and Spacing Between Slices where they agree with it),
@@ -145,7 +123,7 @@ def read_segmentation(dataset: Dataset) -> Segmentation:
         ) from error
 
 
-def _read(dataset: Dataset) -> Segmentation:
+def _read(dataset: Dataset) -> Labels:
     frames = list(dataset.PerFrameFunctionalGroupsSequence)
     shared_groups = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
     shared = shared_groups[0]
@@ -168,4 +146,4 @@ def _read(dataset: Dataset) -> Segmentation:
     if labelled:
         names.pop(0, None)
         arrays.pop(0, None)
-    return Segmentation(grid, {number: Mask(array, grid) for number, array in arrays.items()}, names)
+    return Labels(grid, {number: Mask(array, grid) for number, array in arrays.items()}, names)

@@ -1,0 +1,236 @@
+"""Whether a sentence affirms, doubts or denies a mention: scoped cues ("kein", "no evidence of") keep to a clause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distance
+from liverpair.evaluate.labels.rules import Hit
+
+__all__ = ["polarity"]
+
+
+def _covers(cue: Hit, mention: Hit, reading: Reading, forward: bool, backward: bool, over_comma: bool = True) -> bool:
+    """Whether the cue's scope, within its clause, reaches the mention."""
+    if cue.start < mention.end and mention.start < cue.end:
+        return True
+    clauses, words = reading.clauses, reading.words
+    if cue.end <= mention.start:
+        if not forward or clauses[cue.end - 1] != clauses[mention.start]:
+            return False
+        return over_comma or "," not in words[cue.end : mention.start]
+    if not backward or clauses[cue.start] != clauses[mention.end - 1]:
+        return False
+    return over_comma or "," not in words[mention.end : cue.start]
+
+
+# (category, reaches forward, reaches backward, crosses commas), strongest reading first.
+_SCOPES = (
+    ("hypothetical", True, False, False),
+    ("indeterminate", True, True, True),
+    ("resolved", True, True, True),
+    ("no_other", True, False, True),
+    ("no_new", True, False, True),
+    ("negation_before", True, False, True),
+    ("negation_after", False, True, True),
+    ("historical", True, False, False),
+)
+
+
+_DENYING = frozenset({"negation_before", "negation_after", "answered_no"})
+
+
+def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is_pet: bool) -> str:
+    """What the sentence says of this mention."""
+    covering = _covering(hit, reading)
+    if hit.category == "benign":
+        return "ignored" if (_DENYING | {"hypothetical"}) & covering.keys() else "benign"
+    if "hypothetical" in covering or _is_open_question(reading):
+        return "ignored"
+    denials = [covering[category] for category in _DENYING & covering.keys()]
+    if denials and _followed_in_its_own_part(hit, reading):
+        denials = []
+    if "indeterminate" in covering and not _denial_prevails(denials, covering["indeterminate"], hit, reading):
+        return "uncertain"
+    negated = bool(denials)
+    if "resolved" in covering:
+        return "absent"
+    if "no_other" in covering:
+        return "no_other"
+    if "no_new" in covering:
+        return "present" if _known_ones_behind(hit, reading) else "no_new"
+    if negated:
+        return "absent"
+    if "historical" in covering:
+        return "ignored"
+    return _affirmed(hit, reading, findings, is_pet, organ)
+
+
+def _denial_prevails(denials: Sequence[Hit], doubt: Hit, hit: Hit, reading: Reading) -> bool:
+    """Of a denial and a doubt the nearer one holds; a denied doubt ("keine unklaren Herde") is a denial."""
+    for denial in denials:
+        if denial.end <= doubt.start and doubt.end <= hit.start:
+            return True
+        near, far = (distance(cue, hit, reading.words, reading.clauses) for cue in (denial, doubt))
+        if near <= far:
+            return True
+    return False
+
+
+def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
+    """The scoped cues that reach the mention: of each category the nearest."""
+    found: dict[str, Hit] = {}
+    for category, forward, backward, over_comma in _SCOPES:
+        for cue in reading.cues:
+            if cue.category != category:
+                continue
+            backward_too = backward or (category == "negation_before" and _looks_back(cue, reading))
+            if not _covers(cue, hit, reading, forward, backward_too, over_comma):
+                continue
+            known = found.get(category)
+            if known is None or distance(cue, hit, reading.words, reading.clauses) < distance(
+                known, hit, reading.words, reading.clauses
+            ):
+                found[category] = cue
+    if _answered_no(hit, reading):
+        found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
+    return found
+
+
+def _ends_clause(cue: Hit, reading: Reading) -> bool:
+    """ "Metastasierung der Leber fraglich": at most a verb stands behind the cue in its clause."""
+    words = [
+        i
+        for i in range(cue.end, len(reading.words))
+        if reading.clauses[i] == reading.clauses[cue.start] and reading.sentence.tokens[i].kind == "word"
+    ]
+    return len(words) <= 1
+
+
+def _known_ones_behind(hit: Hit, reading: Reading) -> bool:
+    """ "Keine neuen Lebermetastasen, die bekannten unverändert": the known ones are metastases too."""
+    return any(cue.category == "known" and cue.start >= hit.end for cue in reading.cues) and not any(
+        finding.start >= hit.end for finding in reading.findings
+    )
+
+
+def _looks_back(cue: Hit, reading: Reading) -> bool:
+    """ "Für Lebermetastasen besteht kein Anhalt": a denial with nothing behind it to deny."""
+    return cue.end - cue.start > 1 and not any(
+        hit.start >= cue.end and reading.clauses[hit.start] == reading.clauses[cue.start] for hit in reading.findings
+    )
+
+
+def _is_open_question(reading: Reading) -> bool:
+    """A sentence that only asks ("Lebermetastasen?") and describes nothing."""
+    return reading.sentence.question and not any(token.kind == "number" for token in reading.sentence.tokens)
+
+
+def _answered_no(hit: Hit, reading: Reading) -> bool:
+    """ "Lebermetastasen: nein", "Liver metastases: none"."""
+    words = [word for word in reading.words[hit.end :] if word != "."]
+    return (
+        len(words) >= 2
+        and words[0] == ":"
+        and words[1] in {"nein", "keine", "kein", "none", "no", "nil", "negativ", "negative", "nicht"}
+    )
+
+
+def _followed_in_its_own_part(hit: Hit, reading: Reading) -> bool:
+    """ "Kein Aszites, Lebermetastasen unverändert": a follow-up word in its own part rescues the mention."""
+    words = reading.words
+    commas = [i for i, word in enumerate(words[: hit.start]) if word == ","]
+    if not commas or any(cue.category.startswith("neg") and commas[-1] < cue.start < hit.start for cue in reading.cues):
+        return False
+    next_comma = next((i for i in range(hit.end, len(words)) if words[i] == ","), len(words))
+    return any(cue.category in FOLLOW_UP and commas[-1] < cue.start < next_comma for cue in reading.cues)
+
+
+def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool, organ: str) -> str:
+    """Present, uncertain, benign or neutral for a mention that nothing denies."""
+    cues = reading.cues
+    same_clause = [cue for cue in cues if reading.clauses[cue.start] == reading.clauses[hit.start]]
+    hedged = any(
+        (cue.category == "hedge" and _covers(cue, hit, reading, forward=True, backward=False, over_comma=False))
+        or (cue.category == "hedge" and _ends_clause(cue, reading) and _covers(cue, hit, reading, True, True, False))
+        or (cue.category == "hedge_after" and _covers(cue, hit, reading, True, True, False))
+        for cue in cues
+    )
+    if any(cue.category == "affirm" for cue in same_clause):
+        hedged = False
+    if hit.category == "metastasis":
+        if hedged:
+            return "uncertain"
+        suspected = any(cue.category == "suspicion" and _covers(cue, hit, reading, True, False) for cue in cues)
+        return "present" if not suspected or _is_concrete(reading) or _has_affirm(cues) else "uncertain"
+    if hit.category == "recurrence":
+        return "uncertain" if hedged else "present"
+    if _called_benign(reading, findings):
+        return "benign"
+    if is_pet and any(cue.category == "non_avid" for cue in cues):
+        return "absent"
+    if hit.category == "uptake":
+        return _uptake(reading, same_clause, hedged, organ)
+    if _qualified(reading, hit, "malignant") or (
+        reading.has("suspicion") and (_is_concrete(reading) or _has_affirm(cues))
+    ):
+        return "uncertain" if hedged else "present"
+    if _metastasis_affirmed(reading, findings):
+        return "uncertain" if hedged else "neutral"
+    if hedged or reading.has("suspicion"):
+        return "uncertain"
+    return "followed" if any(cue.category in FOLLOW_UP for cue in cues) else "neutral"
+
+
+def _uptake(reading: Reading, clause: Sequence[Hit], hedged: bool, organ: str) -> str:
+    """Uptake counts where it is focal or raised, and in the liver."""
+    if any(cue.category == "physiological" for cue in clause) or organ != LIVER:
+        return "ignored"
+    if not any(cue.category in ("focal", "malignant") for cue in clause):
+        return "ignored"
+    return "uncertain" if hedged else "present"
+
+
+def _has_affirm(cues: Sequence[Hit]) -> bool:
+    return any(cue.category == "affirm" for cue in cues)
+
+
+def _qualified(reading: Reading, hit: Hit, category: str) -> bool:
+    """A qualifier of this category in the sentence that no negation reaches."""
+    for cue in reading.cues:
+        if cue.category != category:
+            continue
+        denied = any(
+            other.category in ("negation_before", "non_avid")
+            and other.end <= cue.start
+            and reading.clauses[other.start] == reading.clauses[cue.start]
+            and "," not in reading.words[other.end : cue.start]
+            for other in reading.cues
+        )
+        if not denied:
+            return True
+    return False
+
+
+def _called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
+    """A benign diagnosis in the sentence that no competing metastasis stands beside."""
+    benign = [hit for hit in findings if hit.category == "benign" and not _denied(hit, reading)]
+    rivals = [hit for hit in findings if hit.category == "metastasis" and not _denied(hit, reading)]
+    return bool(benign) and not rivals and not _qualified(reading, benign[0], "malignant")
+
+
+def _metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:
+    return any(hit.category == "metastasis" and not _denied(hit, reading) for hit in findings)
+
+
+def _denied(hit: Hit, reading: Reading) -> bool:
+    return bool((_DENYING | {"hypothetical"}) & _covering(hit, reading).keys())
+
+
+def _is_concrete(reading: Reading) -> bool:
+    """The sentence shows a finding rather than a thought: a size, a segment, a feature."""
+    return (
+        any(cue.category in ("malignant", *FOLLOW_UP) for cue in reading.cues)
+        or any(token.kind == "number" for token in reading.sentence.tokens)
+        or any(reading.words[hit.start].startswith("seg") for hit in reading.organ_hits)
+    )

@@ -1,0 +1,65 @@
+"""What is read from one sentence: its mentions of lesions, its cues, and how far two of its words are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from liverpair.evaluate.labels.rules import Hit
+from liverpair.evaluate.labels.sentences import Sentence
+
+__all__ = ["COMMA_COST", "FOLLOW_UP", "HEADING_COST", "LIVER", "NONE", "OTHER", "Mention", "Reading", "distance"]
+
+# Word distances at which a comma, a clause end, or a heading's organ count when organs compete for a mention.
+COMMA_COST = 3
+CLAUSE_COST = 10
+HEADING_COST = 7
+
+LIVER, OTHER, NONE = "liver", "other", ""
+FOLLOW_UP = ("followed", "known")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mention:
+    """One lesion term. ``organ``: liver, other or "" (not said); ``polarity``: see `Reading`."""
+
+    kind: str  # metastasis, lesion, uptake, recurrence, benign
+    start: int
+    end: int
+    organ: str
+    organ_known: bool  # named in the sentence or its heading, not carried over
+    polarity: str  # present, uncertain, absent, no_new, neutral, benign, ignored
+    singular: bool
+
+
+@dataclass(slots=True, eq=False)
+class Reading:
+    """A sentence's mentions, and what it says of the liver as a whole."""
+
+    sentence: Sentence
+    words: list[str]
+    mentions: list[Mention] = field(default_factory=list)
+    organ_hits: list[Hit] = field(default_factory=list)
+    cues: list[Hit] = field(default_factory=list)
+    findings: list[Hit] = field(default_factory=list)
+    clauses: list[int] = field(default_factory=list)
+    liver_normal: bool = False
+    names_liver: bool = False
+    last_organ: str = NONE
+
+    def has(self, category: str) -> bool:
+        """Whether the sentence holds a cue of this category."""
+        return any(cue.category == category for cue in self.cues)
+
+
+def distance(a: Hit, b: Hit, words: Sequence[str], clauses: Sequence[int]) -> float:
+    """Words between two hits, with surcharges for commas and clause ends; what overlaps is at 0."""
+    if a.start < b.end and b.start < a.end:
+        return 0.0
+    first, second = (a, b) if a.end <= b.start else (b, a)
+    cost = 0.5
+    for word in words[first.end : second.start]:
+        cost += COMMA_COST if word == "," else CLAUSE_COST if word == ";" else 1
+    if clauses[first.end - 1] != clauses[second.start]:
+        cost += COMMA_COST
+    return cost
