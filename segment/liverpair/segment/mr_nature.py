@@ -41,6 +41,9 @@ WEIGHTS = {
 #: Voxels a ball must hold in a sequence for that sequence's silence to count in full; it counts half at
 #: least.
 VOXELS_FOR_SILENCE = 8.0
+#: A core of clearly the wrong sign (its relative contrast beyond this) speaks against a metastasis more than silence
+#: does: a vessel is dark in every sequence. Most such evidence that counts.
+OPPOSED_CONTRAST, MOST_OPPOSED = -0.1, -3.0
 #: ADC alone, without any other sequence, is judged like a weak hepatobiliary phase.
 ALONE = (0.6, 5.5, 8.0)
 #: T2-weighted ratio to liver: metastases 1.5-2.8 (T2 60-90 ms), haemangiomas 3.5-5 (130 ms), cysts 5-8 (> 300
@@ -156,8 +159,10 @@ def confidence_of(
         if role == "mr-dwi" and nature is not Nature.METASTASIS:
             continue
         slope, neutral, cap = WEIGHTS.get(role, ALONE)
-        ratio = sequences[role].sign * evidence.core[role] / max(evidence.core_sd[role], 1e-9)
-        heard = slope * (float(np.clip(min(evidence.z[role], ratio), 0.0, cap)) - neutral)
+        signed = sequences[role].sign * evidence.core[role]
+        least = MOST_OPPOSED if signed < OPPOSED_CONTRAST else 0.0
+        ratio = signed / max(evidence.core_sd[role], 1e-9)
+        heard = slope * (float(np.clip(min(evidence.z[role], ratio), least, cap)) - neutral)
         silence = float(np.clip(evidence.voxels[role] / VOXELS_FOR_SILENCE, 0.5, 1.0))
         odds += heard if heard > 0 else heard * silence
     return 1.0 / (1.0 + math.exp(-odds))

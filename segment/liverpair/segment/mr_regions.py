@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, binary_fill_holes, gaussian_filter
+from scipy.ndimage import binary_dilation, binary_fill_holes, distance_transform_edt, gaussian_filter
 
 from liverpair.core.geometry import Grid
 from liverpair.segment.delineate import connected_above
@@ -29,6 +29,17 @@ NO_VALLEY, CONTACT_FRACTION = 0.75, 0.5
 STAYS_ROUND = 0.9
 #: Fraction of the region beyond the liver at which it is rather a neighbour or a leak of the mask.
 OUTSIDE_TOLERATED, OUTSIDE_LOG_ODDS = 0.35, -3.0
+#: A focus ends: this far beyond its own diameter (mm) no part of it is left. What goes on there outside the liver is
+#: a neighbour of which the mask took the rim, what goes on inside is a vessel's tree: the log-odds of each fall from
+#: the first share of the region to the second; a neighbour outweighs all that the sequences can say together.
+BEYOND_MM = 4.0
+NEIGHBOUR, NEIGHBOUR_LOG_ODDS = (0.05, 0.35), -8.0
+TREE, TREE_LOG_ODDS = (0.1, 0.4), -3.0
+#: A liver mask errs by one or two voxels of its 3 mm search grid: what is no thicker may be the rim of a neighbour; a
+#: focus that reaches deeper into the liver and ends there is one, whatever it touches outside (from, to in mm).
+RIM_MM, ENDS = (4.0, 6.0), (0.05, 0.35)
+#: Depth in the liver per diameter: a focus lies in it with a third of itself or more, a neighbour with its skin.
+SKIN = (0.15, 0.3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +74,8 @@ def region_of(sequence: Sequence, grid: Grid, lead: SequencePeak) -> MrRegion | 
     shape = index.shape[:3]
     values = sequence.sample(sequence.sign * sequence.raw, lps).reshape(shape).astype(np.float32)
     liver = sequence.sample(sequence.domain.astype(np.float32), lps).reshape(shape) > 0.5
-    smooth = gaussian_filter(values, np.minimum(0.15 * lead.diameter_mm / grid.spacing, 1.5))
+    scale = np.minimum(0.15 * lead.diameter_mm / grid.spacing, 1.5)
+    smooth = gaussian_filter(values, scale)
     distance = np.linalg.norm((index - centre) * grid.spacing, axis=-1)
     near = distance <= max(0.3 * lead.diameter_mm, float(grid.spacing.max()))
     seed = np.unravel_index(int(np.argmax(np.where(near & liver, smooth, -np.inf))), shape)
@@ -74,7 +86,10 @@ def region_of(sequence: Sequence, grid: Grid, lead: SequencePeak) -> MrRegion | 
     if core <= around:
         return None
     relative = (smooth - around) / (core - around)
-    return _compact_region(relative, at, distance, liver, low, grid, lead)
+    # the same without what lies outside, which would smear along the capsule and join the focus to all of it
+    alone = (gaussian_filter(np.where(liver, values, 0), scale) - around) / (core - around)
+    inner = connected_above(alone, LEVELS[0], at, liver)
+    return _compact_region(relative, inner, at, distance, liver, low, grid, lead)
 
 
 def _core_value(
@@ -99,6 +114,7 @@ def _axes_ratio(region: NDArray[np.bool_], spacing: NDArray[np.float64]) -> floa
 
 def _compact_region(
     relative: NDArray[np.float32],
+    inner: NDArray[np.bool_],
     at: tuple[int, int, int],
     distance: NDArray[np.float64],
     liver: NDArray[np.bool_],
@@ -120,19 +136,36 @@ def _compact_region(
     if best is None:
         return None
     ratio, region = best
-    outside = np.count_nonzero(region & ~liver) / np.count_nonzero(region)
-    odds, flags = 0.0, []
+    beyond = distance >= lead.diameter_mm + BEYOND_MM
+    spread = _share(inner & beyond, inner)
+    outside = _share(region & ~liver, region)
+    odds, flags = TREE_LOG_ODDS * _ramp(spread, TREE), []
     if ratio < ROUND:
         odds += TUBE_LOG_ODDS * min((ROUND - ratio) / (ROUND - TUBE), 1.0)
         flags.append("elongated")
     if outside > OUTSIDE_TOLERATED:
-        odds += OUTSIDE_LOG_ODDS * min((outside - OUTSIDE_TOLERATED) / 0.3, 1.0)
+        depth = distance_transform_edt(liver, sampling=grid.spacing)[inner]
+        thick = float(np.percentile(depth, 90)) if len(depth) else 0.0
+        skin = 1.0 - _ramp(thick / lead.diameter_mm, SKIN)
+        goes_on = max(_ramp(_share(region & ~liver & beyond, region), NEIGHBOUR), skin)
+        doubt = OUTSIDE_LOG_ODDS * min((outside - OUTSIDE_TOLERATED) / 0.3, 1.0) + NEIGHBOUR_LOG_ODDS * goes_on
+        odds += doubt * (1.0 - _ramp(thick, RIM_MM) * (1.0 - _ramp(spread, ENDS)) * (1.0 - skin))
         flags.append("at_liver_border")
     kept = binary_fill_holes(region & (distance <= 1.2 * lead.diameter_mm + 3.0) & liver)
     if not kept.any():
         return None
     centre = grid.to_world(np.argwhere(kept).mean(axis=0) + low)
     return MrRegion(low.astype(np.int64), np.asarray(kept), relative.astype(np.float32), at, centre, odds, tuple(flags))
+
+
+def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
+    """The share of ``whole``'s voxels that ``part`` has; 0 for an empty whole."""
+    return int(np.count_nonzero(part)) / max(int(np.count_nonzero(whole)), 1)
+
+
+def _ramp(value: float, between: tuple[float, float]) -> float:
+    """0 up to the first bound, 1 from the second, linear between them."""
+    return float(np.clip((value - between[0]) / (between[1] - between[0]), 0.0, 1.0))
 
 
 def paint_regions(

@@ -1,0 +1,63 @@
+"""What lies at the liver's border and what branches through it: neighbours, rims and vessels are no lesions."""
+
+from __future__ import annotations
+
+import numpy as np
+from liverpair.core.geometry import Grid
+from liverpair.core.volume import Mask, Volume
+from liverpair.segment.mr_lesions import detect_mr
+from numpy.typing import NDArray
+
+GRID = Grid((84, 64, 36), np.diag([1.5, 1.5, 3.0, 1.0]))
+#: Signal of liver, of what lies around it, of an organ beside it, and of a metastasis.
+LOOKS = {"mr-hbp": (1.0, 0.3, 0.35, 0.45), "mr-t2": (1.0, 1.0, 2.4, 2.0), "mr-dwi": (1.0, 0.2, 2.2, 2.3)}
+
+
+def _places() -> NDArray[np.float64]:
+    return GRID.to_world(np.argwhere(np.ones(GRID.shape, dtype=bool))).reshape(*GRID.shape, 3)
+
+
+PLACES = _places()
+#: A liver of 72 × 72 × 72 mm.
+LIVER = np.all((PLACES > [42, 12, 18]) & (PLACES < [114, 84, 90]), axis=-1)
+#: An organ that begins right at its right side.
+NEIGHBOUR = (PLACES[..., 0] <= 42) & (np.linalg.norm((PLACES - [18, 48, 54]) / [30, 30, 30], axis=-1) < 1)
+
+
+def _image(role: str, seed: int, lesion: NDArray[np.bool_], vessel: NDArray[np.bool_]) -> Volume:
+    liver, around, organ, metastasis = LOOKS[role]
+    values = np.full(GRID.shape, around)
+    values[LIVER] = liver
+    values[NEIGHBOUR] = organ
+    values[vessel] = 0.5
+    values[lesion] = metastasis
+    noise = np.random.default_rng(seed).normal(0, 0.05, GRID.shape)
+    return Volume((1000 * (values + noise)).astype(np.float32), GRID, "")
+
+
+NOTHING = np.zeros(GRID.shape, dtype=bool)
+
+
+def test_the_rim_of_a_neighbour_that_the_mask_took_is_no_lesion() -> None:
+    images = {role: _image(role, n, NOTHING, NOTHING) for n, role in enumerate(LOOKS)}
+    generous = LIVER | (NEIGHBOUR & (PLACES[..., 0] > 39))
+    found = detect_mr(images, Mask(generous, GRID))
+    assert [c for c in found.candidates if c.confidence >= 0.5] == []
+
+
+def test_a_lesion_at_the_capsule_is_found_though_all_around_is_as_dark() -> None:
+    lesion = LIVER & (np.linalg.norm(PLACES - [106.5, 48, 54], axis=-1) < 9)
+    found = detect_mr({"mr-hbp": _image("mr-hbp", 3, lesion, NOTHING)}, Mask(LIVER, GRID))
+    confident = [c for c in found.candidates if c.confidence >= 0.5]
+    assert len(confident) == 1
+    assert np.linalg.norm(confident[0].centre_lps - [106, 48, 54]) < 5
+
+
+def test_where_vessels_branch_there_is_no_lesion() -> None:
+    vessel = NOTHING.copy()
+    for direction in ([1, 0, 0], [-0.6, 0.7, 0.4], [-0.6, -0.7, -0.4]):
+        to = (PLACES - [78, 48, 54]) @ direction
+        away = np.linalg.norm(PLACES - [78, 48, 54] - to[..., None] * np.asarray(direction), axis=-1)
+        vessel |= LIVER & (to > 0) & (away < 4.0)
+    found = detect_mr({"mr-hbp": _image("mr-hbp", 4, NOTHING, vessel)}, Mask(LIVER, GRID))
+    assert [c for c in found.candidates if c.confidence >= 0.5] == []
