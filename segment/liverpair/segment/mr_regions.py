@@ -38,8 +38,8 @@ TREE, TREE_LOG_ODDS = (0.1, 0.4), -3.0
 #: A liver mask errs by one or two voxels of its 3 mm search grid: what is no thicker may be the rim of a neighbour; a
 #: focus that reaches deeper into the liver and ends there is one, whatever it touches outside (from, to in mm).
 RIM_MM, ENDS = (4.0, 6.0), (0.05, 0.35)
-#: Depth in the liver per diameter: a focus lies in it with a third of itself or more, a neighbour with its skin.
-SKIN = (0.15, 0.3)
+#: Depth in the liver per diameter: a focus lies in it with half of itself or more, a neighbour with its skin.
+SKIN = (0.25, 0.45)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
