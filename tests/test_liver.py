@@ -151,6 +151,26 @@ def test_an_oblique_shaded_hepatobiliary_mr_gives_the_liver() -> None:
     assert dice(result.mask.values, truth) > 0.95
 
 
+def test_kidney_and_gallbladder_that_are_brighter_than_the_liver_stay_out_of_it() -> None:
+    grid = straight_grid((2.0, 2.0, 3.0))
+    hu, liver = abdomen(grid, seed=5)
+    where = grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1))
+    gallbladder = ellipsoid(where, (-48, -55, -45), (16, 18, 30))
+    kidneys = ellipsoid(where, (-60, 55, -45), (26, 26, 50)) | ellipsoid(where, (60, 55, -45), (26, 26, 50))
+    signal = np.interp(ndimage.gaussian_filter(hu, 1.0), [-900, -300, -100, 40, 70], [5, 5, 120, 250, 250])
+    signal[liver] = 600.0
+    signal[kidneys] = 1.15 * 600.0
+    signal[gallbladder] = 1.6 * 600.0
+    liver = liver & ~gallbladder
+    noise = np.random.default_rng(5).normal(0, 30, grid.shape)
+    image = Volume((ndimage.gaussian_filter(signal, 0.5) + noise).astype(np.float32), grid, Unit.ARBITRARY)
+    found = segment_liver(image, "mr-hbp")
+    assert found.verdict == "usable" and found.mask is not None
+    assert dice(found.mask.values, liver) > 0.95
+    assert found.mask.values[kidneys].mean() < 0.1
+    assert found.mask.values[gallbladder].mean() < 0.1
+
+
 @pytest.mark.parametrize("role", ["ct", "mr-hbp", "mr-t2"])
 def test_pure_noise_fails(role: str) -> None:
     rng = np.random.default_rng(1)
