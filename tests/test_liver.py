@@ -165,7 +165,8 @@ def test_kidney_and_gallbladder_that_are_brighter_than_the_liver_stay_out_of_it(
     noise = np.random.default_rng(5).normal(0, 30, grid.shape)
     image = Volume((ndimage.gaussian_filter(signal, 0.5) + noise).astype(np.float32), grid, Unit.ARBITRARY)
     found = segment_liver(image, "mr-hbp")
-    assert found.verdict == "usable" and found.mask is not None
+    assert found.verdict == "usable"
+    assert found.mask is not None
     assert dice(found.mask.values, liver) > 0.95
     assert found.mask.values[kidneys].mean() < 0.1
     assert found.mask.values[gallbladder].mean() < 0.1
