@@ -144,10 +144,12 @@ def _compact_region(
         odds += TUBE_LOG_ODDS * min((ROUND - ratio) / (ROUND - TUBE), 1.0)
         flags.append("elongated")
     if outside > OUTSIDE_TOLERATED:
-        depth = distance_transform_edt(liver, sampling=grid.spacing)[inner]
-        thick = float(np.percentile(depth, 90)) if len(depth) else 0.0
+        depth = distance_transform_edt(liver, sampling=grid.spacing)
+        thick = float(np.percentile(depth[inner], 90)) if inner.any() else 0.0
         skin = 1.0 - _ramp(thick / lead.diameter_mm, SKIN)
         goes_on = max(_ramp(_share(region & ~liver & beyond, region), NEIGHBOUR), skin)
+        radius = max(lead.diameter_mm / 2, RIM_MM[1])
+        goes_on *= 1.0 - _ramp(float(depth[at]), (0.7 * radius, radius))  # a whole ball of liver: a vessel leads out
         doubt = OUTSIDE_LOG_ODDS * min((outside - OUTSIDE_TOLERATED) / 0.3, 1.0) + NEIGHBOUR_LOG_ODDS * goes_on
         odds += doubt * (1.0 - _ramp(thick, RIM_MM) * (1.0 - _ramp(spread, ENDS)) * (1.0 - skin))
         flags.append("at_liver_border")
