@@ -35,6 +35,8 @@ OUTSIDE_TOLERATED, OUTSIDE_LOG_ODDS = 0.35, -3.0
 BEYOND_MM = 4.0
 NEIGHBOUR, NEIGHBOUR_LOG_ODDS = (0.05, 0.35), -8.0
 TREE, TREE_LOG_ODDS = (0.1, 0.4), -3.0
+#: No vessel in a liver is thicker than this (a dilated portal vein has 16 mm): from it on, branches are a lesion's.
+THICKEST_VESSEL_MM = (16.0, 22.0)
 #: A liver mask errs by one or two voxels of its 3 mm search grid: what is no thicker may be the rim of a neighbour; a
 #: focus that reaches deeper into the liver and ends there is one, whatever it touches outside (from, to in mm).
 RIM_MM, ENDS = (4.0, 6.0), (0.05, 0.35)
@@ -139,7 +141,7 @@ def _compact_region(
     beyond = distance >= lead.diameter_mm + BEYOND_MM
     spread = _share(inner & beyond, inner)
     outside = _share(region & ~liver, region)
-    odds, flags = TREE_LOG_ODDS * _ramp(spread, TREE), []
+    odds, flags = TREE_LOG_ODDS * _ramp(spread, TREE) * (1.0 - _ramp(lead.diameter_mm, THICKEST_VESSEL_MM)), []
     if ratio < ROUND:
         odds += TUBE_LOG_ODDS * min((ROUND - ratio) / (ROUND - TUBE), 1.0)
         flags.append("elongated")
