@@ -180,8 +180,10 @@ def test_no_patient_identity_leaves_the_tables(study: Study) -> None:
 
 def test_the_report_names_every_pair_and_needs_no_network(study: Study) -> None:
     text = (study.workspace / "report" / "index.html").read_text(encoding="utf-8")
-    for row in rows(study.workspace, "pairs"):
-        assert f'id="{row["pair_id"]}"' in text
+    pairs = rows(study.workspace, "pairs")
+    assert all(row["pair_id"] in text for row in pairs)
+    assert text.count('<article class="case"') == len(pairs)
+    assert text.count('src="data:image/jpeg;base64,') == len(pairs)
     loads = re.findall(r'(?:src|href)="(?!#|data:)([^"]+)"', text)
     assert not loads, loads
 

@@ -138,7 +138,8 @@ def korn_graubard(sums: ClusterSums, level: float = 0.95) -> Interval:
     quantile = 0.5 + level / 2
     shrink = (stats.t.ppf(quantile, sums.total - 1) / stats.t.ppf(quantile, sums.m - 1)) ** 2
     effective = p * (1 - p) / variance * float(shrink)
-    return clopper_pearson(p * effective, effective, level)
+    low, high = clopper_pearson(p * effective, effective, level)
+    return min(low, p), max(high, p)  # at a vanishing n_eff rounding may put a bound a last digit past the estimate
 
 
 def gee_independence(sums: ClusterSums, level: float = 0.95, bias_reduced: bool = False) -> Interval:

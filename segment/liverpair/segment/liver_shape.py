@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -60,6 +62,10 @@ SMALL_LUMP_ML = 25.0
 STEP_REACH_MM = 12.0
 #: Vessels and lesions in the border up to this width are closed.
 CLOSING_MM = 8.0
+#: A bay that the liver surrounds on more than this share of its surface holds a lesion, not a neighbour.
+LEAST_SURROUND = 0.6
+#: Radii (mm) at which bays are parted from the clefts they run into; the last is the thinnest lesion worth it.
+BAY_RADII_MM = (8.0, 6.5, 5.0, 4.0)
 
 
 def _local_mode(features: Features, mask: BoolArray, core: OrganCore, tolerance: float) -> NDArray[np.float32]:
@@ -221,6 +227,18 @@ def _passes(lumps: NDArray[np.int32], inner: NDArray[np.float32], count: int) ->
     return result
 
 
+def _bays(gaps: BoolArray, spacing: NDArray[np.float64]) -> Iterator[BoolArray]:
+    """Roundish parts of the gaps between a mask and its closing, the thick ones first.
+
+    A lesion that reaches the capsule lies in a bay, and the bay runs on into the cleft beside the organ: opening by
+    several radii parts the two, and growing back gives the lesion its own surface, whose surroundings then count.
+    """
+    for radius_mm in BAY_RADII_MM:
+        labels, count = ndimage.label(opened(gaps, radius_mm, spacing))
+        for n in range(1, count + 1):
+            yield dilate(labels == n, BAY_RADII_MM[-1], spacing) & gaps
+
+
 def fill_lesions(features: Features, mask: BoolArray) -> BoolArray:
     """``mask`` with what it encloses: vessels and lesions, also those that reach its border."""
     spacing = features.grid.spacing
@@ -228,10 +246,7 @@ def fill_lesions(features: Features, mask: BoolArray) -> BoolArray:
     closed = close(mask, CLOSING_MM, spacing) & body.tissue
     closed = ndimage.binary_fill_holes(closed)
     out = opened(closed, OPENING_MM, spacing) | mask
-    gaps = close(out, 25.0, spacing) & body.tissue & ~out
-    labels, count = ndimage.label(opened(gaps, 4.0, spacing))
-    for n in range(1, count + 1):
-        piece = labels == n
-        if surround(piece, out) > 0.6:
+    for piece in _bays(close(out, 25.0, spacing) & body.tissue & ~out, spacing):
+        if surround(piece, out) > LEAST_SURROUND:
             out = out | piece
     return np.asarray(ndimage.binary_fill_holes(out) & body.inside)

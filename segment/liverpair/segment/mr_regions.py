@@ -178,9 +178,10 @@ def paint_regions(
     """Label map of the regions, the earlier keeping contested voxels; {region number: label} of those that
     remain.
 
-    A region that touches an earlier one without a valley between them joins it: parts of one heterogeneous
-    lesion. A region whose seed lies in an earlier one, or that is covered by them to 30 %, is the same focus
-    seen twice and gets no label.
+    A region that touches an earlier one without a valley between them joins it, if the whole stays round: parts of
+    one heterogeneous lesion. If it does not, a tube is a vessel and left out, a round region a lesion of its own.
+    A region whose seed lies in an earlier one, or that is covered by them to more than half, is the same focus seen
+    twice and gets no label.
     """
     labels = np.zeros(shape, dtype=np.uint16)
     survivors: dict[int, int] = {}
@@ -192,10 +193,12 @@ def paint_regions(
         if whole > 0:
             before = _axes_ratio(labels == whole, grid.spacing)
             target[free] = whole
-            if _axes_ratio(labels == whole, grid.spacing) < STAYS_ROUND * before:
-                target[free] = 0  # not a part of it but a vessel that runs into it
-            continue
-        if target[region.seed] > 0 or np.count_nonzero(free) < 0.7 * np.count_nonzero(region.voxels):
+            if _axes_ratio(labels == whole, grid.spacing) >= STAYS_ROUND * before:
+                continue
+            target[free] = 0  # not a part of it but a vessel that runs into it, or a lesion that a vessel joins to it
+            if _axes_ratio(free, grid.spacing) < (ROUND + TUBE) / 2:
+                continue
+        if target[region.seed] > 0 or np.count_nonzero(free) < 0.5 * np.count_nonzero(region.voxels):
             continue
         survivors[number] = len(survivors) + 1
         target[free] = survivors[number]
