@@ -109,7 +109,13 @@ def ratio_variance(sums: ClusterSums) -> float:
     return sums.m / (sums.m - 1) * float(np.sum(residual**2)) / sums.total**2
 
 
+#: Below this a standard error is rounding: an interval of no width would claim certainty.
+LEAST_SE = 1e-9
+
+
 def _logit_interval(p: float, se_logit: float, quantile: float) -> Interval:
+    if se_logit < LEAST_SE:
+        raise NotEstimable("every cluster has the same proportion: the variance between clusters is 0")
     centre = math.log(p / (1 - p))
     low, high = centre - quantile * se_logit, centre + quantile * se_logit
     return 1 / (1 + math.exp(-low)), 1 / (1 + math.exp(-high))
