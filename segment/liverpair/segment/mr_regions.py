@@ -14,6 +14,7 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, distance_transform
 from liverpair.core.geometry import Grid
 from liverpair.segment.delineate import connected_above
 from liverpair.segment.mr_evidence import Sequence, SequencePeak
+from liverpair.segment.mr_split import split_at_neck
 
 __all__ = ["MrRegion", "paint_regions", "region_of"]
 
@@ -180,11 +181,12 @@ def paint_regions(
 
     A region that touches an earlier one without a valley between them joins it, if the whole stays round: parts of
     one heterogeneous lesion. If it does not, a tube is a vessel and left out, a round region a lesion of its own.
-    A region whose seed lies in an earlier one, or that is covered by them to more than half, is the same focus seen
-    twice and gets no label.
+    A region whose seed lies in an earlier one is parted from it where a neck joins the two. One that is covered by
+    earlier ones to more than half is the same focus seen twice and gets no label.
     """
     labels = np.zeros(shape, dtype=np.uint16)
     survivors: dict[int, int] = {}
+    seeds: dict[int, tuple[int, int, int]] = {}
     for number, region in enumerate(regions):
         window = tuple(slice(int(a), int(a) + n) for a, n in zip(region.low, region.voxels.shape, strict=True))
         target = labels[window]
@@ -198,10 +200,20 @@ def paint_regions(
             target[free] = 0  # not a part of it but a vessel that runs into it, or a lesion that a vessel joins to it
             if _axes_ratio(free, grid.spacing) < (ROUND + TUBE) / 2:
                 continue
-        if target[region.seed] > 0 or np.count_nonzero(free) < 0.5 * np.count_nonzero(region.voxels):
+        here = tuple(int(a) + n for a, n in zip(region.low, region.seed, strict=True))
+        place = (here[0], here[1], here[2])
+        if labels[place] > 0:
+            own = split_at_neck(labels == labels[place], seeds[int(labels[place])], place, grid.spacing)
+            if own is not None and _axes_ratio(own, grid.spacing) >= (ROUND + TUBE) / 2:
+                survivors[number] = len(survivors) + 1
+                labels[own] = survivors[number]
+                seeds[survivors[number]] = place
+            continue
+        if np.count_nonzero(free) < 0.5 * np.count_nonzero(region.voxels):
             continue
         survivors[number] = len(survivors) + 1
         target[free] = survivors[number]
+        seeds[survivors[number]] = place
     return labels, survivors
 
 
