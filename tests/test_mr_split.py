@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-
 from liverpair.segment.mr_split import split_at_neck
+from numpy.typing import NDArray
 
 SPACING = np.array([1.2, 1.2, 3.0])
 
