@@ -38,3 +38,14 @@ def test_an_absent_scheduler_is_an_error_with_its_address() -> None:
 
     with pytest.raises(UsageError, match=r"install liverpair|127\.0\.0\.1:1"):
         list(run_many(_work, [1], 1, "tcp://127.0.0.1:1"))
+
+
+def test_a_cluster_answers_like_the_processes_do() -> None:
+    distributed = pytest.importorskip("distributed", reason="Dask comes with liverpair[cluster]")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        outcomes = dict(run_many(_work, [1, 2, 5], 1, cluster.scheduler_address))
+    assert outcomes[1] == 1
+    assert outcomes[2] == 4
+    assert isinstance(outcomes[5], ValueError)
