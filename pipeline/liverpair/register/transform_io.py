@@ -10,11 +10,13 @@ import SimpleITK as sitk  # noqa: N813  # the name every ITK user knows
 from liverpair.core.errors import UsageError
 from liverpair.core.geometry import Grid
 from liverpair.core.transform import SpatialTransform
+from liverpair.register.hdf5_times import without_times
 
 __all__ = ["as_itk", "from_itk", "read_transform", "write_transform"]
 
 #: ITK's text format holds no displacement field of useful size; HDF5 does.
 SUFFIXES = (".h5", ".hdf5", ".tfm", ".txt")
+HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 def as_itk(transform: SpatialTransform) -> sitk.CompositeTransform:
@@ -86,6 +88,8 @@ def write_transform(transform: SpatialTransform, path: Path) -> None:
     if path.suffix not in SUFFIXES:
         raise UsageError(f"a transform is written as one of {', '.join(SUFFIXES)}, not as {path.suffix!r}")
     sitk.WriteTransform(as_itk(transform), str(path))
+    if path.suffix in HDF5_SUFFIXES:
+        path.write_bytes(without_times(path.read_bytes()))
 
 
 def read_transform(path: Path) -> SpatialTransform:
