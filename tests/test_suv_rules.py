@@ -414,10 +414,18 @@ def test_a_half_life_one_percent_off_the_table_is_used_and_reported() -> None:
 
 
 def test_every_candidate_is_recorded_and_disagreement_is_reported() -> None:
-    found = changed(SeriesTime="093000")
+    found = changed(SeriesTime="095700")
     assert found.reference_time["rule"] == "series"
+    assert found.status == "ok"
     assert set(found.reference_time["candidates"]) == {"series", "back_computed", "earliest_acquisition"}
     assert sum(w.startswith("reference_times_differ") for w in found.warnings) == 2
+
+
+def test_a_series_time_that_several_beds_deny_is_refused_and_every_candidate_kept() -> None:
+    """Half an hour means a factor of 1.36; which of the clocks is right the header does not tell."""
+    found = changed(SeriesTime="093000")
+    assert (found.status, found.reason) == ("refused", "reference_time_contradictory")
+    assert set(found.reference_time["candidates"]) == {"series", "back_computed", "earliest_acquisition"}
 
 
 def test_a_decay_factor_contradicting_the_reference_is_reported() -> None:

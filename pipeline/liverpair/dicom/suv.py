@@ -19,9 +19,21 @@ from liverpair.core.volume import Volume
 from liverpair.dicom.nuclides import HALF_LIVES_S, identify_nuclide
 from liverpair.dicom.suv_gate import refuse_unquantitative
 from liverpair.dicom.suv_header import FrameFacts, SeriesFacts, read_frames, read_series
-from liverpair.dicom.suv_injection import Administration, resolve_administration, usual_uptake_s
-from liverpair.dicom.suv_time import Reference, mean_count_time, resolve_reference
-from liverpair.dicom.suv_units import Body, body_of, dose_bq, normalisation, weight_g
+from liverpair.dicom.suv_injection import Administration, resolve_administration, stop_disagrees, usual_uptake_s
+from liverpair.dicom.suv_time import (
+    Candidates,
+    Reference,
+    mean_count_time,
+    reference_candidates,
+    resolve_reference,
+    same_factor,
+)
+from liverpair.dicom.suv_units import Body, body_of, dose_bq, normalisation, unusual_dose, weight_g
+from liverpair.dicom.suv_witness import (
+    refuse_contradicted,
+    refuse_reference_at_injection,
+    refuse_scan_start_as_administration,
+)
 from liverpair.dicom.tracer import TracerDecision, TracerSettings, identify_tracer
 
 __all__ = ["SuvResult", "SuvSettings", "suv_factors", "to_suv"]
@@ -30,6 +42,9 @@ __all__ = ["SuvResult", "SuvSettings", "suv_factors", "to_suv"]
 HALF_LIFE_WARNING = 0.01
 #: ... and refused beyond this: no rounding explains it, so the unit or the nuclide is wrong.
 HALF_LIFE_REFUSAL = 0.10
+OUT_OF_RANGE = "a date, time or number of the header lies beyond what can be computed with; correct the header"
+#: No static PET starts sooner after the injection: positioning and the CT alone take longer.
+SHORTEST_UPTAKE_S = 300.0
 #: Two ways to the same factor that differ by more than this are reported.
 FACTOR_TOLERANCE = 0.01
 
@@ -92,6 +107,7 @@ class _Notes:
 
     series: SeriesFacts | None = None
     tracer: TracerDecision | None = None
+    candidates: Candidates | None = None
     reference: Reference | None = None
     administration: Administration | None = None
     half_life_s: float | None = None
@@ -138,6 +154,8 @@ def suv_factors(datasets: Sequence[Dataset], settings: SuvSettings = SuvSettings
         return _result(notes, factor=_resolve(datasets, settings, notes))
     except SuvRefusal as refusal:
         return _result(notes, refusal=refusal)
+    except OverflowError:
+        return _result(notes, refusal=SuvRefusal("number_out_of_range", OUT_OF_RANGE))
 
 
 def _resolve(datasets: Sequence[Dataset], settings: SuvSettings, notes: _Notes) -> tuple[float, ...]:
@@ -211,20 +229,28 @@ def _from_activity(
     dose, warnings = dose_bq(series, settings.dose_unit)
     notes.dose_bq = dose
     notes.warn(*warnings)
+    notes.warn(*unusual_dose(dose, weight / 1000, settings.half_life_s or series.half_life_s or 0.0))
     if series.decay_correction == "ADMIN":
         _note_uptake(series, frames, settings, notes)
+        if notes.administration is not None and notes.half_life_s is not None:
+            refuse_scan_start_as_administration(
+                series, frames, notes.administration.time, math.log(2) / notes.half_life_s
+            )
         return (weight / dose,) * len(frames)
     half_life = _half_life(series, settings, notes)
     decay_constant = math.log(2) / half_life
     if series.decay_correction == "NONE":
         return _undecayed(series, frames, weight / dose, half_life, notes)
-    reference = notes.reference = resolve_reference(frames, series, decay_constant)
+    candidates = notes.candidates = reference_candidates(frames, series, decay_constant)
+    reference = notes.reference = resolve_reference(candidates, decay_constant)
     notes.warn(*reference.warnings)
+    refuse_contradicted(reference, candidates, frames, decay_constant)
     start = notes.administration = resolve_administration(series, reference.time, half_life)
     notes.warn(*start.warnings)
+    notes.warn(*stop_disagrees(series, start.time))
     elapsed = (reference.time - start.time).total_seconds()
-    _refuse_reference_at_injection(reference, elapsed, decay_constant)
-    _warn_unusual_uptake(elapsed, half_life, notes)
+    refuse_reference_at_injection(reference, elapsed, decay_constant)
+    _check_uptake(series, frames, elapsed, half_life, notes)
     return (weight / (dose * math.exp(-decay_constant * elapsed)),) * len(frames)
 
 
@@ -248,9 +274,12 @@ def _undecayed(
         )
     first = min(t for t in times if t is not None)
     start = notes.administration = resolve_administration(series, first, half_life)
-    notes.reference = Reference("per_slice_acquisition", first, {"earliest_acquisition": first}, None, ())
+    candidates = {"earliest_acquisition": first, **({"series": series.start} if series.start else {})}
+    notes.reference = Reference("per_slice_acquisition", first, candidates, None, ())
     notes.warn(*start.warnings)
-    _warn_unusual_uptake((first - start.time).total_seconds(), half_life, notes)
+    if series.start and not same_factor(series.start, first, decay_constant):
+        notes.warn("reference_times_differ: the series time is not that of the first acquisition, which was believed")
+    _check_uptake(series, frames, (first - start.time).total_seconds(), half_life, notes)
     factors = []
     for frame in frames:
         if frame.acquired is None or frame.duration_s is None:
@@ -313,16 +342,17 @@ def _note_uptake(series: SeriesFacts, frames: Sequence[FrameFacts], settings: Su
         notes.warn(f"uptake_unknown: {refusal.reason}; the SUV does not depend on it (Decay Correction ADMIN)")
 
 
-def _refuse_reference_at_injection(reference: Reference, elapsed: float, decay_constant: float) -> None:
-    """An explicit reference that is the injection while Decay Correction says START: both cannot be true."""
-    acquired = reference.candidates.get("earliest_acquisition")
-    if abs(elapsed) > 1 or acquired is None:
-        return
-    if math.expm1(decay_constant * (acquired - reference.time).total_seconds()) > FACTOR_TOLERANCE:
+def _check_uptake(
+    series: SeriesFacts, frames: Sequence[FrameFacts], elapsed_s: float, half_life_s: float, notes: _Notes
+) -> None:
+    """Refuse an image made at the injection unless it is dynamic: the injection's field holds the scan's time."""
+    if elapsed_s < SHORTEST_UPTAKE_S and "DYNAMIC" not in series.series_type:
         raise SuvRefusal(
-            "decay_correction_contradictory",
-            "Decay Correction is START while the explicit reference is the injection itself; one of them is wrong",
+            "uptake_implausible",
+            f"the header puts {elapsed_s / 60:.1f} min between injection and image, which no static scan does; the "
+            "injection's time was probably filled with the scan's. Correct the header",
         )
+    _warn_unusual_uptake(elapsed_s, half_life_s, notes)
 
 
 def _warn_unusual_uptake(elapsed_s: float, half_life_s: float, notes: _Notes) -> None:
@@ -357,7 +387,7 @@ def _result(notes: _Notes, factor: tuple[float, ...] = (), refusal: SuvRefusal |
         factor=() if refusal else factor,
         units=series.units if series else "",
         decay_correction=series.decay_correction if series else "",
-        reference_time=times or {"rule": "not_needed", "candidates": {}},
+        reference_time=times or _unresolved(notes.candidates),
         uptake_minutes=uptake,
         half_life_s=notes.half_life_s,
         tracer=notes.tracer.name if notes.tracer else "",
@@ -369,6 +399,14 @@ def _result(notes: _Notes, factor: tuple[float, ...] = (), refusal: SuvRefusal |
             "suv_type": series.suv_type if series else "",
         },
     )
+
+
+def _unresolved(candidates: Candidates | None) -> dict[str, Any]:
+    """The provenance where no rule chose a reference: none was needed, or every candidate is kept all the same."""
+    if candidates is None:
+        return {"rule": "not_needed", "candidates": {}}
+    found = {name: moment.isoformat() for name, moment in candidates.moments.items()}
+    return {"rule": "unresolved", "candidates": found}
 
 
 def to_suv(volume: Volume, result: SuvResult) -> Volume:

@@ -10,6 +10,10 @@ from liverpair.dicom.suv_header import FrameFacts, SeriesFacts
 
 __all__ = ["refuse_unquantitative"]
 
+#: Attenuation Correction Methods that say there was none.
+NOT_CORRECTED = ("NONE", "NO", "NAC", "NOT CORRECTED")
+#: From this slope on, pixels stored as SUV would be steps of a tenth: more likely they are Bq/mL by another name.
+COARSE_SUV_SLOPE = 0.1
 #: Takes a warning "code: sentence".
 Warn = Callable[[str], None]
 
@@ -32,10 +36,18 @@ def refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], war
         raise SuvRefusal("slope_invalid", "a slice has a Rescale Slope of 0 or below; its values mean nothing")
     if any(s is None for s in slopes):
         warn("slope_missing: Rescale Slope is absent in a slice; the factor applies to the stored values as read")
+    elif series.units in ("GML", "CM2ML") and min(s for s in slopes if s is not None) >= COARSE_SUV_SLOPE:
+        warn(f"scale_unusual: Units {series.units} with a Rescale Slope of 0.1 or more; are these Bq/mL?")
     _refuse_unsplit(series, frames, warn)
 
 
 def _refuse_uncorrected(series: SeriesFacts, warn: Warn) -> None:
+    if "ATTN" in series.corrected and series.attenuation_method.upper() in NOT_CORRECTED:
+        raise SuvRefusal(
+            "not_attenuation_corrected",
+            f"Corrected Image holds ATTN and Attenuation Correction Method is {series.attenuation_method!r}; one of "
+            "them is wrong, take the attenuation-corrected series",
+        )
     if "ATTN" not in series.corrected:
         method = series.attenuation_method.upper()
         if series.corrected or method in ("", "NONE", "NO"):
@@ -60,6 +72,11 @@ def _refuse_uncorrected(series: SeriesFacts, warn: Warn) -> None:
         raise SuvRefusal(
             "not_decay_corrected",
             f"Corrected Image lacks DECY while Decay Correction is {series.decay_correction}; no reference is sure",
+        )
+    if not decayed and series.decay_correction == "NONE" and series.decay_factor_applied:
+        raise SuvRefusal(
+            "decay_correction_contradictory",
+            "Decay Correction is NONE while the Decay Factors are not 1, as if they had been applied; one is wrong",
         )
     if decayed and series.decay_correction == "NONE":
         if not series.decay_factor_is_one:

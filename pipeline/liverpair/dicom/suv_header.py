@@ -23,6 +23,13 @@ PRIVATE_REFERENCES = (
 )
 #: No frame of a static PET is shorter; a smaller number is written in seconds, or is no duration.
 SHORTEST_FRAME_MS = 1000.0
+#: No frame lasts and no series spans longer than a month (¹⁷⁷Lu to its latest scan); a larger number is no time.
+LONGEST_TIME_MS = 30 * 86400e3
+GE_NAMES = ("GE ", "GE_", "GE-", "GEMS", "GEHC", "GENERAL ELECTRIC")
+#: A Decay Factor further from 1 than this changed the pixels by more than the SUV's own tolerance.
+APPLIED_DECAY = 0.01
+#: One series has one explicit reference; its spelling may round to the minute.
+REFERENCE_SPREAD = timedelta(minutes=1)
 PHILIPS = (0x7053, "Philips PET Private Group")
 #: UCUM units of an Enhanced PET's real-world values → (Units, SUV Type) of the classic object.
 UCUM_UNITS = {
@@ -80,9 +87,11 @@ class SeriesFacts:
     start: datetime | None
     start_datetime: Stamp | None
     start_time: time | None
+    stop_time: time | None
     explicit_references: dict[str, Stamp]
     offset: timedelta | None
     decay_factor_is_one: bool
+    decay_factor_applied: bool
 
 
 def value(dataset: Dataset, keyword: str) -> Any:
@@ -170,6 +179,24 @@ def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
     return [item for item in found if isinstance(item, Dataset)] if _is_list(found) else []
 
 
+def _offset(dataset: Dataset) -> timedelta | None:
+    """The zone of the header's clock: Timezone Offset From UTC, else the one its acquisition date-time carries."""
+    stated = parse_offset(text(dataset, "TimezoneOffsetFromUTC"))
+    if stated is not None:
+        return stated
+    for keyword in ("FrameAcquisitionDateTime", "AcquisitionDateTime"):
+        stamp = parse_datetime(text(dataset, keyword))
+        if stamp is not None and stamp.offset is not None and _same_clock(dataset, stamp):
+            return stamp.offset
+    return None
+
+
+def _same_clock(dataset: Dataset, stamp: Stamp) -> bool:
+    """Whether the stamp's clock is the one that dates and times of the header are written in."""
+    clock = parse_time(text(dataset, "AcquisitionTime"))
+    return clock is None or (clock.hour, clock.minute) == (stamp.local.hour, stamp.local.minute)
+
+
 def _moment(dataset: Dataset, keyword: str, day: str, clock: str, offset: timedelta | None) -> datetime | None:
     """A date-time attribute, or its date and time pair, on the header's clock."""
     stamp = parse_datetime(text(dataset, keyword)) if keyword else None
@@ -204,13 +231,15 @@ def read_frames(datasets: Sequence[Dataset]) -> tuple[FrameFacts, ...]:
 
 
 def _frame(frame: Dataset) -> FrameFacts:
-    offset = parse_offset(text(frame, "TimezoneOffsetFromUTC"))
+    offset = _offset(frame)
     start = _moment(frame, "", "SeriesDate", "SeriesTime", offset)
     duration, reference = number(frame, "ActualFrameDuration"), number(frame, "FrameReferenceTime")
     return FrameFacts(
         acquired=_acquired(frame, offset, start),
-        duration_s=duration / 1000 if duration is not None and duration >= SHORTEST_FRAME_MS else None,
-        frame_reference_s=reference / 1000 if reference is not None and reference >= 0 else None,
+        duration_s=duration / 1000
+        if duration is not None and SHORTEST_FRAME_MS <= duration <= LONGEST_TIME_MS
+        else None,
+        frame_reference_s=reference / 1000 if reference is not None and 0 <= reference <= LONGEST_TIME_MS else None,
         decay_factor=number(frame, "DecayFactor"),
         slope=number(frame, "RescaleSlope"),
         intercept=number(frame, "RescaleIntercept") or 0.0,
@@ -249,10 +278,22 @@ def read_series(datasets: Sequence[Dataset]) -> SeriesFacts:
                 f"the slices disagree on {name}; they do not belong to one acquisition. Split the series first",
             )
     first = facts[0]
+    for name in first.explicit_references:
+        stamps = [f.explicit_references[name].local for f in facts if name in f.explicit_references]
+        if max(stamps) - min(stamps) > REFERENCE_SPREAD:
+            raise SuvRefusal(
+                "series_inconsistent",
+                f"the slices state different decay references ({name}); each bed may have its own. Split the series",
+            )
     starts = [f.start for f in facts if f.start is not None]
     corrected = frozenset.intersection(*(f.corrected for f in facts))
-    unset = all(f.decay_factor_is_one for f in facts)
-    return _replaced(first, start=min(starts) if starts else None, corrected=corrected, decay_factor_is_one=unset)
+    return _replaced(
+        first,
+        start=min(starts) if starts else None,
+        corrected=corrected,
+        decay_factor_is_one=all(f.decay_factor_is_one for f in facts),
+        decay_factor_applied=any(f.decay_factor_applied for f in facts),
+    )
 
 
 def _replaced(facts: SeriesFacts, **changes: Any) -> SeriesFacts:
@@ -261,7 +302,7 @@ def _replaced(facts: SeriesFacts, **changes: Any) -> SeriesFacts:
 
 
 def _series(head: Dataset) -> SeriesFacts:
-    offset = parse_offset(text(head, "TimezoneOffsetFromUTC"))
+    offset = _offset(head)
     injections = _items(head, "RadiopharmaceuticalInformationSequence") or [head]
     injection = injections[0]
     units, suv_type = _units(head)
@@ -273,8 +314,7 @@ def _series(head: Dataset) -> SeriesFacts:
         corrected=frozenset((*texts(head, "CorrectedImage"), *_enhanced_corrections(head))),
         attenuation_method=text(head, "AttenuationCorrectionMethod"),
         series_type=texts(head, "SeriesType"),
-        is_ge=text(head, "Manufacturer").upper().startswith(("GE ", "GEMS"))
-        or text(head, "Manufacturer").upper() == "GE",
+        is_ge=text(head, "Manufacturer").upper().startswith(GE_NAMES) or text(head, "Manufacturer").upper() == "GE",
         is_enhanced=enhanced,
         weight=number(head, "PatientWeight"),
         size=number(head, "PatientSize"),
@@ -289,10 +329,19 @@ def _series(head: Dataset) -> SeriesFacts:
         start=_moment(head, "", "SeriesDate", "SeriesTime", offset),
         start_datetime=parse_datetime(text(injection, "RadiopharmaceuticalStartDateTime")),
         start_time=parse_time(text(injection, "RadiopharmaceuticalStartTime")),
+        stop_time=_stop_time(injection),
         explicit_references=dict(_explicit_references(head)),
         offset=offset,
         decay_factor_is_one=number(head, "DecayFactor") == 1.0,
+        decay_factor_applied=abs((number(head, "DecayFactor") or 1.0) - 1.0) > APPLIED_DECAY,
     )
+
+
+def _stop_time(injection: Dataset) -> time | None:
+    """Radiopharmaceutical Stop Time, or the clock of the Stop DateTime where that is in no other zone."""
+    stamp = parse_datetime(text(injection, "RadiopharmaceuticalStopDateTime"))
+    moment = parse_time(text(injection, "RadiopharmaceuticalStopTime"))
+    return moment or (stamp.local.time() if stamp is not None and stamp.offset is None else None)
 
 
 def _injection_key(item: Dataset) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from liverpair.core.errors import SuvRefusal
 from liverpair.dicom.suv_header import SeriesFacts
 from liverpair.dicom.suv_time import same_factor
 
-__all__ = ["Administration", "hard_uptake_limit_s", "resolve_administration", "usual_uptake_s"]
+__all__ = ["Administration", "hard_uptake_limit_s", "resolve_administration", "stop_disagrees", "usual_uptake_s"]
 
 #: Below this half-life nobody images on another day, so a day's gap is a shifted date (suv.md).
 SHORT_LIVED_S = 12 * 3600.0
@@ -22,6 +22,8 @@ LONG_LIVED_LIMIT = 4.0
 #: A longer-lived nuclide (¹⁷⁷Lu) is imaged on any of several days, so a time of day without a date says nothing.
 UNDATED_LIMIT_S = 2 * 86400.0
 DAY = timedelta(days=1)
+#: A bolus takes seconds, an infusion half an hour.
+LONGEST_INJECTION = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,18 @@ def resolve_administration(series: SeriesFacts, reference: datetime, half_life_s
         )
     _refuse_one_sided_zone(series, reference, agreed, half_life_s)
     return Administration(agreed.time, agreed.rule, agreed.warnings)
+
+
+def stop_disagrees(series: SeriesFacts, started: datetime) -> tuple[str, ...]:
+    """A warning where the administration's stop is not within an hour after its start (``started``)."""
+    if series.stop_time is None:
+        return ()
+    stop = datetime.combine(started.date(), series.stop_time)
+    lasted = ((stop - started) + DAY / 2) % DAY - DAY / 2  # midnight may lie between
+    if timedelta(minutes=-1) <= lasted <= LONGEST_INJECTION:
+        return ()
+    minutes = lasted.total_seconds() / 60
+    return (f"stop_time_differs: Radiopharmaceutical Stop Time lies {minutes:+.0f} min from the start that was used",)
 
 
 def _refuse_one_sided_zone(series: SeriesFacts, reference: datetime, start: _Start, half_life_s: float) -> None:

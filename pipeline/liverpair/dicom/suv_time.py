@@ -11,7 +11,17 @@ from liverpair.core.errors import SuvRefusal
 from liverpair.dicom.dates import Stamp
 from liverpair.dicom.suv_header import FrameFacts, SeriesFacts
 
-__all__ = ["Reference", "mean_count_time", "resolve_reference", "same_factor"]
+__all__ = [
+    "BACK_COMPUTED_SPREAD_S",
+    "Candidates",
+    "Reference",
+    "mean_count_time",
+    "middle",
+    "reference_candidates",
+    "resolve_reference",
+    "same_factor",
+    "wall_clock",
+]
 
 #: An explicit reference further from the series than this belongs to another examination (spec suv.md).
 EXPLICIT_WINDOW = timedelta(days=2)
@@ -21,8 +31,12 @@ SERIES_SLACK = timedelta(seconds=2)
 LONGEST_SESSION = timedelta(hours=4)
 #: Back-computed references of one series agree to this: header times carry whole seconds, beds do not (suv.md).
 BACK_COMPUTED_SPREAD_S = 60.0
+#: Frame Reference Times are written in whole milliseconds or tenths of seconds.
+SAME_INSTANT_S = 0.2
 #: Candidates further apart than this in e^{λΔt} are reported.
 CANDIDATE_TOLERANCE = 0.01
+#: Times years apart (wrong dates) make e^x overflow; beyond e^20 the number in a message says nothing more.
+LARGEST_EXPONENT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +60,10 @@ def mean_count_time(decay_constant: float, duration_s: float) -> float:
 
 def same_factor(a: datetime, b: datetime, decay_constant: float) -> bool:
     """Whether the SUV is the same to 1 % whichever of two instants is meant."""
-    return math.expm1(decay_constant * abs((a - b).total_seconds())) <= CANDIDATE_TOLERANCE
+    return decay_constant * abs((a - b).total_seconds()) <= math.log1p(CANDIDATE_TOLERANCE)
 
 
-def _wall_clock(stamp: Stamp, series: SeriesFacts, near: datetime | None) -> datetime:
+def wall_clock(stamp: Stamp, series: SeriesFacts, near: datetime | None) -> datetime:
     """The stamp on the header's own clock; an offset nobody else carries is read whichever way lies nearer."""
     if stamp.offset is None:
         return stamp.local
@@ -66,21 +80,31 @@ def _explicit(series: SeriesFacts, first: datetime | None) -> dict[str, datetime
     anchors = [t for t in (series.start, first) if t is not None]
     found = {}
     for name, stamp in series.explicit_references.items():
-        moment = _wall_clock(stamp, series, series.start or first)
+        moment = wall_clock(stamp, series, series.start or first)
         if any(abs(moment - anchor) <= EXPLICIT_WINDOW for anchor in anchors):
             found[name] = moment
     return found
 
 
-def _frame_start_convention(frames: Sequence[FrameFacts], series: SeriesFacts) -> bool:
-    """Whether Frame Reference Time counts to the frame's start: GE's habit, or a 0 that no mean-count time can be."""
+def _frame_start_convention(frames: Sequence[FrameFacts], series: SeriesFacts, decay_constant: float) -> bool:
+    """Whether Frame Reference Time counts to the frame's start: GE's habit, or a 0 that no mean-count time can be.
+
+    A GE series whose first frame states exactly its mean-count time follows the standard instead.
+    """
+    known = [f for f in frames if f.frame_reference_s is not None and f.acquired is not None]
     times = [f.frame_reference_s for f in frames if f.frame_reference_s is not None]
-    return series.is_ge or (bool(times) and min(times) == 0 and max(times) > 0)
+    if not series.is_ge:
+        return bool(times) and min(times) == 0 and max(times) > 0
+    if not known:
+        return True
+    first = min(known, key=lambda f: f.acquired or datetime.max)
+    mean = mean_count_time(decay_constant, first.duration_s) if first.duration_s else 0.0
+    return not mean or abs((first.frame_reference_s or 0.0) - mean) > SAME_INSTANT_S
 
 
 def _back_computed(frames: Sequence[FrameFacts], series: SeriesFacts, decay_constant: float) -> list[datetime] | None:
     """Reference of each frame, t_acq + T_ave − FRT (GE: t_acq − FRT); None where a frame lacks a part of it."""
-    from_start = _frame_start_convention(frames, series)
+    from_start = _frame_start_convention(frames, series, decay_constant)
     moments = []
     for frame in frames:
         if frame.acquired is None or frame.frame_reference_s is None:
@@ -111,7 +135,7 @@ def _from_decay_factors(frames: Sequence[FrameFacts], decay_constant: float) -> 
     return moments
 
 
-def _middle(moments: Sequence[datetime]) -> datetime:
+def middle(moments: Sequence[datetime]) -> datetime:
     """The median instant: one reference exists per series, the frames differ by rounding."""
     ordered = sorted(moments)
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
@@ -128,43 +152,76 @@ def _agreed(moments: Sequence[datetime] | None, first: datetime | None) -> bool:
         return False
     spread = _spread_s(moments)
     slack = timedelta(seconds=BACK_COMPUTED_SPREAD_S)
-    return spread is not None and spread <= BACK_COMPUTED_SPREAD_S and _middle(moments) <= first + slack
+    return spread is not None and spread <= BACK_COMPUTED_SPREAD_S and middle(moments) <= first + slack
 
 
-def resolve_reference(frames: Sequence[FrameFacts], series: SeriesFacts, decay_constant: float) -> Reference:
-    """Apply the decision table of spec/suv.md; every candidate is computed and kept whichever rule wins.
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Every rule's answer by name (``moments``), and the per-frame references behind two of them.
 
-    Raises SuvRefusal("reference_time_unresolved") where no rule applies. ``decay_constant`` is λ in 1/s.
+    ``unset``: no frame states a Frame Reference Time but 0. ``constant``: all frames state one acquisition time
+    although their Frame Reference Times vary. ``complete``: every frame has an acquisition time.
     """
-    acquired = [f.acquired for f in frames if f.acquired is not None]
-    complete = len(acquired) == len(frames)
-    first = min(acquired) if acquired else None
-    back = _back_computed(frames, series, decay_constant)
-    factors = _from_decay_factors(frames, decay_constant)
-    explicit = _explicit(series, first)
-    candidates = dict(explicit)
-    if series.start is not None:
-        candidates["series"] = series.start
-    if back:
-        candidates["back_computed"] = _middle(back)
-    if first is not None:
-        candidates["earliest_acquisition"] = first
-    if factors and _agreed(factors, first):
-        candidates["decay_factor"] = _middle(factors)
 
+    moments: dict[str, datetime]
+    explicit: tuple[str, ...]
+    back: tuple[datetime, ...]
+    factors: tuple[datetime, ...]
+    unset: bool
+    constant: bool
+    complete: bool
+
+    @property
+    def spread_s(self) -> float | None:
+        """How far the back-computed references of the frames lie apart, in s."""
+        return _spread_s(self.back)
+
+
+def reference_candidates(frames: Sequence[FrameFacts], series: SeriesFacts, decay_constant: float) -> Candidates:
+    """Every candidate of spec/suv.md, whichever rule will win; ``decay_constant`` is λ in 1/s."""
+    acquired = [f.acquired for f in frames if f.acquired is not None]
+    first = min(acquired) if acquired else None
+    back = _back_computed(frames, series, decay_constant) or ()
+    factors = _from_decay_factors(frames, decay_constant) or ()
     references = [f.frame_reference_s for f in frames]
-    varies = len({r for r in references if r is not None}) > 1
     unset = all(not r for r in references)
-    start = series.start
-    if explicit:
-        rule = next(iter(explicit))
-    elif start and first and complete and first - LONGEST_SESSION <= start <= first + SERIES_SLACK:
+    explicit = _explicit(series, first)
+    moments = dict(explicit)
+    if series.start is not None:
+        moments["series"] = series.start
+    if back and not unset:
+        moments["back_computed"] = middle(back)
+    if first is not None:
+        moments["earliest_acquisition"] = first
+    if _agreed(factors, first):
+        moments["decay_factor"] = middle(factors)
+    return Candidates(
+        moments=moments,
+        explicit=tuple(explicit),
+        back=tuple(back),
+        factors=tuple(factors),
+        unset=unset,
+        constant=len({r for r in references if r is not None}) > 1 and len(set(acquired)) == 1,
+        complete=len(acquired) == len(frames),
+    )
+
+
+def resolve_reference(candidates: Candidates, decay_constant: float) -> Reference:
+    """Apply the decision table of spec/suv.md to the candidates.
+
+    Raises SuvRefusal("reference_time_unresolved") where no rule applies.
+    """
+    moments = candidates.moments
+    start, first = moments.get("series"), moments.get("earliest_acquisition")
+    if candidates.explicit:
+        rule = candidates.explicit[0]
+    elif start and first and candidates.complete and first - LONGEST_SESSION <= start <= first + SERIES_SLACK:
         rule = "series"
-    elif not unset and _agreed(back, first):
+    elif not candidates.unset and _agreed(candidates.back, first):
         rule = "back_computed"
-    elif complete and (unset or (varies and len(set(acquired)) == 1)):
+    elif candidates.complete and (candidates.unset or candidates.constant):
         rule = "earliest_acquisition"
-    elif "decay_factor" in candidates:
+    elif "decay_factor" in moments:
         rule = "decay_factor"
     else:
         raise SuvRefusal(
@@ -172,9 +229,7 @@ def resolve_reference(frames: Sequence[FrameFacts], series: SeriesFacts, decay_c
             "no explicit decay reference, series time, frame reference time or acquisition time of this series "
             "agrees with the others on one instant; the SUV cannot be decay-corrected. Send the original series",
         )
-    return Reference(
-        rule, candidates[rule], candidates, _spread_s(back), _disagreements(rule, candidates, decay_constant)
-    )
+    return Reference(rule, moments[rule], moments, candidates.spread_s, _disagreements(rule, moments, decay_constant))
 
 
 def _disagreements(rule: str, candidates: dict[str, datetime], decay_constant: float) -> tuple[str, ...]:
@@ -183,7 +238,8 @@ def _disagreements(rule: str, candidates: dict[str, datetime], decay_constant: f
     warnings = []
     for name, moment in candidates.items():
         if not same_factor(moment, chosen, decay_constant):
-            percent = 100 * math.expm1(decay_constant * (moment - chosen).total_seconds())
+            exponent = decay_constant * (moment - chosen).total_seconds()
+            percent = 100 * math.expm1(min(exponent, LARGEST_EXPONENT))
             warnings.append(
                 f"reference_times_differ: {name} instead of {rule} would change the decay factor by {percent:+.1f} %"
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from liverpair.core.errors import SuvRefusal
 from liverpair.dicom.suv_header import SeriesFacts
 
-__all__ = ["Body", "body_of", "bsa_cm2", "dose_bq", "ideal_weight_g", "lean_mass_g", "normalisation"]
+__all__ = ["Body", "body_of", "bsa_cm2", "dose_bq", "ideal_weight_g", "lean_mass_g", "normalisation", "unusual_dose"]
 
 #: Weights above this are grams (no patient weighs a tonne); the spec's rule.
 GRAMS_FROM = 1000.0
@@ -16,8 +16,10 @@ WEIGHT_RANGE_KG = (2.0, 320.0)
 #: A height above this is written in cm.
 CENTIMETRES_FROM = 3.0
 HEIGHT_RANGE_M = (0.3, 2.6)
-#: kg/m²; outside, weight or height is doubtful: reported, not refused.
-BMI_RANGE = (10.0, 90.0)
+#: kg/m²; outside, weight or height is doubtful (pounds, a height in the weight's place): reported ...
+BMI_RANGE = (14.0, 45.0)
+#: ... and outside this nobody lives: weight or height is wrong, and only the weight makes the SUV: refused.
+POSSIBLE_BMI_RANGE = (8.0, 110.0)
 #: Below this a dose is written in MBq (spec suv.md).
 MEGABECQUEREL_BELOW = 1e5
 #: Numbers that are a usual dose both in mCi and (for a child) in MBq (spec suv.md).
@@ -26,26 +28,35 @@ AMBIGUOUS_DOSE = (1.0, 20.0)
 DOSE_RANGE_BQ = (5e6, 2e10)
 #: No diagnostic dose of a nuclide living less than a day exceeds this (FDG stays below 0.8 GBq).
 DIAGNOSTIC_DOSE_LIMIT_BQ = 2e9
+#: Usual diagnostic activities of nuclides living less than a day, in Bq and Bq/kg, ⁶⁸Ga and ¹⁸F together; a slipped
+#: decimal point leaves them: reported, not refused.
+USUAL_DOSE_BQ = (2.5e7, 8e8)
+USUAL_DOSE_BQ_PER_KG = (7e5, 1.2e7)
 DAY_S = 86400.0
 DOSE_UNITS = {"Bq": 1.0, "kBq": 1e3, "MBq": 1e6, "GBq": 1e9, "mCi": 3.7e7}
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The patient: weight in kg, height in m (each None where unknown), sex M, F, O or ""."""
+    """The patient: weight in kg, height in m (each None where unknown), sex M, F, O or "".
+
+    ``doubt`` says why the weight cannot be used although it is there ("" where it can).
+    """
 
     weight_kg: float | None
     height_m: float | None
     sex: str
     warnings: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 def body_of(series: SeriesFacts, weight_kg: float | None = None) -> Body:
     """Weight and height in kg and m; ``weight_kg`` overrides the header.
 
-    Raises SuvRefusal("weight_implausible") for a weight nobody has, as when weight and height were swapped.
+    A weight nobody has, as when weight and height were swapped, is a ``doubt`` that refuses whatever needs a weight.
     """
     warnings: list[str] = []
+    doubt = ""
     weight = series.weight if weight_kg is None else weight_kg
     height = series.size
     if weight_kg is not None:
@@ -58,29 +69,34 @@ def body_of(series: SeriesFacts, weight_kg: float | None = None) -> Body:
     if weight is not None and not WEIGHT_RANGE_KG[0] <= weight <= WEIGHT_RANGE_KG[1]:
         swapped = height is not None and height > 20
         hint = "weight and height look swapped" if swapped else "no patient has this weight in kg"
-        raise SuvRefusal(
-            "weight_implausible",
-            f"Patient's Weight is {weight:g} and Patient's Size {height if height is not None else 'absent'}; {hint}. "
-            "Correct the header or set weight_kg",
-        )
+        size = f"{height:g}" if height is not None else "absent"
+        doubt = f"Patient's Weight is {weight:g} and Patient's Size {size}; {hint}"
     if height is not None and height > CENTIMETRES_FROM:
         warnings.append(f"height_in_centimetres: Patient's Size {height:g} was read as cm")
         height /= 100
     if height is not None and not HEIGHT_RANGE_M[0] <= height <= HEIGHT_RANGE_M[1]:
         warnings.append(f"height_implausible: Patient's Size {series.size} is ignored")
         height = None
-    if weight and height and not BMI_RANGE[0] <= weight / height**2 <= BMI_RANGE[1]:
-        warnings.append(f"body_implausible: {weight:g} kg at {height:g} m; check Patient's Weight and Size")
-    return Body(weight, height, series.sex, tuple(warnings))
+    if weight and height and not doubt:
+        index = weight / height**2
+        if not BMI_RANGE[0] <= index <= BMI_RANGE[1]:
+            warnings.append(f"body_implausible: {weight:g} kg at {height:g} m; check Patient's Weight and Size")
+        if not POSSIBLE_BMI_RANGE[0] <= index <= POSSIBLE_BMI_RANGE[1] and weight_kg is None:
+            doubt = f"nobody weighs {weight:g} kg at {height:g} m: weight or height is wrong, or they are swapped"
+    if doubt:
+        warnings.append(f"weight_implausible: {doubt}")
+    return Body(weight, height, series.sex, tuple(warnings), doubt)
 
 
 def weight_g(body: Body) -> float:
-    """Weight in g. Raises SuvRefusal("weight_missing")."""
+    """Weight in g. Raises SuvRefusal: weight_missing, weight_implausible."""
     if body.weight_kg is None:
         raise SuvRefusal(
             "weight_missing",
             "Patient's Weight (0010,1030) is absent or 0 and SUVbw is defined by it. Restore it or set weight_kg",
         )
+    if body.doubt:
+        raise SuvRefusal("weight_implausible", f"{body.doubt}. Correct the header or set weight_kg")
     return body.weight_kg * 1000
 
 
@@ -193,3 +209,15 @@ def dose_bq(series: SeriesFacts, unit: str = "auto") -> tuple[float, tuple[str, 
             "nuclide; its unit is unclear. Set dose_unit or correct the header",
         )
     return activity, warnings
+
+
+def unusual_dose(activity: float, weight_kg: float, half_life_s: float) -> tuple[str, ...]:
+    """A warning where a short-lived activity (Bq) is far from what is injected for a scan; half-life in s."""
+    usual = USUAL_DOSE_BQ[0] <= activity <= USUAL_DOSE_BQ[1]
+    per_kg = activity / weight_kg
+    if half_life_s > DAY_S or (usual and USUAL_DOSE_BQ_PER_KG[0] <= per_kg <= USUAL_DOSE_BQ_PER_KG[1]):
+        return ()
+    return (
+        f"dose_unusual: {activity / 1e6:g} MBq ({per_kg / 1e6:.2g} MBq/kg) is far from what is injected for a scan; "
+        "check Radionuclide Total Dose",
+    )
