@@ -257,7 +257,6 @@ def enhanced(exam: Exam, *, shared: bool = True, zone: bool = True) -> tuple[lis
 
     units = Dataset()
     units.MeasurementUnitsCodeSequence = Sequence([_code("Bq/ml", "UCUM", "Becquerels/milliliter")])
-    units.RealWorldValueSlope, units.RealWorldValueIntercept = 1.0, 0.0
     frames, common = [], Dataset()
     for k, (start, duration) in enumerate(exam.frames):
         groups, content, place = Dataset(), Dataset(), Dataset()
@@ -269,7 +268,10 @@ def enhanced(exam: Exam, *, shared: bool = True, zone: bool = True) -> tuple[lis
         groups.FrameContentSequence, groups.PlanePositionSequence = Sequence([content]), Sequence([place])
         groups.PixelValueTransformationSequence = Sequence([transformation(k)])
         if not shared:
-            groups.RealWorldValueMappingSequence = Sequence([units])
+            own = Dataset()
+            own.MeasurementUnitsCodeSequence = units.MeasurementUnitsCodeSequence
+            own.RealWorldValueSlope, own.RealWorldValueIntercept = 0.5 + 0.37 * k, 0.0
+            groups.RealWorldValueMappingSequence = Sequence([own])
         frames.append(groups)
     if shared:
         common.RealWorldValueMappingSequence = Sequence([units])

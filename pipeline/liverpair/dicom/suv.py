@@ -17,11 +17,11 @@ from liverpair.core.errors import GeometryRefusal, SuvRefusal
 from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
 from liverpair.dicom.nuclides import HALF_LIVES_S, identify_nuclide
-from liverpair.dicom.suv_gate import refuse_unquantitative
+from liverpair.dicom.suv_gate import real_world_scale, refuse_unquantitative
 from liverpair.dicom.suv_header import FrameFacts, SeriesFacts, read_frames, read_series
-from liverpair.dicom.suv_injection import Administration, resolve_administration, stop_disagrees, usual_uptake_s
+from liverpair.dicom.suv_injection import resolve_administration, stop_disagrees, usual_uptake_s
+from liverpair.dicom.suv_result import Notes, SuvResult, outcome
 from liverpair.dicom.suv_time import (
-    Candidates,
     Reference,
     mean_count_time,
     reference_candidates,
@@ -34,7 +34,7 @@ from liverpair.dicom.suv_witness import (
     refuse_reference_at_injection,
     refuse_scan_start_as_administration,
 )
-from liverpair.dicom.tracer import TracerDecision, TracerSettings, identify_tracer
+from liverpair.dicom.tracer import TracerSettings, identify_tracer
 
 __all__ = ["SuvResult", "SuvSettings", "suv_factors", "to_suv"]
 
@@ -60,63 +60,6 @@ class SuvSettings:
     dose_unit: str = "auto"
     weight_kg: float = 0.0
     half_life_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class SuvResult:
-    """The outcome for one series: SUVbw = (m·P + b)·``factor[slice]``, slices in the order given.
-
-    ``status`` is ok | refused; ``reason`` a stable code, ``detail`` its sentence, both "" when ok. ``reference_time``
-    holds the rule and every candidate as ISO date-times of the header's own clock.
-    """
-
-    status: str
-    reason: str
-    detail: str
-    factor: tuple[float, ...]
-    units: str
-    decay_correction: str
-    reference_time: dict[str, Any]
-    uptake_minutes: float | None
-    half_life_s: float | None
-    tracer: str
-    warnings: tuple[str, ...]
-    facts: dict[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        """The answer of ``liverpair suv --json``."""
-        return {
-            "status": self.status,
-            "reason": self.reason,
-            "detail": self.detail,
-            "factor": list(self.factor),
-            "units": self.units,
-            "decay_correction": self.decay_correction,
-            "reference_time": self.reference_time,
-            "uptake_minutes": self.uptake_minutes,
-            "half_life_s": self.half_life_s,
-            "tracer": self.tracer,
-            "warnings": list(self.warnings),
-            **self.facts,
-        }
-
-
-@dataclass(slots=True)
-class _Notes:
-    """What has been found so far, so that a refusal reports it too."""
-
-    series: SeriesFacts | None = None
-    tracer: TracerDecision | None = None
-    candidates: Candidates | None = None
-    reference: Reference | None = None
-    administration: Administration | None = None
-    half_life_s: float | None = None
-    dose_bq: float | None = None
-    body: Body | None = None
-    warnings: tuple[str, ...] = ()
-
-    def warn(self, *sentences: str) -> None:
-        self.warnings = tuple(dict.fromkeys((*self.warnings, *sentences)))
 
 
 class _FirstDataset:
@@ -149,20 +92,22 @@ def suv_factors(datasets: Sequence[Dataset], settings: SuvSettings = SuvSettings
 
     Never raises for what a header says: a series without a sure SUV is a result with status refused.
     """
-    notes = _Notes()
+    notes = Notes()
     try:
-        return _result(notes, factor=_resolve(datasets, settings, notes))
+        factor, frames = _resolve(datasets, settings, notes), notes.frames
+        scaled = tuple(f * real_world_scale(frame) for f, frame in zip(factor, frames, strict=True))
+        return outcome(notes, factor=scaled)
     except SuvRefusal as refusal:
-        return _result(notes, refusal=refusal)
+        return outcome(notes, refusal=refusal)
     except OverflowError:
-        return _result(notes, refusal=SuvRefusal("number_out_of_range", OUT_OF_RANGE))
+        return outcome(notes, refusal=SuvRefusal("number_out_of_range", OUT_OF_RANGE))
 
 
-def _resolve(datasets: Sequence[Dataset], settings: SuvSettings, notes: _Notes) -> tuple[float, ...]:
+def _resolve(datasets: Sequence[Dataset], settings: SuvSettings, notes: Notes) -> tuple[float, ...]:
     if not datasets:
         raise SuvRefusal("no_slices", "the series holds no slice header")
     series = notes.series = read_series(datasets)
-    frames = read_frames(datasets)
+    frames = notes.frames = read_frames(datasets)
     notes.tracer = identify_tracer(_FirstDataset(datasets[0]), TracerSettings())
     refuse_unquantitative(series, frames, notes.warn)
     body = notes.body = body_of(series, settings.weight_kg or None)
@@ -182,7 +127,7 @@ def _resolve(datasets: Sequence[Dataset], settings: SuvSettings, notes: _Notes) 
 
 
 def _from_counts(
-    series: SeriesFacts, frames: Sequence[FrameFacts], body: Body, settings: SuvSettings, notes: _Notes
+    series: SeriesFacts, frames: Sequence[FrameFacts], body: Body, settings: SuvSettings, notes: Notes
 ) -> tuple[float, ...]:
     """Philips counts: (7053,1000) is the SUV's scale, (7053,1009) that of Bq/mL."""
     scales = [f.suv_scale for f in frames]
@@ -206,7 +151,7 @@ def _from_counts(
 
 def _cross_check(
     factor: Sequence[float], series: SeriesFacts, frames: Sequence[FrameFacts], body: Body,
-    settings: SuvSettings, notes: _Notes,
+    settings: SuvSettings, notes: Notes,
 ) -> None:  # fmt: skip
     """Compare the scanner's SUV scale with the formula where the header allows both; a difference is reported."""
     try:
@@ -222,7 +167,7 @@ def _cross_check(
 
 
 def _from_activity(
-    series: SeriesFacts, frames: Sequence[FrameFacts], body: Body, settings: SuvSettings, notes: _Notes
+    series: SeriesFacts, frames: Sequence[FrameFacts], body: Body, settings: SuvSettings, notes: Notes
 ) -> tuple[float, ...]:
     """SUVbw per Bq/mL by the formula of the series' Decay Correction."""
     weight = weight_g(body)
@@ -255,7 +200,7 @@ def _from_activity(
 
 
 def _undecayed(
-    series: SeriesFacts, frames: Sequence[FrameFacts], per_dose: float, half_life: float, notes: _Notes
+    series: SeriesFacts, frames: Sequence[FrameFacts], per_dose: float, half_life: float, notes: Notes
 ) -> tuple[float, ...]:
     """Decay Correction NONE: each frame's mean activity is carried to its start, then to the injection."""
     decay_constant = math.log(2) / half_life
@@ -292,7 +237,7 @@ def _undecayed(
 # --- half-life and waiting time ----------------------------------------------------------------------------------
 
 
-def _half_life(series: SeriesFacts, settings: SuvSettings, notes: _Notes) -> float:
+def _half_life(series: SeriesFacts, settings: SuvSettings, notes: Notes) -> float:
     """The setting's, the header's, or the table's for a coded nuclide; refused where they contradict each other."""
     stated = settings.half_life_s or series.half_life_s
     nuclide = identify_nuclide(series.nuclide_codes, stated)
@@ -326,7 +271,7 @@ def _half_life(series: SeriesFacts, settings: SuvSettings, notes: _Notes) -> flo
     return stated
 
 
-def _note_uptake(series: SeriesFacts, frames: Sequence[FrameFacts], settings: SuvSettings, notes: _Notes) -> None:
+def _note_uptake(series: SeriesFacts, frames: Sequence[FrameFacts], settings: SuvSettings, notes: Notes) -> None:
     """Report the waiting time of a series whose SUV does not depend on it; nothing here can refuse the SUV."""
     try:
         half_life = _half_life(series, settings, notes)
@@ -343,7 +288,7 @@ def _note_uptake(series: SeriesFacts, frames: Sequence[FrameFacts], settings: Su
 
 
 def _check_uptake(
-    series: SeriesFacts, frames: Sequence[FrameFacts], elapsed_s: float, half_life_s: float, notes: _Notes
+    series: SeriesFacts, frames: Sequence[FrameFacts], elapsed_s: float, half_life_s: float, notes: Notes
 ) -> None:
     """Refuse an image made at the injection unless it is dynamic: the injection's field holds the scan's time."""
     if elapsed_s < SHORTEST_UPTAKE_S and "DYNAMIC" not in series.series_type:
@@ -355,58 +300,12 @@ def _check_uptake(
     _warn_unusual_uptake(elapsed_s, half_life_s, notes)
 
 
-def _warn_unusual_uptake(elapsed_s: float, half_life_s: float, notes: _Notes) -> None:
+def _warn_unusual_uptake(elapsed_s: float, half_life_s: float, notes: Notes) -> None:
     low, high = usual_uptake_s(half_life_s)
     if not low <= elapsed_s <= high:
         notes.warn(
             f"uptake_unusual: {elapsed_s / 60:.0f} min before the image, usual are {low / 60:.0f}–{high / 60:.0f} min"
         )
-
-
-# --- results -------------------------------------------------------------------------------------------------------
-
-
-def _result(notes: _Notes, factor: tuple[float, ...] = (), refusal: SuvRefusal | None = None) -> SuvResult:
-    series, reference, start = notes.series, notes.reference, notes.administration
-    times: dict[str, Any] = {}
-    uptake = None
-    if reference is not None:
-        times = {
-            "rule": reference.rule,
-            "time": reference.time.isoformat(),
-            "candidates": {name: moment.isoformat() for name, moment in reference.candidates.items()},
-            "back_computed_spread_s": reference.spread_s,
-        }
-        scanned = reference.candidates.get("earliest_acquisition", reference.time)
-        begin = scanned if reference.rule == "administration" else reference.time
-        uptake = (begin - start.time).total_seconds() / 60 if start else None
-    return SuvResult(
-        status="refused" if refusal else "ok",
-        reason=refusal.reason if refusal else "",
-        detail=refusal.detail if refusal else "",
-        factor=() if refusal else factor,
-        units=series.units if series else "",
-        decay_correction=series.decay_correction if series else "",
-        reference_time=times or _unresolved(notes.candidates),
-        uptake_minutes=uptake,
-        half_life_s=notes.half_life_s,
-        tracer=notes.tracer.name if notes.tracer else "",
-        warnings=notes.warnings,
-        facts={
-            "administration_rule": start.rule if start else "",
-            "dose_bq": notes.dose_bq,
-            "weight_kg": notes.body.weight_kg if notes.body else None,
-            "suv_type": series.suv_type if series else "",
-        },
-    )
-
-
-def _unresolved(candidates: Candidates | None) -> dict[str, Any]:
-    """The provenance where no rule chose a reference: none was needed, or every candidate is kept all the same."""
-    if candidates is None:
-        return {"rule": "not_needed", "candidates": {}}
-    found = {name: moment.isoformat() for name, moment in candidates.moments.items()}
-    return {"rule": "unresolved", "candidates": found}
 
 
 def to_suv(volume: Volume, result: SuvResult) -> Volume:

@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from liverpair.core.errors import SuvRefusal
 from liverpair.dicom.suv_header import FrameFacts, SeriesFacts
 
-__all__ = ["refuse_unquantitative"]
+__all__ = ["real_world_scale", "refuse_unquantitative"]
 
 #: Attenuation Correction Methods that say there was none.
 NOT_CORRECTED = ("NONE", "NO", "NAC", "NOT CORRECTED")
 #: From this slope on, pixels stored as SUV would be steps of a tenth: more likely they are Bq/mL by another name.
 COARSE_SUV_SLOPE = 0.1
+#: Two slopes written as DS and as double are the same within this.
+SAME_SLOPE = 1e-6
 #: Takes a warning "code: sentence".
 Warn = Callable[[str], None]
 
@@ -31,6 +33,8 @@ def refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], war
             "intercept_nonzero",
             "a slice has a Rescale Intercept other than 0; PS3.3 C.8.9.4 requires 0 for PET, so the scale is not known",
         )
+    if any(f.real_world_intercept != 0 for f in frames):
+        raise SuvRefusal("intercept_nonzero", "a real-world value mapping has an intercept; the scale is not known")
     slopes = [f.slope for f in frames]
     if any(s is not None and s <= 0 for s in slopes):
         raise SuvRefusal("slope_invalid", "a slice has a Rescale Slope of 0 or below; its values mean nothing")
@@ -39,6 +43,24 @@ def refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], war
     elif series.units in ("GML", "CM2ML") and min(s for s in slopes if s is not None) >= COARSE_SUV_SLOPE:
         warn(f"scale_unusual: Units {series.units} with a Rescale Slope of 0.1 or more; are these Bq/mL?")
     _refuse_unsplit(series, frames, warn)
+
+
+def real_world_scale(frame: FrameFacts) -> float:
+    """By how much rescaled pixels must be multiplied to be in the unit of the frame's real-world value mapping.
+
+    The mapping applies to stored pixels (PS3.3 C.7.6.16.2.11), the rescale to the display chain: equal slopes or only
+    one of them are clear. Raises SuvRefusal("scale_contradictory").
+    """
+    mapped, rescaled = frame.real_world_slope, frame.slope
+    if mapped is None or (rescaled is not None and abs(mapped - rescaled) <= SAME_SLOPE * abs(rescaled)):
+        return 1.0
+    if mapped > 0 and (rescaled is None or rescaled == 1.0):
+        return mapped
+    raise SuvRefusal(
+        "scale_contradictory",
+        f"the real-world value slope is {mapped:g} and the rescale slope {rescaled if rescaled is not None else 1:g}; "
+        "which of them leads to the unit is not stated",
+    )
 
 
 def _refuse_uncorrected(series: SeriesFacts, warn: Warn) -> None:

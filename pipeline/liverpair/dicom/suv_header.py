@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -13,8 +12,9 @@ from pydicom.dataset import Dataset
 from liverpair.core.errors import SuvRefusal
 from liverpair.dicom.dates import Stamp, parse_date, parse_datetime, parse_offset, parse_time
 from liverpair.dicom.frames import frame_datasets, is_enhanced
+from liverpair.dicom.header_values import item_datasets, number, private_text, text, texts, to_number, value
 
-__all__ = ["FrameFacts", "SeriesFacts", "read_frames", "read_series", "text"]
+__all__ = ["FrameFacts", "SeriesFacts", "read_frames", "read_series"]
 
 #: Explicit decay references in order of trust (spec suv.md): name, group, private creator, element.
 PRIVATE_REFERENCES = (
@@ -63,6 +63,8 @@ class FrameFacts:
     suv_scale: float | None
     activity_scale: float | None
     position: tuple[float, ...] | None
+    real_world_slope: float | None = None
+    real_world_intercept: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,91 +94,6 @@ class SeriesFacts:
     offset: timedelta | None
     decay_factor_is_one: bool
     decay_factor_applied: bool
-
-
-def value(dataset: Dataset, keyword: str) -> Any:
-    """The attribute's value, or None where it is absent, empty or not readable as its VR."""
-    try:
-        found = dataset.get(keyword)
-    except (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError):
-        return None  # pydicom converts on access: a malformed DS or IS raises here
-    if found is None or (isinstance(found, str | bytes) and not found.strip()):
-        return None
-    return found
-
-
-def text(dataset: Dataset, keyword: str) -> str:
-    """The attribute as stripped text, "" where absent; the first of several values."""
-    found = value(dataset, keyword)
-    if found is None:
-        return ""
-    if _is_list(found):
-        items = list(found)
-        found = items[0] if items else ""
-    return _decoded(found)
-
-
-def _decoded(found: Any) -> str:
-    if isinstance(found, bytes):
-        found = found.decode("latin-1")
-    return str(found).strip().strip("\0").strip()
-
-
-def _is_list(found: Any) -> bool:
-    return not isinstance(found, str | bytes | Dataset) and hasattr(found, "__iter__")
-
-
-def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """All values of a multi-valued attribute as stripped upper-case text."""
-    found = value(dataset, keyword)
-    if found is None:
-        return ()
-    items = list(found) if _is_list(found) else [found]
-    return tuple(part for item in items for part in _decoded(item).upper().split("\\") if part)
-
-
-def number(dataset: Dataset, keyword: str) -> float | None:
-    """The attribute as a finite number, None where absent or not a number."""
-    return _number(text(dataset, keyword))
-
-
-def _number(written: str) -> float | None:
-    """A finite number; a decimal comma (German private tags) is read as a point."""
-    try:
-        found = float(written.replace(",", ".")) if written else None
-    except ValueError:
-        return None
-    return found if found is not None and math.isfinite(found) else None
-
-
-def private_text(dataset: Dataset, group: int, creator: str, element: int) -> str:
-    """A private attribute by its creator; at block 0x10 where no creator claims that block (anonymisers drop them)."""
-    wanted = creator.upper()
-    reserved = [tag.element for tag in dataset.keys() if tag.group == group and 0x10 <= tag.element <= 0xFF]  # noqa: SIM118
-    blocks = [b for b in reserved if _at(dataset, group, b).upper().startswith(wanted)]
-    if not blocks and not _at(dataset, group, 0x10):
-        blocks = [0x10]
-    for block in blocks:
-        found = _at(dataset, group, block << 8 | element)
-        if found:
-            return found
-    return ""
-
-
-def _at(dataset: Dataset, group: int, element: int) -> str:
-    """A raw element as text, "" where absent or unreadable."""
-    if (group, element) not in dataset:
-        return ""
-    try:
-        found = dataset[group, element].value
-    except (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError):
-        return ""
-    return "" if found is None else _decoded(found)
-
-
-def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    found = value(dataset, keyword)
-    return [item for item in found if isinstance(item, Dataset)] if _is_list(found) else []
 
 
 def _offset(dataset: Dataset) -> timedelta | None:
@@ -234,6 +151,7 @@ def _frame(frame: Dataset) -> FrameFacts:
     offset = _offset(frame)
     start = _moment(frame, "", "SeriesDate", "SeriesTime", offset)
     duration, reference = number(frame, "ActualFrameDuration"), number(frame, "FrameReferenceTime")
+    mapping = _mapping(frame)
     return FrameFacts(
         acquired=_acquired(frame, offset, start),
         duration_s=duration / 1000
@@ -243,15 +161,32 @@ def _frame(frame: Dataset) -> FrameFacts:
         decay_factor=number(frame, "DecayFactor"),
         slope=number(frame, "RescaleSlope"),
         intercept=number(frame, "RescaleIntercept") or 0.0,
-        suv_scale=_number(private_text(frame, *PHILIPS, 0x00)),
-        activity_scale=_number(private_text(frame, *PHILIPS, 0x09)),
+        suv_scale=to_number(private_text(frame, *PHILIPS, 0x00)),
+        activity_scale=to_number(private_text(frame, *PHILIPS, 0x09)),
         position=_position(frame),
+        real_world_slope=number(mapping, "RealWorldValueSlope"),
+        real_world_intercept=number(mapping, "RealWorldValueIntercept") or 0.0,
     )
+
+
+def _mapping(frame: Dataset) -> Dataset:
+    """The real-world value mapping that gives an enhanced PET its unit; empty for classic objects, which have Units."""
+    if value(frame, "DecayCorrected") is None:
+        return Dataset()
+    for mapping in item_datasets(frame, "RealWorldValueMappingSequence"):
+        for code in item_datasets(mapping, "MeasurementUnitsCodeSequence"):
+            if _ucum(code) is not None:
+                return mapping
+    return Dataset()
+
+
+def _ucum(code: Dataset) -> tuple[str, str] | None:
+    return UCUM_UNITS.get(text(code, "CodeValue").lower().replace(" ", ""))
 
 
 def _position(frame: Dataset) -> tuple[float, ...] | None:
     found = texts(frame, "ImagePositionPatient")
-    numbers = [_number(item) for item in found]
+    numbers = [to_number(item) for item in found]
     return tuple(round(n, 2) for n in numbers if n is not None) if len(numbers) == 3 and None not in numbers else None
 
 
@@ -303,7 +238,7 @@ def _replaced(facts: SeriesFacts, **changes: Any) -> SeriesFacts:
 
 def _series(head: Dataset) -> SeriesFacts:
     offset = _offset(head)
-    injections = _items(head, "RadiopharmaceuticalInformationSequence") or [head]
+    injections = item_datasets(head, "RadiopharmaceuticalInformationSequence") or [head]
     injection = injections[0]
     units, suv_type = _units(head)
     enhanced = value(head, "DecayCorrected") is not None
@@ -324,7 +259,7 @@ def _series(head: Dataset) -> SeriesFacts:
         half_life_s=number(injection, "RadionuclideHalfLife"),
         nuclide_codes=tuple(
             (text(code, "CodeValue"), text(code, "CodingSchemeDesignator"), text(code, "CodeMeaning"))
-            for code in _items(injection, "RadionuclideCodeSequence")
+            for code in item_datasets(injection, "RadionuclideCodeSequence")
         ),
         start=_moment(head, "", "SeriesDate", "SeriesTime", offset),
         start_datetime=parse_datetime(text(injection, "RadiopharmaceuticalStartDateTime")),
@@ -354,9 +289,9 @@ def _units(head: Dataset) -> tuple[str, str]:
     units, suv_type = text(head, "Units").upper(), text(head, "SUVType").upper()
     if units:
         return units, suv_type
-    for mapping in _items(head, "RealWorldValueMappingSequence"):
-        for code in _items(mapping, "MeasurementUnitsCodeSequence"):
-            known = UCUM_UNITS.get(text(code, "CodeValue").lower().replace(" ", ""))
+    for mapping in item_datasets(head, "RealWorldValueMappingSequence"):
+        for code in item_datasets(mapping, "MeasurementUnitsCodeSequence"):
+            known = _ucum(code)
             if known:
                 return known
     return "", suv_type

@@ -28,6 +28,8 @@ AMBIGUOUS_DOSE = (1.0, 20.0)
 DOSE_RANGE_BQ = (5e6, 2e10)
 #: No diagnostic dose of a nuclide living less than a day exceeds this (FDG stays below 0.8 GBq).
 DIAGNOSTIC_DOSE_LIMIT_BQ = 2e9
+#: A weight this close to the height in cm, in a body that would be obese, is the height typed twice.
+SAME_NUMBER = 0.6
 #: Usual diagnostic activities of nuclides living less than a day, in Bq and Bq/kg, ⁶⁸Ga and ¹⁸F together; a slipped
 #: decimal point leaves them: reported, not refused.
 USUAL_DOSE_BQ = (2.5e7, 8e8)
@@ -83,6 +85,8 @@ def body_of(series: SeriesFacts, weight_kg: float | None = None) -> Body:
             warnings.append(f"body_implausible: {weight:g} kg at {height:g} m; check Patient's Weight and Size")
         if not POSSIBLE_BMI_RANGE[0] <= index <= POSSIBLE_BMI_RANGE[1] and weight_kg is None:
             doubt = f"nobody weighs {weight:g} kg at {height:g} m: weight or height is wrong, or they are swapped"
+        if index > BMI_RANGE[1] and abs(weight - 100 * height) < SAME_NUMBER and weight_kg is None:
+            doubt = f"Patient's Weight {weight:g} is the height in cm"
     if doubt:
         warnings.append(f"weight_implausible: {doubt}")
     return Body(weight, height, series.sex, tuple(warnings), doubt)
