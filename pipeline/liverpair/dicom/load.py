@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
@@ -18,6 +16,7 @@ from liverpair.core.volume import Mask, Volume
 from liverpair.dicom.frames import IMAGE_MODALITIES
 from liverpair.dicom.geometry import has_plane, stack_geometry
 from liverpair.dicom.nifti import is_nifti, read_nifti, read_nifti_labels
+from liverpair.dicom.objects import read_object
 from liverpair.dicom.read import read_stack
 from liverpair.dicom.records import InstanceRecord, SeriesRecord, Stack
 from liverpair.dicom.regions import Labels
@@ -124,12 +123,8 @@ def _objects(path: Path, modality: str) -> list[Dataset]:
     """Complete data sets of every object of a modality at ``path``."""
     found: list[Dataset] = []
     for record in (r for s in find_series(path) if s.first("Modality") == modality for r in s.instances):
-        with open_source(record.locator) as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                found.append(pydicom.dcmread(stream, force=True))
-            except Exception as error:  # pydicom raises whatever damaged bytes provoke
-                raise Refusal("unreadable_file", f"the object cannot be read ({type(error).__name__})") from error
+        with open_source(record.locator) as stream:
+            found.append(read_object(stream))
     return found
 
 
@@ -161,10 +156,6 @@ def _on(labels: Labels, like: Grid | None) -> Labels:
     return Labels(like, masks, labels.names)
 
 
-def _from_segmentation(dataset: Dataset) -> Labels:
-    return read_segmentation(dataset)
-
-
 def _grid_of(path: Path, series: Sequence[str]) -> Grid:
     """The grid of the image a structure set was drawn on, if it lies beside it."""
     stacks = find_stacks(path)
@@ -174,7 +165,7 @@ def _grid_of(path: Path, series: Sequence[str]) -> Grid:
         raise UsageError(f"{path.name}: contours need the image they were drawn on; name it too")
     geometry = stack_geometry(chosen[0].instances)
     first = chosen[0].instances[0]
-    shape = (int(first.get("Columns")), int(first.get("Rows")), geometry.n_slices)
+    shape = (int(first.get("Columns") or 0), int(first.get("Rows") or 0), geometry.n_slices)
     return Grid(shape, geometry.affine, str(first.get("FrameOfReferenceUID", "")))
 
 
@@ -208,7 +199,7 @@ def load_labels(path: Path, like: Grid | None = None) -> Labels:
         found = f"{len(segmentations)} DICOM SEG and {len(structure_sets)} RT Structure Sets"
         raise UsageError(f"{path.name} holds {found}; exactly one is needed, name its file")
     if segmentations:
-        return _on(_from_segmentation(segmentations[0]), like)
+        return _on(read_segmentation(segmentations[0]), like)
     return _from_structure_set(structure_sets[0], path, like)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from liverpair.core.volume import LabelMap, Mask, Volume
 __all__ = ["is_nifti", "read_nifti", "read_nifti_labels", "write_nifti"]
 
 SUFFIXES: Final = (".nii", ".nii.gz")
+STEP_BYTES: Final = 1 << 20
 #: NIfTI's code for "scanner anatomical" coordinates, which is what DICOM patient coordinates are.
 SCANNER_ANATOMICAL: Final = 1
 #: The free-text field says the unit, so that a volume read back is what was written.
@@ -32,12 +34,34 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES) and not path.is_dir()
 
 
+def _bytes_there(path: Path) -> int:
+    """Bytes of the file, unpacked; nothing is kept, and gzip's own sum is checked."""
+    if not path.name.lower().endswith(".gz"):
+        return path.stat().st_size
+    total = 0
+    with gzip.open(path) as stream:
+        while part := stream.read(STEP_BYTES):
+            total += len(part)
+    return total
+
+
+def _refuse_cut(image: Any, path: Path) -> None:
+    """Refuse a file that holds fewer bytes than its header announces, before memory is taken for them."""
+    proxy = image.dataobj
+    announced = int(proxy.offset) + math.prod(int(n) for n in proxy.shape) * int(np.dtype(proxy.dtype).itemsize)
+    if announced > _bytes_there(path):
+        raise Refusal("unreadable_nifti", "the file holds fewer voxels than its header says; write it again")
+
+
 def _load(path: Path) -> tuple[NDArray[Any], Grid, str]:
     if not path.is_file():
         raise UsageError(f"{path} does not exist or is no file")
     try:
         image = nibabel.load(path)
+        _refuse_cut(image, path)
         values = np.asanyarray(image.dataobj)
+    except Refusal:
+        raise
     except Exception as error:  # nibabel raises whatever damaged bytes provoke
         raise Refusal(
             "unreadable_nifti", f"the file cannot be read as NIfTI ({type(error).__name__}); write it again"

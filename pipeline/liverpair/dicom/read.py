@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
@@ -18,11 +16,13 @@ from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
 from liverpair.dicom.frames import frame_datasets, is_enhanced
 from liverpair.dicom.geometry import StackGeometry, stack_geometry
-from liverpair.dicom.pixels import decode
+from liverpair.dicom.objects import read_object
+from liverpair.dicom.pixels import LOSSY_SYNTAXES, decode
+from liverpair.dicom.plain import finite_number
 from liverpair.dicom.records import InstanceRecord, Stack
 from liverpair.dicom.sources import open_source
 
-__all__ = ["read_headers", "read_stack", "stack_order", "stack_unit"]
+__all__ = ["read_headers", "read_stack", "stack_order", "stack_unit", "stack_warnings"]
 
 #: Header words by which scanners name apparent diffusion coefficient maps.
 ADC_WORDS: Final = re.compile(r"(?<![a-z])(e?adc|apparent diffusion|diffusionskoeffizient)(?![a-z])", re.IGNORECASE)
@@ -57,23 +57,32 @@ def stack_unit(stack: Stack) -> Unit:
     return Unit.ARBITRARY
 
 
+def stack_warnings(stack: Stack) -> tuple[str, ...]:
+    """What a reader of the stack's values must know, as sentences: so far, lossy compression (PS3.3 C.7.6.1.1.5).
+
+    Lossy compression is stated by the header ("01" stays with an image for ever, also once it is stored plainly
+    again) or by the transfer syntax.
+    """
+    stated = {str(record.get("LossyImageCompression", "")) for record in stack.instances}
+    syntaxes = {str(record.get("TransferSyntaxUID", "")) for record in stack.instances}
+    if "01" not in stated and not syntaxes & set(LOSSY_SYNTAXES):
+        return ()
+    ratio = stack.first("LossyImageCompressionRatio")
+    ratios = [str(value) for value in ratio] if isinstance(ratio, (list, tuple)) else [str(ratio)] if ratio else []
+    how = f", ratio {' and '.join(ratios)}" if ratios else ""
+    return (f"the images were compressed with loss{how}: values and small lesions may have changed",)
+
+
 def _datasets(records: Sequence[InstanceRecord], *, pixels: bool) -> Iterator[tuple[int, Dataset, int]]:
     """(position in ``records``, the whole object, frame) with each file opened once."""
     by_file: dict[str, list[int]] = {}
     for position, record in enumerate(records):
         by_file.setdefault(record.locator, []).append(position)
     for locator, positions in by_file.items():
-        with open_source(locator) as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                dataset = pydicom.dcmread(stream, stop_before_pixels=not pixels, force=True)
-            except Exception as error:  # pydicom raises whatever damaged bytes provoke
-                raise Refusal(
-                    "unreadable_file",
-                    f"an object of the series cannot be read ({type(error).__name__}); export it again",
-                ) from error
-            for position in positions:
-                yield position, dataset, records[position].frame or 0
+        with open_source(locator) as stream:
+            dataset = read_object(stream, pixels=pixels)
+        for position in positions:
+            yield position, dataset, records[position].frame or 0
 
 
 def _frames(dataset: Dataset) -> list[Dataset]:
@@ -99,36 +108,64 @@ def read_headers(stack: Stack) -> list[Dataset]:
             continue
         if id(dataset) not in flattened:
             flattened = {id(dataset): _frames(dataset)}
+        if frame >= len(flattened[id(dataset)]):
+            raise Refusal("bad_pixels", "the object holds fewer frames than the index knows of; index it again")
         headers[position] = flattened[id(dataset)][frame]
     return headers
 
 
 def _rescale(record: InstanceRecord) -> tuple[float, float]:
-    slope, intercept = float(record.get("RescaleSlope", 1.0)), float(record.get("RescaleIntercept", 0.0))
+    slope, intercept = (
+        finite_number(record.get("RescaleSlope", 1.0)),
+        finite_number(record.get("RescaleIntercept", 0.0)),
+    )
+    if slope is None or intercept is None:
+        raise Refusal("bad_rescale", "Rescale Slope or Intercept is no number; export the series again")
     if slope == 0:
         raise Refusal("bad_rescale", "Rescale Slope is 0, which would erase the image; export the series again")
     return slope, intercept
 
 
+def _refuse_other_frames(record: InstanceRecord, frames: NDArray[Any], shape: tuple[int, int]) -> None:
+    """Refuse pixels that are not those the index knows of: another matrix, or frames nobody gave a place."""
+    if record.frame is None and len(frames) > 1:
+        raise Refusal(
+            "unplaced_frames",
+            f"the object holds {len(frames)} frames and the index knows of one; its header gives them no places",
+        )
+    if (record.frame or 0) >= len(frames) or frames.shape[1:] != shape:
+        raise Refusal("bad_pixels", "the pixels do not fit Rows, Columns and Number of Frames; export it again")
+
+
+def _refuse_endless(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The values, if all of them are finite numbers that single precision can hold."""
+    if not np.isfinite(values).all():
+        raise Refusal(
+            "bad_values", "the image holds values that are no finite numbers (pixels or rescale); export it again"
+        )
+    return values
+
+
 def _slices(records: Sequence[InstanceRecord], factors: Sequence[float] | None) -> NDArray[np.float32]:
     """Rescaled pixels [column, row, slice] of the frames in their order."""
-    columns, rows = int(records[0].get("Columns", 0)), int(records[0].get("Rows", 0))
+    columns, rows = int(records[0].get("Columns") or 0), int(records[0].get("Rows") or 0)
     values: NDArray[np.float32] | None = None
     decoded: dict[int, NDArray[Any]] = {}
     for position, dataset, frame in _datasets(records, pixels=True):
         if id(dataset) not in decoded:
             decoded = {id(dataset): decode(dataset)}
         frames = decoded[id(dataset)]
-        if frame >= len(frames) or frames.shape[1:] != (rows, columns):
-            raise Refusal("bad_pixels", "the pixels do not fit Rows, Columns and Number of Frames; export it again")
+        _refuse_other_frames(records[position], frames, (rows, columns))
         if values is None:
             values = np.empty((columns, rows, len(records)), dtype=np.float32)
         slope, intercept = _rescale(records[position])
         factor = 1.0 if factors is None else float(factors[position])
-        values[:, :, position] = (frames[frame].T * (slope * factor) + intercept * factor).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            rescaled = frames[frame].T.astype(np.float64) * (slope * factor) + intercept * factor
+            values[:, :, position] = rescaled.astype(np.float32)
     if values is None:
         raise GeometryRefusal("empty_stack", "the stack has no frame")
-    return values
+    return _refuse_endless(values)
 
 
 def _even_slices(values: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -179,7 +216,7 @@ def read_stack(stack: Stack, factors: Sequence[float] | None = None, unit: Unit 
     inverted. Uneven steps and a tilted gantry (CT) are resampled linearly.
 
     Raises GeometryRefusal (see ``stack_geometry``, and sheared_stack) and Refusal: unreadable_file,
-    no_decoder, undecodable_pixels, no_pixels, bad_pixels, bad_rescale, colour_image.
+    no_decoder, undecodable_pixels, no_pixels, bad_pixels, bad_rescale, bad_values, unplaced_frames, colour_image.
     """
     geometry = stack_geometry(stack.instances)
     if geometry.tilted and stack.first("Modality") != "CT":

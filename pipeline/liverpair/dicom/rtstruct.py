@@ -23,6 +23,8 @@ STORAGE_CLASS: Final = "1.2.840.10008.5.1.4.1.1.481.3"
 OFF_PLANE_SHARE: Final = 0.5
 #: Contours closer than this along the normal were drawn on one slice.
 SAME_PLANE_MM: Final = 0.05
+#: No scanner's coordinates reach this far from its origin; beyond lies only damage.
+FARTHEST_MM: Final = 1e5
 CLOSED: Final = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
@@ -44,11 +46,17 @@ def is_structure_set(dataset: Dataset) -> bool:
 def referenced_series(dataset: Dataset) -> tuple[str, ...]:
     """Series Instance UIDs of the images the contours were drawn on, in order of appearance."""
     found: dict[str, None] = {}
-    for frame in dataset.get("ReferencedFrameOfReferenceSequence") or Sequence():
-        for study in frame.get("RTReferencedStudySequence") or Sequence():
-            for series in study.get("RTReferencedSeriesSequence") or Sequence():
-                if series.get("SeriesInstanceUID"):
-                    found[str(series.SeriesInstanceUID)] = None
+    try:
+        for frame in dataset.get("ReferencedFrameOfReferenceSequence") or Sequence():
+            for study in frame.get("RTReferencedStudySequence") or Sequence():
+                for series in study.get("RTReferencedSeriesSequence") or Sequence():
+                    if series.get("SeriesInstanceUID"):
+                        found[str(series.SeriesInstanceUID)] = None
+    except Exception as error:  # a damaged object surfaces anywhere in its nested sequences
+        raise Refusal(
+            "bad_structure_set",
+            f"the structure set's references cannot be understood ({type(error).__name__}); export it again",
+        ) from error
     return tuple(found)
 
 
@@ -57,7 +65,12 @@ def _contours(item: Dataset) -> tuple[NDArray[np.float64], ...]:
     for contour in item.get("ContourSequence") or Sequence():
         if contour.get("ContourGeometricType") in CLOSED and contour.get("ContourData"):
             points = np.array(contour.ContourData, dtype=np.float64).reshape(-1, 3)
-            if len(points) >= 3 and np.all(np.isfinite(points)):
+            if not np.all(np.abs(points) <= FARTHEST_MM):
+                raise Refusal(
+                    "bad_structure_set",
+                    f"a contour has points beyond {FARTHEST_MM:.0f} mm or no numbers; export it again",
+                )
+            if len(points) >= 3:
                 contours.append(points)
     return tuple(contours)
 
@@ -74,6 +87,8 @@ def read_regions(dataset: Dataset) -> tuple[Region, ...]:
             if contours:
                 name = str(roi.get("ROIName") or f"ROI {number}")
                 regions.append(Region(number, name, str(roi.get("ReferencedFrameOfReferenceUID") or ""), contours))
+    except Refusal:
+        raise
     except Exception as error:  # a damaged object surfaces anywhere in its nested sequences
         raise Refusal(
             "bad_structure_set",

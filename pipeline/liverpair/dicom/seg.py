@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydicom.sequence import Sequence
 from liverpair.core.errors import GeometryRefusal, Refusal
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask
-from liverpair.dicom.geometry import SAME_POSITION_MM, slice_normal
+from liverpair.dicom.geometry import COSINE_TOLERANCE, SAME_POSITION_MM, slice_normal
 from liverpair.dicom.pixels import decode
 from liverpair.dicom.regions import Labels
 
@@ -22,6 +23,8 @@ __all__ = ["is_segmentation", "read_segmentation"]
 STORAGE_CLASSES: Final = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 #: A frame may be off a whole number of steps by this share; positions are rounded to 0.01 mm or so.
 OFF_GRID_SHARE: Final = 0.05
+#: A body scanned at 0.5 mm; more slices are a damaged position, not a patient.
+MAX_SLICES: Final = 4096
 #: A voxel of a FRACTIONAL segmentation belongs to the segment when at least half of it does.
 FRACTION_INSIDE: Final = 0.5
 
@@ -49,7 +52,12 @@ def _plane(frame: Dataset, shared: Dataset) -> tuple[NDArray[np.float64], NDArra
             "no_position", "a frame of the segmentation lacks its position, orientation or pixel size"
         )
     axes = np.array(direction.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
-    return np.array(position.ImagePositionPatient, dtype=np.float64), axes, measures
+    place = np.array(position.ImagePositionPatient, dtype=np.float64).reshape(3)
+    if not np.all(np.isfinite(place)) or np.abs(axes @ axes.T - np.eye(2)).max() > COSINE_TOLERANCE:
+        raise GeometryRefusal(
+            "bad_orientation", "a frame's position or orientation is no number or no pair of unit vectors"
+        )
+    return place, axes, measures
 
 
 def _step(distance: NDArray[np.float64], measures: Dataset) -> float:
@@ -76,6 +84,8 @@ def _grid(dataset: Dataset, frames: list[Dataset], shared: Dataset) -> tuple[Gri
     position = np.array([plane[0] for plane in planes])
     distance = position @ normal
     step = _step(distance, measures)
+    if not (distance.max() - distance.min()) / step < MAX_SLICES:
+        raise GeometryRefusal("uneven_steps", f"the frames span more than {MAX_SLICES} slices; check their positions")
     slices = np.rint((distance - distance.min()) / step).astype(np.int64)
     last = float(distance.max() - distance.min())
     if slices.max() > 0:
@@ -113,7 +123,9 @@ def read_segmentation(dataset: Dataset) -> Labels:
     no_decoder, undecodable_pixels; GeometryRefusal: no_position, mixed_orientations, uneven_steps.
     """
     try:
-        return _read(dataset)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings quote values
+            return _read(dataset)
     except Refusal:
         raise
     except Exception as error:  # a damaged object surfaces anywhere in its nested sequences
