@@ -7,13 +7,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from liverpair.core.errors import Refusal, UsageError
+from liverpair.core.errors import UsageError
 from liverpair.core.geometry import Grid, lps_to_ras
 from liverpair.core.units import Unit
 from liverpair.core.volume import Mask, Volume
-from liverpair.segment.backends import GivenMaskBackend, backend
 from liverpair.segment.liver import refine_liver, segment_liver
-from liverpair.segment.liver_grid import anatomical_grid, mask_onto, sample
+from liverpair.segment.liver_grid import sample
 from liverpair.segment.liver_mode import robust_mode
 from liverpair.segment.liver_morphology import close, depth, dilate, erode, opened
 from numpy.typing import NDArray
@@ -232,31 +231,6 @@ def test_a_real_ct_of_the_thigh_fails(shared_data: Path, name: str) -> None:
     load = pytest.importorskip("liverpair.dicom.load")
     image = load.load_image(shared_data / "sts" / f"{name}_CT_dicom.zip")
     assert segment_liver(image, "ct").verdict == "failed"
-
-
-def test_a_given_mask_comes_onto_the_images_grid(tmp_path: Path, native_ct: tuple[Volume, NDArray[np.bool_]]) -> None:
-    image, truth = native_ct
-    coarse = anatomical_grid(image.grid, 2.0)
-    given = mask_onto(truth, image.grid, coarse)
-    path = tmp_path / "liver.nii.gz"
-    nib.save(nib.Nifti1Image(given.astype(np.uint8) * 5, lps_to_ras(coarse.affine)), path)
-    result = backend("given-mask", path=path, label=5).segment(image, "ct")
-    assert result.mask is not None
-    assert dice(result.mask.values, truth) > 0.97
-    with pytest.raises(Refusal, match="mask_empty"):
-        GivenMaskBackend(path, label=3).segment(image, "ct")
-    with pytest.raises(UsageError, match="unknown-name"):
-        backend("unknown-name")
-
-
-def test_a_given_mask_of_another_space_is_refused(tmp_path: Path, native_ct: tuple[Volume, NDArray[np.bool_]]) -> None:
-    image, truth = native_ct
-    path = tmp_path / "elsewhere.nii.gz"
-    affine = lps_to_ras(image.grid.affine)
-    affine[2, 3] += 2000
-    nib.save(nib.Nifti1Image(truth.astype(np.uint8), affine), path)
-    with pytest.raises(Refusal, match="mask_elsewhere"):
-        GivenMaskBackend(path).segment(image, "ct")
 
 
 def test_balls_erode_dilate_and_keep_the_fields_border_open() -> None:
