@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Exclusion", "InstanceRecord", "SeriesRecord", "Stack"]
+__all__ = ["Exclusion", "InstanceRecord", "LayeredHeader", "SeriesRecord", "Stack"]
+
+
+class LayeredHeader(Mapping[str, Any]):
+    """A frame's own values over the ones its series shares: long series then take little memory.
+
+    Read-only. The shared dict is the same object in all headers of a series, also after pickling.
+    """
+
+    __slots__ = ("_own", "_shared")
+
+    def __init__(self, own: dict[str, Any], shared: dict[str, Any]) -> None:
+        self._own = own
+        self._shared = shared
+
+    def __getitem__(self, keyword: str) -> Any:
+        own = self._own
+        return own[keyword] if keyword in own else self._shared[keyword]
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        """The value, or ``default`` where absent."""
+        own = self._own
+        return own[keyword] if keyword in own else self._shared.get(keyword, default)
+
+    def __contains__(self, keyword: object) -> bool:
+        return keyword in self._own or keyword in self._shared
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._shared
+        yield from (keyword for keyword in self._own if keyword not in self._shared)
+
+    def __len__(self) -> int:
+        return len(self._shared) + sum(keyword not in self._shared for keyword in self._own)
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._shared, **self._own, **other}
+
+    def __repr__(self) -> str:
+        return f"LayeredHeader({dict(self)!r})"
+
+    def __reduce__(self) -> tuple[type[LayeredHeader], tuple[dict[str, Any], dict[str, Any]]]:
+        return type(self), (self._own, self._shared)
 
 
 @dataclass(frozen=True, slots=True)
