@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from struct import Struct
 from typing import Any, Final
 
 from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
@@ -13,16 +14,30 @@ from pydicom.tag import BaseTag
 
 from liverpair.dicom.attributes import WANTED
 
-__all__ = ["KEYWORD_OF_TAG", "TEXT_VRS", "finite_number", "plain_attributes"]
+__all__ = [
+    "KEYWORD_OF_TAG",
+    "TEXT_VRS",
+    "element_value",
+    "finite_number",
+    "is_many_valued",
+    "plain_attributes",
+    "quick_values",
+    "shaped",
+]
 
 TEXT_VRS: Final = frozenset(("AE", "AS", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"))
 FLOAT_VRS: Final = frozenset(("DS", "FL", "FD"))
 INTEGER_VRS: Final = frozenset(("IS", "SL", "SS", "SV", "UL", "US", "UV"))
 #: A backslash in these is a backslash (PS3.5 §6.2).
 UNDIVIDED_VRS: Final = frozenset(("LT", "ST", "UR", "UT"))
+#: Binary numbers by VR (PS3.5 Table 6.2-1): how one value is packed, in little and in big endian.
+PACKED: Final = {
+    vr: (Struct("<" + form), Struct(">" + form))
+    for vr, form in {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d"}.items()
+}
+#: ISO 2022 code extensions write other characters in ASCII's bytes after this one (PS3.5 §6.1.2.5).
+ESCAPE: Final = b"\x1b"
 KEYWORD_OF_TAG: Final = {number: word for word in WANTED if (number := tag_for_keyword(word)) is not None}
-
-
 VR_OF_TAG: Final = {tag: dictionary_VR(tag) for tag in KEYWORD_OF_TAG}
 
 
@@ -30,7 +45,7 @@ def finite_number(value: Any) -> float | None:
     """The value as a float; None where it is no finite number."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
@@ -43,7 +58,16 @@ def _plain_value(value: Any, vr: str) -> Any:
     number = finite_number(value)
     if number is None or vr in FLOAT_VRS:
         return number
-    return int(number)
+    return int(value) if isinstance(value, int) else int(number)
+
+
+def shaped(values: list[Any], vr: str, *, many: bool) -> Any:
+    """The values as the header holds them: a list, a single value, or None where there is none."""
+    if not values:
+        return None
+    if many:
+        return values
+    return "\\".join(values) if vr in TEXT_VRS else values[0]
 
 
 def _plain_element(element: DataElement, *, many: bool) -> Any:
@@ -53,21 +77,18 @@ def _plain_element(element: DataElement, *, many: bool) -> Any:
         return None
     raw = list(element.value) if isinstance(element.value, (MultiValue, list)) else [element.value]
     values = [plain for value in raw if value is not None and (plain := _plain_value(value, element.VR)) is not None]
-    if not values:
-        return None
-    if many:
-        return values
-    return "\\".join(values) if element.VR in TEXT_VRS else values[0]
+    return shaped(values, element.VR, many=many)
 
 
-def _is_many(tag: int) -> bool:
+def is_many_valued(tag: int) -> bool:
+    """Whether the dictionary lets the attribute hold more than one value, so that it becomes a list."""
     try:
         return dictionary_VM(tag) != "1"
     except KeyError:
         return False
 
 
-MANY_VALUED: Final = frozenset(tag for tag in KEYWORD_OF_TAG if _is_many(tag))
+MANY_VALUED: Final = frozenset(tag for tag in KEYWORD_OF_TAG if is_many_valued(tag))
 
 
 def _element(dataset: Dataset, tag: BaseTag) -> DataElement | None:
@@ -78,48 +99,54 @@ def _element(dataset: Dataset, tag: BaseTag) -> DataElement | None:
         return None
 
 
-def _split_text(raw: bytes, vr: str) -> list[str] | None:
-    """The values of an ASCII text element; None where the character set matters."""
+def _texts(text: str, vr: str) -> list[str]:
+    """The values of a text; padding, which some VRs let be any white space, is no part of them (PS3.5 §6.2)."""
+    padding = None if vr in ("AE", "UI", "UR") else " \0"
+    if "\\" not in text or vr in UNDIVIDED_VRS:
+        text = text.strip(" \0").strip(padding)
+        return [text] if text else []
+    return [part for piece in text.split("\\") if (part := piece.strip(" \0").strip(padding))]
+
+
+def _numbers(text: str, vr: str) -> list[Any] | None:
+    """The numbers of a DS or IS text; None where it holds anything else."""
+    kind = float if vr == "DS" else int
     try:
-        text = raw.decode("ascii")
-    except UnicodeDecodeError:
+        values = [kind(part) for part in text.rstrip(" \0").split("\\") if not part.isspace() and part]
+        return values if all(map(math.isfinite, values)) else None
+    except (ValueError, OverflowError):
         return None
-    parts = [text] if vr in UNDIVIDED_VRS else text.split("\\")
-    return [part for piece in parts if (part := piece.strip(" \0"))]
 
 
-def _quick(raw: RawDataElement, vr: str) -> list[Any] | None:
-    """Values of an element straight from its bytes; None where only pydicom knows what to do with them."""
-    content = raw.value
-    if content is None or not content:
-        return []
-    if vr in TEXT_VRS or vr in ("DS", "IS"):
-        parts = _split_text(content, vr)
-        if parts is None or vr not in ("DS", "IS"):
-            return parts
-        try:
-            numbers = [float(part) if vr == "DS" else int(part) for part in parts]
-        except ValueError:
-            return None
-        return numbers if all(map(math.isfinite, numbers)) else None
-    if vr == "US" and len(content) == 2:
-        return [int.from_bytes(content, "little" if raw.is_little_endian else "big")]
-    return None
+def quick_values(content: bytes, vr: str, *, little_endian: bool) -> list[Any] | None:
+    """Values of an element straight from its bytes; None where only pydicom knows what to do with them.
 
-
-def _value(dataset: Dataset, tag: BaseTag, *, many: bool) -> Any:
-    """The plain value of one element; None where it is empty or its bytes cannot be understood.
-
-    Most elements are plain ASCII and are read from their bytes, which takes half the time of pydicom's values.
+    Most elements are plain ASCII or one number, and this takes a twentieth of the time of pydicom's values.
     """
+    if not content:
+        return []
+    if vr in PACKED:
+        packed = PACKED[vr][0 if little_endian else 1]
+        if len(content) != packed.size:
+            return None
+        (number,) = packed.unpack(content)
+        return [number] if math.isfinite(number) else []
+    if vr not in TEXT_VRS and vr not in ("DS", "IS"):
+        return None
+    if not content.isascii() or ESCAPE in content:
+        return None
+    text = content.decode("ascii")
+    return _texts(text, vr) if vr in TEXT_VRS else _numbers(text, vr)
+
+
+def element_value(dataset: Dataset, tag: BaseTag, *, many: bool) -> Any:
+    """The plain value of one element; None where it is empty or its bytes cannot be understood."""
     raw = dataset.get_item(tag)
     if isinstance(raw, RawDataElement):
         vr = raw.VR or VR_OF_TAG.get(int(tag), "")
-        values = _quick(raw, vr) if vr != "UN" else None
+        values = quick_values(raw.value or b"", vr, little_endian=raw.is_little_endian) if vr != "UN" else None
         if values is not None:
-            if not values or many:
-                return values or None
-            return "\\".join(values) if vr in TEXT_VRS else values[0]
+            return shaped(values, vr, many=many)
     element = _element(dataset, tag)
     return None if element is None else _plain_element(element, many=many)
 
@@ -128,7 +155,7 @@ def _plain_item(item: Dataset) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for tag in sorted(item.keys()):
         keyword = keyword_for_tag(tag)
-        value = _value(item, tag, many=_is_many(tag)) if keyword else None
+        value = element_value(item, tag, many=is_many_valued(tag)) if keyword else None
         if value is not None:
             plain[keyword] = value
     return plain
@@ -144,7 +171,7 @@ def plain_attributes(dataset: Dataset) -> dict[str, Any]:
     header: dict[str, Any] = {}
     for tag in sorted(dataset.keys()):
         keyword = KEYWORD_OF_TAG.get(int(tag))
-        value = _value(dataset, tag, many=int(tag) in MANY_VALUED) if keyword else None
+        value = element_value(dataset, tag, many=int(tag) in MANY_VALUED) if keyword else None
         if keyword and value is not None:
             header[keyword] = value
     return header

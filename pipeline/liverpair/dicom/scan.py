@@ -8,7 +8,8 @@ import json
 import re
 import struct
 import warnings
-from typing import Any, BinaryIO, Final
+from functools import lru_cache
+from typing import Any, BinaryIO, Final, cast
 
 import pydicom
 from pydicom.dataelem import RawDataElement
@@ -19,10 +20,11 @@ from liverpair.core.errors import Refusal
 from liverpair.dicom.attributes import WANTED
 from liverpair.dicom.bvalue import PRIVATE_TAGS, private_b_value
 from liverpair.dicom.frames import frame_datasets, is_enhanced
+from liverpair.dicom.header import FIRST_READ, Scanner
 from liverpair.dicom.plain import KEYWORD_OF_TAG, TEXT_VRS, plain_attributes
 from liverpair.dicom.records import InstanceRecord
 
-__all__ = ["WANTED", "looks_like_dicom", "plain_header", "scan"]
+__all__ = ["SCANNED_TAGS", "WANTED", "looks_like_dicom", "plain_header", "scan", "scan_through_pydicom"]
 
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 #: A length that says "until the delimiter" (PS3.5 §7.1.1).
@@ -41,6 +43,8 @@ SAME_IN_A_SERIES: Final = (
     "Rows",
     "Columns",
 )
+#: Longer reads are checked against the size of the file first.
+ORDINARY_READ: Final = 1 << 16
 #: Shared and per-frame functional groups.
 FUNCTIONAL_GROUPS: Final = (Tag(0x5200, 0x9229), Tag(0x5200, 0x9230))
 SCANNED_TAGS: Final = [*map(Tag, KEYWORD_OF_TAG), *FUNCTIONAL_GROUPS, *PRIVATE_TAGS]
@@ -77,18 +81,16 @@ def plain_header(dataset: Dataset) -> dict[str, Any]:
 
 def _stream_size(stream: BinaryIO) -> int:
     here = stream.tell()
-    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0, io.SEEK_END)
+    size = stream.tell()
     stream.seek(here)
     return size
 
 
 def _read(stream: BinaryIO) -> Dataset:
-    start = stream.read(256)
-    stream.seek(0)
-    if not looks_like_dicom(start):
-        raise Refusal("not_dicom", "the file does not start like a DICOM object; it is left out")
+    bounded = cast("BinaryIO", _Bounded(stream, _stream_size(stream)))
     try:
-        return pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=SCANNED_TAGS, force=True)
+        return pydicom.dcmread(bounded, stop_before_pixels=True, specific_tags=SCANNED_TAGS, force=True)
     except Exception as error:  # pydicom raises whatever damaged bytes provoke
         raise Refusal(
             "unreadable_header",
@@ -171,11 +173,24 @@ def _records(dataset: Dataset, locator: str) -> tuple[InstanceRecord, ...]:
     return tuple(InstanceRecord(locator, number, header) for number, header in enumerate(headers))
 
 
-def scan(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
-    """The records of the object in ``stream`` (seekable, at its start); ``locator`` is only passed on.
+class _Bounded:
+    """A stream that never makes room for more bytes than it has: damaged lengths claim gigabytes."""
 
-    Multi-frame MR, CT, PET and NM objects with functional groups give one record per frame, everything else
-    one. Raises Refusal: not_dicom, unreadable_header, truncated, dicomdir, no_modality.
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream, self._size = stream, size
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, count: int = -1) -> bytes:
+        """At most ``count`` bytes; all that are left if negative."""
+        if count > ORDINARY_READ:
+            count = max(0, min(count, self._size - self._stream.tell()))
+        return self._stream.read(count)
+
+
+def scan_through_pydicom(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
+    """What ``scan`` gives, read by pydicom whatever the header holds: fifteen times slower, and the measure of truth.
+
+    Raises Refusal: unreadable_header, truncated, dicomdir.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -187,7 +202,7 @@ def scan(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
                     "dicomdir", "a DICOMDIR lists other files and holds no image; its files are read directly"
                 )
             _refuse_cut_file(dataset, stream)
-            records = _records(dataset, locator)
+            return _records(dataset, locator)
         except Refusal:
             raise
         except Exception as error:  # damaged bytes surface only when an element is decoded
@@ -195,6 +210,30 @@ def scan(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
                 "unreadable_header",
                 f"the header cannot be decoded ({type(error).__name__}); export the file again",
             ) from error
+
+
+@lru_cache(maxsize=1)
+def _scanner() -> Scanner:
+    """This process's scanner: what it remembers of one file serves the next."""
+    return Scanner()
+
+
+def scan(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
+    """The records of the object in ``stream`` (seekable, at its start); ``locator`` is only passed on.
+
+    Multi-frame MR, CT, PET and NM objects with functional groups give one record per frame, everything else
+    one. Lists and items in the headers are shared between records, so treat them as read-only. Raises Refusal:
+    not_dicom, unreadable_header, truncated, dicomdir, no_modality.
+    """
+    start = stream.read(FIRST_READ)
+    if not looks_like_dicom(start):
+        raise Refusal("not_dicom", "the file does not start like a DICOM object; it is left out")
+    header = _scanner().read(stream, start)
+    if header is None:
+        stream.seek(0)
+        records = scan_through_pydicom(locator, stream)
+    else:
+        records = (InstanceRecord(locator, None, _with_uids(header, locator)),)
     if not records or not records[0].get("Modality"):
         raise Refusal("no_modality", "the object does not say its Modality, so nothing is known of what it is")
     return records
