@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liverpair.core.errors import GeometryRefusal
+from liverpair.dicom import vocabulary as say
 from liverpair.dicom.geometry import has_plane, orientation, slice_normal
 from liverpair.dicom.records import Stack
-from liverpair.dicom.words import described, has_word, number
+from liverpair.dicom.words import described, number, says
 
 __all__ = ["Box", "Coverage", "bounding_box", "covers_liver", "is_axial"]
 
@@ -25,26 +26,6 @@ WORDLESS_WIDTH_MM = 300.0
 TRUNK_HEIGHT_MM = 600.0
 #: |cos| of the slice normal with the body axis above which a stack counts as axial (35° of obliquity).
 AXIAL_COSINE = 0.8
-BODY_WORDS = (
-    "liver|leber|foie|higado|fegato|hepat|abdom|oberbauch|bauch|ober bauch|upper abd|pancrea|pankrea|mrcp|gallenw|"
-    "gallenbl|whole ?body|ganzkorper|ganz ?korper|corps entier|wholebody|partialbody|primovist|eovist|gadoxet|"
-    "tronc|trunk|torso|rumpf|stamm|(?:skull|head|kopf|schadel|vertex|eyes?|base|tete) ?(?:base )?(?:to|bis|a|mid)? ?"
-    "(?:mid )?(?:thigh|oberschenkel|cuisse|femur)|"
-    "chest ?abd|thorax ?abd|tap |cap |eyes to|vertex to|bilan ext|"
-    "tumou?r staging"
-)
-OTHER_WORDS = (
-    "brain|head|hirn|gehirn|kopf|schadel|cerebr|crane|cranium|tete|encephal|enceph|neuro(?!end)|knee|knie|genou|"
-    "shoulder|schulter|epaule|spine|wirbel|wsbs|wirbelsaule|[lbh]ws |rachis|lumb|lenden|cervical|c spine|"
-    "l spine|t spine|"
-    "sacro|sakro|isg |hip |hips |hufte|huft|hanche|ankle|sprunggelenk|cheville|foot|fuss |vorfuss|pied |hand |"
-    "hande|"
-    "wrist|handgelenk|poignet|elbow|ellenbogen|coude|breast|mamma|sein |seins |prostat|pelvi|becken|bassin|"
-    "cardi|herz|"
-    "coeur|heart|orbit|neck|hals |cou |larynx|pituit|hypophys|sella|femur|oberschenkel|thigh|cuisse|leg |legs |"
-    "extremit|arm |uterus|rect(?!us)|rektum|fet(?:al|us)|fot(?:al|us)|scrotum|hoden|penis|temporoman|kiefer|"
-    "angio ?carot|iac "
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +97,9 @@ def covers_liver(stack: Stack) -> Coverage:
     part = described(stack, "BodyPartExamined")
     whole = described(stack, "StudyDescription", "RequestedProcedureDescription")
     for where, text in (("series", own), ("body part", part), ("study", whole)):
-        if has_word(text, BODY_WORDS):
+        if says(text, say.LIVER_REGION):
             return Coverage(True, f"the {where} names the abdomen or the whole body")
-        if has_word(text, OTHER_WORDS):
+        if says(text, say.OTHER_REGION):
             return Coverage(False, f"the {where} names another body part")
     if width < WORDLESS_WIDTH_MM:
         return Coverage(False, f"no body part is named and the field of view is only {width:.0f} mm wide")

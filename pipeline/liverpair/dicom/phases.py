@@ -1,53 +1,36 @@
-"""Give the T1-weighted volumes of one examination their contrast phase from words, agent and clock."""
+"""Give the T1-weighted volumes of one examination their contrast phase from words, agent, clock and order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
-from liverpair.dicom.dates import parse_date, parse_time
+from liverpair.dicom import vocabulary as say
+from liverpair.dicom.delays import Agent, Moment, acquired_at, agent_of, has_contrast, moment_of, spoken_delay
+from liverpair.dicom.injection import injected_at, kind_of, order_of
 from liverpair.dicom.records import Stack
 from liverpair.dicom.role_types import RoleDecision, SeriesRole
-from liverpair.dicom.words import described, has_word, values_of, words
+from liverpair.dicom.words import described, says, without
 
 __all__ = ["T1Stack", "acquired_at", "contrast_phases"]
 
-#: Hepatocytes take gadoxetate up visibly from 10 min; protocols wait 10–20 min (ESGAR consensus 2016).
-HEPATOBILIARY_AFTER = timedelta(minutes=10)
+#: From when on hepatocytes show the agent. Gadoxetate: protocols wait 10–20 min (ESGAR consensus 2016). Gadobenate:
+#: 1–3 h, so less than 40 min is not it. Unknown agent: the extracellular ones are followed for 10 min at the most, and
+#: gadoxetate is mostly read at 15–20 min.
+HEPATOBILIARY_AFTER: Final = {
+    Agent.GADOXETATE: timedelta(minutes=9, seconds=30), Agent.GADOBENATE: timedelta(minutes=40),
+    Agent.UNKNOWN: timedelta(minutes=13), Agent.EXTRACELLULAR: timedelta.max,
+}  # fmt: skip
 #: A dynamic series ends its arterial phase by 45 s and its portal-venous phase by 2 min after the injection.
-ARTERIAL_UNTIL = timedelta(seconds=45)
-PORTAL_UNTIL = timedelta(seconds=120)
-#: Usual delays of a labelled phase, from which the injection is inferred where its time is absent.
-ARTERIAL_DELAY = timedelta(seconds=25)
-PORTAL_DELAY = timedelta(seconds=70)
-#: Within this after the first repeat, three or more volumes are a dynamic series.
-DYNAMIC_GAP = timedelta(minutes=6)
-
-LIVER_AGENTS = "gadoxet|primovist|eovist|eob|gd eob|gadobenat|multihance|bopta|gd bopta|mangafod|teslascan"
-OTHER_AGENTS = (
-    "gadobutr|gadovist|gadavist|dotarem|gadoter|clariscan|dotagraf|cyclolux|prohance|gadotarid|magnevist|"
-    "gadopent|omniscan|"
-    "gadodiam|gadopic|vueway|elucirem|optimark|artirem"
-)
-HEPATOBILIARY_WORDS = (
-    "hepato ?spe[cz]|post ?(?:10|15|20|25|30)(?!\\d)|"
-    "hbp|hepatobil|hepato ?bil|hepatobiliar|hepatobiliaire|hep$|hep |hepatocyt|hepatozyt|lebersp|hb ?phase|"
-    "hb |biliary|biliar|"
-    "spatphase|spate? |spaet|spat$|late hep|phase tardive|tardi[fv]e?|primo ?spat"
-)
-LATE_WORDS = "late|delay|verzogert|retard|post late|del "
-MINUTES = r"(?:1\d|2\d|30|40|45|60) ?(?:min|mn|m |')"
-EARLY_MINUTES = r"[1-9] ?(?:min|mn)"
-POST_WORDS = "post|nach ?km|km |km$|\\+ ?c|c\\+|\\+ ?gd|gd |gado|gad |apres inj|inj |iv$|mit km|with contrast|kontrast"
-ARTERIAL_WORDS = "(?:15|18|20|25|30|35) ?s(?:ec|ek)? |art|ha |hap |lap |eap |early art|arteri|bolus phase"
-PORTAL_WORDS = "port|pv |pvp |pven|ven |ven$|venos|venous|veino|veineu|pvphase|60 ?s|70 ?s|65 ?s|75 ?s"
-TRANSITIONAL_WORDS = "equi|aequi|transit|late ven|lv phase|spatven|interstit|gleichgewicht"
-NATIVE_WORDS = (
-    "nativ|native|pre |pre$|precontrast|pre ?km|pre ?gd|pre ?contrast|vor km|vor ?kontrast|ohne km|"
-    "ohne kontrast|sans|"
-    "unenhanced|plain|non ?contrast|non ?enh|noncon|basal|w o |without|avant|mask"
-)
+BEFORE_ARRIVAL: Final = timedelta(seconds=5)
+ARTERIAL_UNTIL: Final = timedelta(seconds=45)
+PORTAL_UNTIL: Final = timedelta(seconds=120)
+#: Volumes further apart than this lie on both sides of the wait for the hepatobiliary phase.
+PAUSE: Final = timedelta(minutes=7)
+#: Phases of a dynamic acquisition of which only the order is known: so many are read by their rank.
+RANKED: Final = range(3, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,79 +41,16 @@ class T1Stack:
     stack: Stack
 
 
-def acquired_at(stack: Stack) -> datetime | None:
-    """When the stack's first frame was acquired (Acquisition Time, else Series or Content Time)."""
-    for day, clock in (
-        ("AcquisitionDate", "AcquisitionTime"), ("SeriesDate", "SeriesTime"), ("ContentDate", "ContentTime"),
-    ):  # fmt: skip
-        date_ = parse_date(stack.first(day)) or parse_date(stack.first("StudyDate"))
-        times = [t for t in map(parse_time, values_of(stack, clock)) if t is not None]
-        if times:
-            return datetime.combine(date_ or datetime(1900, 1, 1).date(), min(times))
-    return None
+@dataclass(frozen=True, slots=True)
+class _Volume:
+    """A T1 volume with what is known of it: its moment, its phase by name, its delay by name."""
 
-
-def _order(volume: T1Stack) -> tuple[datetime, tuple[float, ...]]:
-    """Time, then what orders phases of one series: temporal position, acquisition and instance number."""
-    stack = volume.stack
-    keys = []
-    for keyword in (
-        "TemporalPositionIdentifier",
-        "InstanceOrder",
-        "TriggerTime",
-        "AcquisitionNumber",
-        "SeriesNumber",
-        "InstanceNumber",
-    ):
-        value = stack.key.get(keyword, stack.first(keyword))
-        try:
-            keys.append(float(value) if value is not None else 0.0)
-        except (TypeError, ValueError):
-            keys.append(0.0)
-    return acquired_at(stack) or datetime.max, tuple(keys)
-
-
-def _named_phase(text: str) -> SeriesRole | None:
-    """The phase that words alone tell; minutes of 10 and more mean the hepatobiliary phase."""
-    if has_word(text, HEPATOBILIARY_WORDS) or has_word(text, MINUTES):
-        return SeriesRole.MR_HBP
-    if has_word(text, TRANSITIONAL_WORDS) or has_word(text, EARLY_MINUTES):
-        return SeriesRole.OTHER
-    if has_word(text, NATIVE_WORDS):
-        return SeriesRole.MR_T1_NATIVE
-    portal, arterial = has_word(text, PORTAL_WORDS), has_word(text, ARTERIAL_WORDS)
-    if portal != arterial:
-        return SeriesRole.MR_PORTAL if portal else SeriesRole.MR_ARTERIAL
-    return None
-
-
-def _injected_at(ordered: Sequence[T1Stack], named: Sequence[SeriesRole | None]) -> datetime | None:
-    """When the contrast was given: stated, or a usual delay before the first labelled phase."""
-    for volume in ordered:
-        clock = parse_time(volume.stack.first("ContrastBolusStartTime"))
-        moment = acquired_at(volume.stack)
-        if clock is not None and moment is not None:
-            injected = datetime.combine(moment.date(), clock)
-            # an injection "later" than every volume by most of a day happened before midnight
-            return injected - timedelta(days=1) if injected - moment > timedelta(hours=12) else injected
-    for role, delay in ((SeriesRole.MR_ARTERIAL, ARTERIAL_DELAY), (SeriesRole.MR_PORTAL, PORTAL_DELAY)):
-        for volume, phase in zip(ordered, named, strict=True):
-            moment = acquired_at(volume.stack)
-            if phase is role and moment is not None:
-                return moment - delay
-    return None
-
-
-def _agent(ordered: Sequence[T1Stack]) -> str:
-    """ "liver", "other" or "" from contrast agent attributes and the words of study and protocol."""
-    text = "".join(
-        described(v.stack, "ContrastBolusAgent", "ProtocolName", "SeriesDescription", "StudyDescription")
-        + words(str(v.stack.first("ContrastBolusAgentSequence") or ""))
-        for v in ordered
-    )
-    if has_word(text, LIVER_AGENTS):
-        return "liver"
-    return "other" if has_word(text, OTHER_AGENTS) else ""
+    index: int
+    stack: Stack
+    moment: Moment
+    named: SeriesRole | None
+    delay: timedelta | None
+    text: str
 
 
 def contrast_phases(volumes: Sequence[T1Stack]) -> list[RoleDecision]:
@@ -138,16 +58,20 @@ def contrast_phases(volumes: Sequence[T1Stack]) -> list[RoleDecision]:
 
     Words of its own description decide; then the time since the injection; then the order within the examination.
     """
-    ordered = sorted(volumes, key=_order)
-    named = [_named_phase(_own_text(v.stack)) for v in ordered]
-    agent = _agent(ordered)
-    injected = _injected_at(ordered, named)
-    if injected is None:
-        injected = _injected_by_order(ordered, named)
-    decided: dict[int, RoleDecision] = {}
-    for volume, phase in zip(ordered, named, strict=True):
-        decided[volume.index] = _named(phase, agent) if phase is not None else _timed(volume, ordered, injected, agent)
+    known = sorted((_volume(v) for v in volumes), key=lambda v: order_of(v.stack, v.moment))
+    agent = agent_of([v.stack for v in known])
+    injected = injected_at([(v.stack, v.moment, v.named, v.delay) for v in known])
+    decided = {v.index: _named(v, agent) or _timed(v, known, injected, agent) for v in known}
     return [decided[v.index] for v in volumes]
+
+
+def _volume(volume: T1Stack) -> _Volume:
+    stack = volume.stack
+    text = _own_text(stack)
+    raw = " ".join(str(stack.first(k, "")) for k in ("SeriesDescription", "ImageComments"))
+    seconds = spoken_delay(raw if raw.strip() else str(stack.first("ProtocolName", "")))
+    delay = timedelta(seconds=seconds) if seconds is not None else None
+    return _Volume(volume.index, stack, moment_of(stack), _named_phase(text, delay), delay, text)
 
 
 def _own_text(stack: Stack) -> str:
@@ -156,72 +80,153 @@ def _own_text(stack: Stack) -> str:
     return own if own.strip() else described(stack, "ProtocolName")
 
 
-def _named(phase: SeriesRole, agent: str) -> RoleDecision:
-    if phase is SeriesRole.MR_HBP and agent == "other":
+# --- words -------------------------------------------------------------------------------------------------------
+
+
+def _named_phase(text: str, delay: timedelta | None) -> SeriesRole | None:
+    """The phase that words alone tell. Minutes of 10 and more outweigh the rest; two phases in one name tell nothing.
+
+    The names of phases outweigh "hepatobiliary", which protocols write in front of every series.
+    """
+    if delay is not None and delay >= HEPATOBILIARY_AFTER[Agent.GADOXETATE]:
+        return SeriesRole.MR_HBP
+    if says(text, say.TRANSITIONAL) or (delay is not None and delay >= PORTAL_UNTIL):
+        return SeriesRole.OTHER
+    phases = [
+        role
+        for role, vocabulary in (
+            (SeriesRole.MR_T1_NATIVE, say.NATIVE), (SeriesRole.MR_ARTERIAL, say.ARTERIAL),
+            (SeriesRole.MR_PORTAL, say.PORTAL),
+        )
+        if says(text, vocabulary)
+    ]  # fmt: skip
+    if phases == [SeriesRole.MR_T1_NATIVE] and says(without(text, say.NATIVE), say.POST):
+        return None  # "pre and post": the whole dynamic series
+    if len(phases) > 1:
+        return None
+    if phases:
+        return phases[0]
+    if says(text, say.HEPATOBILIARY):
+        return SeriesRole.MR_HBP
+    if delay is not None and delay >= BEFORE_ARRIVAL:
+        return SeriesRole.MR_ARTERIAL if delay <= ARTERIAL_UNTIL else SeriesRole.MR_PORTAL
+    return None
+
+
+def _named(volume: _Volume, agent: Agent) -> RoleDecision | None:
+    """The decision that the name alone allows."""
+    phase, delay = volume.named, volume.delay
+    if phase is SeriesRole.MR_HBP and agent is Agent.EXTRACELLULAR:
         return RoleDecision(SeriesRole.OTHER, "called late, but the contrast agent does not enter hepatocytes")
+    if phase is SeriesRole.MR_HBP and delay is not None and not says(volume.text, say.HEPATOBILIARY):
+        if delay < HEPATOBILIARY_AFTER[agent]:
+            return RoleDecision(
+                SeriesRole.OTHER,
+                f"{_minutes(delay)} after the injection by its name, too early for an agent {agent.value}",
+            )
+        return RoleDecision(phase, f"T1-weighted volume {_minutes(delay)} after the injection by its name")
     if phase is SeriesRole.OTHER:
         return RoleDecision(phase, "a transitional or equilibrium T1 phase by its description")
+    if phase is None:
+        return None
     return RoleDecision(phase, f"T1-weighted volume called {phase.value.removeprefix('mr-')} by its description")
 
 
-def _timed(volume: T1Stack, ordered: Sequence[T1Stack], injected: datetime | None, agent: str) -> RoleDecision:
-    moment = acquired_at(volume.stack)
-    if injected is not None and moment is not None:
-        return _by_delay(moment - injected, agent)
-    text = _own_text(volume.stack)
-    contrast = _has_contrast(volume.stack) or has_word(text, POST_WORDS)
-    late = has_word(text, LATE_WORDS)
-    if agent == "liver" and (late or (contrast and volume is ordered[-1] and not _is_multiphase(ordered))):
+# --- clock and order ---------------------------------------------------------------------------------------------
+
+
+def _timed(volume: _Volume, known: Sequence[_Volume], injected: datetime | None, agent: Agent) -> RoleDecision:
+    moment = volume.moment
+    if injected is not None and moment.timed and moment.at is not None:
+        return _by_delay(moment.at - injected, agent)
+    ranked = _by_rank(volume, known, agent)
+    if ranked is not None:
+        return ranked
+    given = has_contrast(volume.stack) or says(volume.text, say.POST)
+    late = says(volume.text, say.LATE)
+    if agent is Agent.GADOXETATE and (late or _is_last_group(volume, known, given)):
         return RoleDecision(
             SeriesRole.MR_HBP, "the last or a late T1 volume with a hepatocyte-specific agent and no clock against it"
         )
-    if late or (contrast and not _first_of_several(volume, ordered)):
+    if late or (given and not _is_first_group(volume, known)):
         return RoleDecision(SeriesRole.OTHER, "T1-weighted volume after contrast, at a delay that nothing tells")
     return RoleDecision(SeriesRole.MR_T1_NATIVE, "T1-weighted volume; nothing says that contrast was given before it")
 
 
-def _has_contrast(stack: Stack) -> bool:
-    return described(stack, "ContrastBolusAgent").strip() not in ("", "no", "none", "n", "ohne", "sans")
-
-
-def _first_of_several(volume: T1Stack, ordered: Sequence[T1Stack]) -> bool:
-    """Whether the agent is stated for the whole examination (all volumes carry it) and this is its first volume."""
-    return len(ordered) > 1 and volume is ordered[0] and all(_has_contrast(v.stack) for v in ordered)
-
-
-def _by_delay(delay: timedelta, agent: str) -> RoleDecision:
+def _by_delay(delay: timedelta, agent: Agent) -> RoleDecision:
     seconds = delay.total_seconds()
-    if seconds < 5:
+    if delay < BEFORE_ARRIVAL:
         return RoleDecision(SeriesRole.MR_T1_NATIVE, f"T1-weighted volume {-seconds:.0f} s before the contrast arrives")
     if delay <= ARTERIAL_UNTIL:
         return RoleDecision(SeriesRole.MR_ARTERIAL, f"T1-weighted volume {seconds:.0f} s after the injection")
-    if delay <= PORTAL_UNTIL:
+    if delay < PORTAL_UNTIL:
         return RoleDecision(SeriesRole.MR_PORTAL, f"T1-weighted volume {seconds:.0f} s after the injection")
-    if delay < HEPATOBILIARY_AFTER or agent == "other":
+    if delay < HEPATOBILIARY_AFTER[agent]:
         return RoleDecision(
-            SeriesRole.OTHER, f"T1-weighted volume {seconds / 60:.0f} min after the injection: no phase of its own"
+            SeriesRole.OTHER, f"T1-weighted volume {_minutes(delay)} after the injection: no phase of its own"
         )
-    return RoleDecision(SeriesRole.MR_HBP, f"T1-weighted volume {seconds / 60:.0f} min after the injection")
+    return RoleDecision(SeriesRole.MR_HBP, f"T1-weighted volume {_minutes(delay)} after the injection")
 
 
-def _is_multiphase(ordered: Sequence[T1Stack]) -> bool:
-    """Whether three or more volumes of one kind were acquired in quick succession."""
-    times = [t for t in (acquired_at(v.stack) for v in ordered) if t is not None]
-    return any(later - earlier <= DYNAMIC_GAP for earlier, later in zip(times, times[2:], strict=False))
+def _minutes(delay: timedelta) -> str:
+    return f"{delay.total_seconds() / 60:.0f} min"
 
 
-def _injected_by_order(ordered: Sequence[T1Stack], named: Sequence[SeriesRole | None]) -> datetime | None:
-    """A dynamic series without any time of injection: its first volume is native, the second arterial.
+def _by_rank(volume: _Volume, known: Sequence[_Volume], agent: Agent) -> RoleDecision | None:
+    """Phases of which only the order is known: those of one series under one clock, or all where there is no clock."""
+    if volume.moment.at is None:
+        group = [v for v in known if v.named is None and kind_of(v.stack) == kind_of(volume.stack)]
+        if len(group) < 4 or any(v.moment.at is not None for v in known):
+            return None
+        if agent is Agent.GADOXETATE and volume is group[-1]:
+            return RoleDecision(SeriesRole.MR_HBP, "the last of the T1 volumes with a hepatocyte-specific agent")
+        before = False
+    elif not volume.moment.timed:
+        group = [v for v in known if v.stack.series is volume.stack.series]
+        before = any(_is_before(v, group[0]) for v in known)
+    else:
+        return None
+    if len(group) not in RANKED and not (before and len(group) == 2):
+        return RoleDecision(SeriesRole.OTHER, f"one of {len(group)} volumes of one series whose times are not told")
+    rank = group.index(volume) + (1 if before else 0)
+    role = (SeriesRole.MR_T1_NATIVE, SeriesRole.MR_ARTERIAL, SeriesRole.MR_PORTAL, SeriesRole.OTHER)[min(rank, 3)]
+    return RoleDecision(
+        role, f"volume {group.index(volume) + 1} of {len(group)} of a dynamic acquisition, by its order"
+    )
 
-    Only where at least three volumes follow each other quickly; otherwise nothing is inferred.
-    """
-    if any(phase in (SeriesRole.MR_ARTERIAL, SeriesRole.MR_PORTAL) for phase in named):
-        return None  # a labelled phase without a clock says nothing about the others
-    times = [acquired_at(v.stack) for v in ordered]
-    for index in range(len(times) - 2):
-        first, second, third = times[index : index + 3]
-        if first is None or second is None or third is None:
-            continue
-        if timedelta(0) < third - second and third - first <= DYNAMIC_GAP and third > first:
-            return second - ARTERIAL_DELAY
-    return None
+
+def _is_before(volume: _Volume, first: _Volume) -> bool:
+    """Whether a native volume precedes a dynamic series that therefore begins with the arterial phase."""
+    if volume.stack.series is first.stack.series or volume.named not in (None, SeriesRole.MR_T1_NATIVE):
+        return False
+    return volume.moment.at is not None and first.moment.at is not None and volume.moment.at < first.moment.at
+
+
+def _groups(known: Sequence[_Volume]) -> list[list[_Volume]]:
+    """Volumes between two pauses belong together; all do where no clock is known."""
+    groups: list[list[_Volume]] = []
+    for volume in known:
+        here, last = volume.moment.at, groups[-1][-1].moment.at if groups else None
+        if not groups or (here is not None and last is not None and here - last > PAUSE):
+            groups.append([])
+        groups[-1].append(volume)
+    return groups
+
+
+def _is_last_group(volume: _Volume, known: Sequence[_Volume], given: bool) -> bool:
+    """After the last pause; without any pause only one or two volumes for which an agent is stated (no native one)."""
+    groups = _groups(known)
+    if len(groups) > 1:
+        return volume in groups[-1]
+    if not given or any(v.named is not None for v in known):
+        return given and volume is known[-1] and all(v.named in (None, SeriesRole.MR_T1_NATIVE) for v in known)
+    kinds = {kind_of(v.stack) for v in known}
+    return volume is known[-1] or (len(known) == len(kinds) and all(has_contrast(v.stack) for v in known))
+
+
+def _is_first_group(volume: _Volume, known: Sequence[_Volume]) -> bool:
+    """Whether the agent is stated for the whole examination (all carry it) and this belongs to its beginning."""
+    everywhere = len(known) > 1 and all(has_contrast(v.stack) for v in known)
+    groups = _groups(known)
+    first = groups[0] if len(groups) > 1 else known[:1]
+    return everywhere and volume in first

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from liverpair.dicom import vocabulary as say
 from liverpair.dicom.records import Stack
 from liverpair.dicom.role_types import RoleDecision, SeriesRole
 from liverpair.dicom.roles_mr import classify_mr
-from liverpair.dicom.words import described, has_word, image_types, values_of
+from liverpair.dicom.words import described, has_word, image_types, number, says, values_of
 
 __all__ = ["RoleDecision", "SeriesRole", "classify", "classify_study"]
 
@@ -18,33 +21,12 @@ REPORT_CLASSES = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.")
 REPORT_MODALITIES = frozenset({"SR", "DOC", "PR", "KO", "RTRECORD", "PLAN", "AU"})
 OVERLAY_MODALITIES = frozenset({"SEG", "RTSTRUCT", "REG", "RTDOSE", "RTPLAN", "RWV", "FID", "STAIN"})
 LOCALIZER_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM", "TOPO", "SCANOGRAM", "SURVEY"})
-LOCALIZER_WORDS = (
-    "localiz|localis|lokalis|lokaliz|locali[sz]er|loc |loc$|scout|topogram|surview|survey|scanogram|planungs?scan|"
-    "3 ?plane|three ?plane|"
-    "3 ?ebenen|reperage|rep 3|plan scan|haste loc|aahscout|aascout"
-)
 DERIVED_TYPES = frozenset(
     {"MIP", "MINIP", "PROJECTION IMAGE", "PROJECTION", "VOLUME RENDERING", "SUBTRACT", "SUBTRACTION", "SUB",
-     "3D RENDER", "CPR", "RADIAL", "MPR3D", "FUSED", "FUSION", "COMPOSED", "OVERLAY"}
+     "3D RENDER", "CPR", "RADIAL", "MPR3D", "FUSED", "FUSION", "COMPOSED", "OVERLAY", "VRT", "MNIP", "MINIMUM"}
 )  # fmt: skip
-DERIVED_WORDS = (
-    "mip |minip|mips |projection|projektion|rotat|subtr|sub |subs |soustract|fused|fusion|fusioniert|overlay|mosaic|"
-    "vrt |vr |volume rend|screenshot|screen save|capture|key ?images?|collage|montage|curved|3 ?d pdf"
-)
-REPORT_WORDS = (
-    "dose ?report|dosis ?(report|protokoll)|patient ?(protocol|protokoll)|rapport de dose|dose info|"
-    "exam ?protocol|dosisbericht"
-)
-NAC_WORDS = (
-    "nac |nac$|non ?ac |no ?ac |noac|nonac|uncorrected|uncorr|unkorrigiert|nicht korrigiert|ohne ac|ohne schw|"
-    "without ac|"
-    "w o ac|non corrig|sans corr|sans ac|non attenuation|not attenuation|non ?att|nativ pet|nichtkorr|no att"
-)
-CT_HELPER_WORDS = (
-    "bolus|monitor|smart ?prep|premonit|tracker|tracking|test ?bol|locator|u ?map|mu ?map|"
-    "attenuation ?map|ctac map|umap"
-)
-CT_DERIVED_TYPES = frozenset({"REFORMATTED", "MPR", "AVERAGE", "CURVED"})
+#: Reformations: other planes cut from a volume that is stored as well.
+REFORMATTED_TYPES = frozenset({"REFORMATTED", "MPR", "CURVED"})
 
 
 def classify(stack: Stack) -> RoleDecision:
@@ -80,21 +62,41 @@ def _not_a_volume(stack: Stack) -> RoleDecision | None:
         return RoleDecision(SeriesRole.REPORT, f"a document, not an image (modality {modality or 'absent'})")
     if modality in OVERLAY_MODALITIES:
         return RoleDecision(SeriesRole.DERIVED, f"made from other images (modality {modality})")
-    if has_word(own, REPORT_WORDS) or any("DOSE" in t or t == "PATIENT PROTOCOL" for t in types):
+    if says(own, say.REPORT) or any("DOSE" in t or t == "PATIENT PROTOCOL" for t in types):
         return RoleDecision(SeriesRole.REPORT, "a dose report or protocol page by its description or Image Type")
     captured = sop_class == SECONDARY_CAPTURE or sop_class.startswith(SECONDARY_CAPTURE + ".")
     if captured or modality in ("OT", "SC", "XC") or any("SCREEN" in t for t in types):
         return RoleDecision(SeriesRole.SECONDARY, "a screen capture by its storage class, modality or Image Type")
-    if types & LOCALIZER_TYPES or has_word(own, LOCALIZER_WORDS) or _is_localizer_protocol(own, text):
+    if types & LOCALIZER_TYPES or says(own, say.LOCALIZER) or _is_localizer_protocol(own, text):
         return RoleDecision(SeriesRole.LOCALIZER, "a localizer by its Image Type or description")
-    if types & DERIVED_TYPES or has_word(own, DERIVED_WORDS):
-        return RoleDecision(SeriesRole.DERIVED, "a projection, subtraction or fusion by its Image Type or description")
+    if modality == "MR" and (has_word(own, "locator") or _lies_in_three_planes(stack)):
+        return RoleDecision(SeriesRole.LOCALIZER, "a localizer: its slices lie in three planes")
+    made = types & DERIVED_TYPES or (modality == "MR" and types & REFORMATTED_TYPES)
+    if made or says(own, say.DERIVED):
+        return RoleDecision(
+            SeriesRole.DERIVED, "a projection, reformation, subtraction or fusion by its Image Type or description"
+        )
+    if (number(stack, "SamplesPerPixel") or 1) > 1:
+        return RoleDecision(SeriesRole.DERIVED, "a colour picture: its values measure nothing")
     return None
+
+
+def _lies_in_three_planes(stack: Stack) -> bool:
+    """Whether the stack's series holds slices along all three axes of the body."""
+    if "ImageOrientationPatient" not in stack.key:
+        return False
+    axes = set()
+    for instance in stack.series.instances:
+        plane = instance.get("ImageOrientationPatient", ())
+        if len(plane) == 6:
+            normal = np.abs(np.cross(plane[:3], plane[3:]))
+            axes.add(int(np.argmax(normal)))
+    return len(axes) == 3
 
 
 def _is_localizer_protocol(own: str, text: str) -> bool:
     """A series without its own description whose protocol is a localizer."""
-    return not own.strip() and has_word(text, LOCALIZER_WORDS)
+    return not own.strip() and says(text, say.LOCALIZER)
 
 
 def _by_modality(stack: Stack) -> RoleDecision | None:
@@ -118,7 +120,7 @@ def _pet_role(stack: Stack) -> RoleDecision:
     corrected = {str(v).strip().upper() for v in values_of(stack, "CorrectedImage")}
     method = str(stack.first("AttenuationCorrectionMethod", "")).strip().upper()
     stated = str(stack.first("AttenuationCorrected", "")).strip().upper()
-    named_nac = has_word(described(stack, "SeriesDescription"), NAC_WORDS)
+    named_nac = says(described(stack, "SeriesDescription"), say.UNCORRECTED)
     if corrected and "ATTN" not in corrected:
         return RoleDecision(SeriesRole.PET_NAC, "Corrected Image lacks ATTN")
     if stated == "NO" or (not corrected and method in ("NONE", "NO")):
@@ -139,8 +141,8 @@ def _pet_role(stack: Stack) -> RoleDecision:
 def _ct_role(stack: Stack) -> RoleDecision:
     text = described(stack, "SeriesDescription")
     types = image_types(stack)
-    if has_word(text, CT_HELPER_WORDS):
+    if says(text, say.CT_HELPER):
         return RoleDecision(SeriesRole.OTHER, "bolus timing or an attenuation map by its description")
-    if types & CT_DERIVED_TYPES or has_word(text, "mpr |cor |coron|sag |sagit|koronar|frontal"):
+    if types & (REFORMATTED_TYPES | {"AVERAGE"}) or says(text, say.CT_REFORMATTED):
         return RoleDecision(SeriesRole.DERIVED, "a reformation by its Image Type or description")
     return RoleDecision(SeriesRole.CT, "an axial CT volume")

@@ -1,86 +1,58 @@
-"""Recognise MR sequences by their physics and Dixon part; words help where the numbers are missing."""
+"""Recognise MR sequences by their physics, diffusion and Dixon part, one by one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from liverpair.dicom import vocabulary as say
 from liverpair.dicom.phases import T1Stack, contrast_phases
 from liverpair.dicom.records import Stack
 from liverpair.dicom.role_types import RoleDecision, SeriesRole
-from liverpair.dicom.words import described, has_word, image_types, number, values_of
+from liverpair.dicom.weighting import FLUID_ECHO_MS, Physics, echoes, is_balanced, physics_of, weighting
+from liverpair.dicom.words import described, image_types, says, values_of
 
 __all__ = ["b_value", "classify_mr"]
 
 #: b below this weights perfusion, not diffusion: such an image shows lesions as a T2-weighted EPI does.
 LEAST_B = 200.0
-#: T2 weighting of the liver (T2 about 45 ms at 1.5 T, lesions 60–120 ms) needs an echo later than this, in ms ...
-LEAST_T2_ECHO_MS = 50.0
-#: ... and beyond this only fluid is left (MR cholangiography).
-FLUID_ECHO_MS = 250.0
-LEAST_T2_REPETITION_MS = 800.0
-#: Spoiled gradient echoes for T1: short echo, short repetition (3D volumes) or at most a breath-hold multislice one.
-T1_ECHO_MS = 8.0
-T1_3D_REPETITION_MS = 20.0
-T1_REPETITION_MS = 900.0
-#: Spin echoes are T1-weighted below this echo time.
-T1_SPIN_ECHO_MS = 30.0
-
-HELPER_WORDS = (
-    "mrac|mr ac |umap|u ?map|mu ?map|attenuation|calib|asset|sense ref|ref ?scan|reference scan|coil|prescan|"
-    "shim|field ?map|"
-    "b1 ?map|b0 ?map|noise|phantom|testbol|test bol|care ?bolus|bolus ?track|smartprep|smart prep|blisstrak|"
-    "fluoro ?trigger|"
-    "navigator|resp ?trig ?scout|elasto|mre |stiffness|liverlab|fat ?frac|pdff|r2 ?star|r2 ?map|t2 ?star|"
-    "t2\\*|t1 ?map|t2 ?map|"
-    "molli|ideal ?iq|mdixon ?quant|q ?dixon|spectro|perfusion map|ivim|phase contrast|flow|4 ?d flow|angio|tof "
-)
-ADC_WORDS = "adc|dadc|apparent diff|coefficient de diff|diffusionskoef|diffusion coef|cda |isotropic ?adc|average dc"
-EXPONENTIAL_WORDS = "eadc|e adc|exp adc|exponential|exp app"
-DIFFUSION_WORDS = (
-    "dwi|diff|dw |dwibs|resolve|zoomit|zoom ?it|reveal|b[1-9]\\d{1,3} |trace ?w|tracew|ep2 ?d ?diff|"
-    "epi diff|isotropic image"
-)
+#: From so many echo times on a series measures decay (T2*, R2*, fat fraction) and weights nothing.
+RELAXOMETRY_ECHOES = 3
 DIFFUSION_MAPS = frozenset({"FA", "COLFA", "EXPADC", "EADC", "EXP", "TENSOR", "TENSOR_B0", "IVIM", "RA", "VR"})
-FLUID_WORDS = "mrcp|cholang|radial ?slab|thick ?slab"
-BALANCED_WORDS = "trufi|true ?fisp|truefisp|fiesta|b ?ffe|btfe|balanced|bssfp|true ?ssfp"
-T1_WORDS = (
-    "t1|vibe|starvibe|lava|e ?thrive|thrive|quick ?3 ?d|tigre|fl2 ?d|fl3 ?d|flash|fspgr|spgr|fastspgr|mdixon|"
-    "disco|twist|fame|"
-    "cdt ?vibe|dyn |dyn$|dynam"
-)
-T2_WORDS = "t2|haste|ssfse|ss ?fse|sst2|single ?shot|blade|propeller|multivane|fase|rare|frfse|trig tse|stir|tirm"
-#: Dixon parts: Image Type values, and words of descriptions.
+#: Image Types of a measured (or calculated) diffusion-weighted image.
+DIFFUSION_TYPES = frozenset({"DIFFUSION", "TRACEW", "DWI", "CALC_BVALUE"})
+#: Image Types of parametric maps that no role serves.
+MAP_TYPES = frozenset(
+    {"T2_STAR", "R2_STAR", "T2_STAR_MAP", "R2_STAR_MAP", "T1 MAP", "T2 MAP", "T1_MAP", "T2_MAP", "R2 MAP", "FF",
+     "FAT_FRACTION",
+     "PDFF", "B0 MAP", "B1 MAP", "FIELD_MAP", "WATER_FRACTION", "SWI", "MRE", "STIFFNESS", "ELASTOGRAM"}
+)  # fmt: skip
+#: Dixon parts by Image Type.
 DIXON_TYPES = {
-    "water": frozenset({"W", "WATER"}),
-    "fat": frozenset({"F", "FAT"}),
+    "opposed phase": frozenset({"OP", "OPP_PHASE", "OUT_PHASE", "OUTPHASE", "OPPOSED_PHASE", "OPP", "OUT_OF_PHASE"}),
     "in phase": frozenset({"IP", "IN_PHASE", "INPHASE", "IN"}),
-    "opposed phase": frozenset({"OP", "OPP_PHASE", "OUT_PHASE", "OUTPHASE", "OPPOSED_PHASE", "OPP"}),
-}
-DIXON_WORDS = {
-    "opposed phase": "opp |opposed|out ?of ?phase|outphase|out ?phase|oop |gegenphase|opposition|op ",
-    "in phase": "in ?phase|inphase|ip |en phase|in$|in $",
-    "fat": "fat |fat$|f$|f $|graisse|fett(?!ge|sat)",
-    "water": "water|wasser|eau|w$|w $",
+    "fat": frozenset({"F", "FAT"}),
+    "water": frozenset({"W", "WATER"}),
 }
 NOT_MAGNITUDE = frozenset(
-    {"P", "PHASE", "PHASE MAP", "VELOCITY", "REAL", "IMAGINARY", "R", "I", "R_SE", "R_FFE", "I_FFE"}
+    {
+        "P",
+        "PHASE",
+        "PHASE MAP",
+        "VELOCITY",
+        "REAL",
+        "IMAGINARY",
+        "R",
+        "I",
+        "R_SE",
+        "R_FFE",
+        "I_FFE",
+        "R_IR",
+        "P_SE",
+        "P_FFE",
+    }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Physics:
-    """The numbers that make the contrast; ms and degrees, None where absent."""
-
-    echo: float | None
-    repetition: float | None
-    inversion: float | None
-    flip: float | None
-    sequence: frozenset[str]
-    variant: frozenset[str]
-    volume: bool
-    train: float
+MAGNITUDE = frozenset({"M", "MAGNITUDE", "M_FFE", "M_SE", "M_IR"})
 
 
 def classify_mr(stacks: Sequence[Stack]) -> tuple[RoleDecision, ...]:
@@ -125,61 +97,66 @@ def _is_number(value: object) -> bool:
     return True
 
 
-def _physics(stack: Stack) -> _Physics:
-    def codes(keyword: str) -> frozenset[str]:
-        return frozenset(p.strip().upper() for v in values_of(stack, keyword) for p in str(v).split("\\"))
-
-    return _Physics(
-        number(stack, "EchoTime"), number(stack, "RepetitionTime"), number(stack, "InversionTime"),
-        number(stack, "FlipAngle"), codes("ScanningSequence"), codes("SequenceVariant"),
-        str(stack.first("MRAcquisitionType", "")).upper() == "3D", number(stack, "EchoTrainLength") or 1.0,
-    )  # fmt: skip
-
-
 def _single(stack: Stack) -> RoleDecision | None:
     """The role of everything but a T1-weighted volume, which is None here and waits for its phase."""
     types = image_types(stack)
     text = described(stack, "SeriesDescription", "ProtocolName")
     own = described(stack, "SeriesDescription")
     own = own if own.strip() else text
-    physics = _physics(stack)
-    if has_word(own, HELPER_WORDS) and not has_word(own, ADC_WORDS):
-        return RoleDecision(SeriesRole.OTHER, "a calibration, map or flow series by its description")
+    physics = physics_of(stack)
     diffusion = _diffusion(stack, types, own, text, physics)
     if diffusion is not None:
         return diffusion
-    if types & NOT_MAGNITUDE and not types & {"M", "MAGNITUDE", "M_FFE", "M_SE"} and not _dixon_part(types, own):
-        return RoleDecision(SeriesRole.OTHER, "a phase, real or imaginary image by its Image Type")
-    if has_word(own, FLUID_WORDS) or (physics.echo or 0) > FLUID_ECHO_MS:
-        return RoleDecision(SeriesRole.OTHER, "MR cholangiography: only fluid is left at this echo time")
-    if has_word(own, BALANCED_WORDS) or _is_balanced(physics):
-        return RoleDecision(SeriesRole.OTHER, "a balanced steady-state sequence, neither T1 nor T2")
-    weighting = _weighting(physics, own) or _weighting(physics, text)
-    if weighting == "t2":
+    unused = _unused(types, own, physics)
+    if unused:
+        return RoleDecision(SeriesRole.OTHER, unused)
+    sequence = described(stack, "SequenceName", "PulseSequenceName")
+    weight = weighting(physics, own) or weighting(physics, text) or weighting(physics, sequence)
+    if weight == "t2":
         return RoleDecision(
             SeriesRole.MR_T2,
             f"spin echo with a late echo (TE {physics.echo or '?'}, TR {physics.repetition or '?'} ms)",
         )
-    if weighting != "t1":
+    if weight != "t1":
         return RoleDecision(
             SeriesRole.OTHER, f"neither T1 nor T2 by timing (TE {physics.echo}, TR {physics.repetition} ms) or words"
         )
     part = _dixon_part(types, own)
     if part not in ("", "water"):
         return RoleDecision(SeriesRole.OTHER, f"the {part} image of a Dixon or dual-echo acquisition")
+    if part == "" and physics.gradient and echoes(stack) >= RELAXOMETRY_ECHOES:
+        return RoleDecision(SeriesRole.OTHER, "one of many echoes that measure decay or the fat fraction")
+    if part == "" and physics.gradient and echoes(stack) == 2:
+        return RoleDecision(SeriesRole.OTHER, "one echo of a dual-echo (in and opposed phase) acquisition")
     return None
 
 
-def _diffusion(stack: Stack, types: frozenset[str], own: str, text: str, physics: _Physics) -> RoleDecision | None:
-    if types & DIFFUSION_MAPS or has_word(own, EXPONENTIAL_WORDS):
+def _unused(types: frozenset[str], own: str, physics: Physics) -> str:
+    """Why an image serves no role whatever its weighting; "" where nothing speaks against it."""
+    if says(own, say.HELPER) or types & MAP_TYPES:
+        return "a calibration, map or flow series by its description or Image Type"
+    if types & NOT_MAGNITUDE and not types & MAGNITUDE and not _dixon_part(types, own):
+        return "a phase, real or imaginary image by its Image Type"
+    if says(own, say.FLUID) or (physics.echo or 0) > FLUID_ECHO_MS:
+        return "MR cholangiography: only fluid is left at this echo time"
+    if says(own, say.BALANCED) or is_balanced(physics):
+        return "a balanced steady-state sequence, neither T1 nor T2"
+    return ""
+
+
+def _diffusion(stack: Stack, types: frozenset[str], own: str, text: str, physics: Physics) -> RoleDecision | None:
+    b = b_value(stack)
+    if types & DIFFUSION_MAPS or says(own, say.EXPONENTIAL) or (b is None and says(own, say.DIFFUSION_MAP)):
         return RoleDecision(SeriesRole.DERIVED, "a diffusion map other than ADC")
     units = " ".join(str(v) for v in values_of(stack, "RescaleType")).lower().replace(" ", "")
-    if any("ADC" in t for t in types) or has_word(own, ADC_WORDS) or "mm2/s" in units:
+    measured = "DiffusionBValue" in stack.key or bool(types & {"TRACEW", "DWI", "CALC_BVALUE"})
+    if any("ADC" in t for t in types) or "mm2/s" in units or (says(own, say.ADC) and not measured):
         return RoleDecision(SeriesRole.MR_ADC, "an ADC map by its Image Type, description or unit")
-    b = b_value(stack)
-    planar = "EP" in physics.sequence
-    weighted = bool(types & {"DIFFUSION", "TRACEW", "DWI"}) or (b is not None and (planar or b >= LEAST_B))
-    named = has_word(own, DIFFUSION_WORDS) or (planar and has_word(text, DIFFUSION_WORDS))
+    if physics.gradient and not physics.planar:
+        return None  # a b-value of 0 or a name copied from the protocol: gradient echoes measure no diffusion here
+    contrast = physics.contrast == "DIFFUSION"
+    weighted = bool(types & DIFFUSION_TYPES) or contrast or (b is not None and (physics.planar or b >= LEAST_B))
+    named = says(own, say.DIFFUSION) or (physics.planar and says(text, say.DIFFUSION))
     if not weighted and not named:
         return None
     if b is not None and b < LEAST_B:
@@ -187,47 +164,15 @@ def _diffusion(stack: Stack, types: frozenset[str], own: str, text: str, physics
     return RoleDecision(SeriesRole.MR_DWI, f"diffusion-weighted, b {f'{b:g} s/mm²' if b is not None else 'not stated'}")
 
 
-def _is_balanced(p: _Physics) -> bool:
-    """Steady state without spoiling at a large flip angle; T1 volumes are spoiled (SP) or flipped little."""
-    return (
-        "GR" in p.sequence and "SS" in p.variant and "SP" not in p.variant
-        and (p.flip or 0) >= 35 and (p.repetition or 0) < 10
-    )  # fmt: skip
-
-
-def _weighting(p: _Physics, text: str) -> str:
-    """ "t1", "t2" or "": numbers first, then words."""
-    if p.echo is not None and p.repetition is not None:
-        gradient = "GR" in p.sequence or (not p.sequence & {"SE", "IR", "EP"} and p.train <= 2)
-        if not gradient or ("SE" in p.sequence and "GR" not in p.sequence):
-            if p.echo >= LEAST_T2_ECHO_MS and p.repetition >= LEAST_T2_REPETITION_MS:
-                return "t2"
-            if p.echo <= T1_SPIN_ECHO_MS and p.repetition <= T1_REPETITION_MS:
-                return "t1"
-            return ""
-        if p.echo >= LEAST_T2_ECHO_MS and p.repetition >= LEAST_T2_REPETITION_MS and has_word(text, T2_WORDS):
-            return "t2"
-        if p.echo <= T1_ECHO_MS and p.repetition <= T1_REPETITION_MS and p.inversion is None:
-            return "t1"
-        return ""
-    if has_word(text, T2_WORDS) and not has_word(text, "t1"):
-        return "t2"
-    return "t1" if has_word(text, T1_WORDS) else ""
-
-
 def _dixon_part(types: frozenset[str], text: str) -> str:
     """Which image of a Dixon acquisition this is; "" where it is none or not said."""
     for part, known in DIXON_TYPES.items():
         if types & known:
             return part
-    dixon = has_word(
-        text,
-        "dixon|mdixon|lava flex|flex|ideal|wfs|in ?phase|out ?phase|opp|oop|in ?opp|water|fat |wasser|vibe|lava|"
-        "thrive|quick",
-    )
-    if dixon:
-        tail = text.strip()
-        for part, pattern in DIXON_WORDS.items():
-            if re.search(rf"(?:^| )(?:{pattern.replace(' |', '(?: |$)|')})", tail + " "):
+    if says(text, say.DIXON):
+        for part, vocabulary in (
+            ("opposed phase", say.OPPOSED_PHASE), ("in phase", say.IN_PHASE), ("water", say.WATER), ("fat", say.FAT),
+        ):  # fmt: skip
+            if says(text, vocabulary):
                 return part
     return ""

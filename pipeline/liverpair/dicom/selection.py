@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from liverpair.dicom import vocabulary as say
 from liverpair.dicom.coverage import bounding_box, covers_liver, is_axial
 from liverpair.dicom.phases import acquired_at
 from liverpair.dicom.records import Stack
 from liverpair.dicom.roles import RoleDecision, SeriesRole
 from liverpair.dicom.roles_mr import b_value
 from liverpair.dicom.tracer import TracerDecision
-from liverpair.dicom.words import described, has_word, image_types, number
+from liverpair.dicom.words import described, has_word, image_types, number, says, values_of
 
 __all__ = ["MR_ROLES", "Classified", "choose_ct", "choose_mr", "choose_pet"]
 
@@ -28,6 +30,9 @@ PREFERRED_B = 800.0
 LEAST_OVERLAP = 0.5
 #: PET and its CT begin within this of each other.
 SESSION_HOURS = 6.0
+#: Siemens kernels (B30f, I30f, Br40d) are sharp from 50 on, Canon's (FC13) from 30 on (bone FC30, lung FC50).
+LEAST_SHARP = 50
+LEAST_SHARP_FC = 30
 SHARP_KERNELS = ("LUNG", "BONE", "BONEPLUS", "EDGE", "DETAIL", "YB", "YC", "YD", "L", "D")
 
 
@@ -129,12 +134,18 @@ def _overlap(pet: Stack, ct: Stack, of_pet: bool = False) -> float:
 
 
 def _is_sharp(stack: Stack) -> bool:
-    """A lung or bone kernel: its noise hides the liver. Siemens numbers 50 and above are sharp."""
-    kernel = str(stack.first("ConvolutionKernel", "")).upper()
-    digits = "".join(c for c in kernel if c.isdigit())[:2]
-    text = described(stack, "SeriesDescription")
-    by_number = kernel[:1] in ("B", "I", "J", "H") and digits.isdigit() and int(digits) >= 50
-    return kernel in SHARP_KERNELS or by_number or has_word(text, "lung|lunge|poumon|bone|knochen|os ")
+    """A lung or bone kernel: its noise hides the liver."""
+    kernel = next((str(v).strip().upper() for v in values_of(stack, "ConvolutionKernel")), "")
+    numbered = re.match(r"(FC|[BIJHUDT][A-Z]?)(\d{1,2})", kernel)
+    by_number = numbered is not None and int(numbered.group(2)) >= (
+        LEAST_SHARP_FC if numbered.group(1) == "FC" else LEAST_SHARP
+    )
+    return (
+        kernel in SHARP_KERNELS
+        or by_number
+        or "SHARP" in kernel
+        or says(described(stack, "SeriesDescription"), say.SHARP)
+    )
 
 
 def choose_mr(items: Sequence[Classified]) -> Mapping[str, Stack]:

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from liverpair.dicom.records import Stack
 
-__all__ = ["described", "has_word", "image_types", "number", "values_of", "words"]
+__all__ = ["described", "has_word", "image_types", "number", "raw_text", "says", "values_of", "without", "words"]
+
+#: Letters that no decomposition turns into plain ones.
+PLAIN_LETTERS = str.maketrans(
+    {"ß": "ss", "ı": "i", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "Ø": "o", "Ł": "l"}
+)
+#: "C-", "KM-" and "-C" say that no contrast was given; as punctuation the sign would be lost.
+WITHOUT_CONTRAST = re.compile(
+    r"(?<![a-z0-9])(?:(?:c|km|gd|iv|gado|mdc) ?-(?=[\s_/)\]]|$)|(?:(?<=[\s_])|^)- ?(?:c|km|gd|mdc)(?![a-z0-9]))"
+)
 
 
+def raw_text(text: str) -> str:
+    """Lower case without accents, a space between glued words ("LavaFlexHBP"); punctuation stays."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z]{2,}|[A-Z][a-z]{2,})", " ", text.translate(PLAIN_LETTERS))
+    decomposed = unicodedata.normalize("NFKD", spaced).lower()
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
+
+
+@cache
 def words(text: str) -> str:
     """Lower-case words with single spaces around each: accents dropped, punctuation a space, digits apart from letters.
 
     "T1_VIBE_FS_tra 20min" → " t1 vibe fs tra 20 min "; letter-digit names of the field (t1, b800) stay whole.
     """
-    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).lower()
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    plain = WITHOUT_CONTRAST.sub(" agentless ", raw_text(text))
     plain = re.sub(r"(\d) *['’′]", r"\1 min ", plain)
     plain = re.sub(r"[^a-z0-9+*]+", " ", plain)
     plain = re.sub(r"(?<=\d)(?=[a-z])", " ", plain)
@@ -25,9 +43,26 @@ def words(text: str) -> str:
     return f" {plain.strip()} "
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z0-9])(?:{pattern})")
+
+
 def has_word(text: str, pattern: str) -> bool:
     """Whether ``pattern`` (a regular expression of alternatives) occurs from a word's start in words(...) text."""
-    return re.search(rf"(?<![a-z0-9])(?:{pattern})", text) is not None
+    return _compiled(pattern).search(text) is not None
+
+
+def says(text: str, vocabulary: Mapping[str, str]) -> bool:
+    """Whether words(...) text holds an entry of the vocabulary in any of its languages."""
+    return any(has_word(text, pattern) for pattern in vocabulary.values())
+
+
+def without(text: str, vocabulary: Mapping[str, str]) -> str:
+    """words(...) text with every entry of the vocabulary taken out."""
+    for pattern in vocabulary.values():
+        text = _compiled(pattern).sub(" ", text)
+    return text
 
 
 def described(stack: Stack, *keywords: str) -> str:
