@@ -147,7 +147,7 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
 def injection_item(exam: Exam, style: Style) -> Dataset:
     half_life, sct, srt, meaning = NUCLIDES[exam.nuclide]
     item = Dataset()
-    item.Radiopharmaceutical = "DOTATATE"
+    item.Radiopharmaceutical = {"F-18": "FDG", "Ga-68": "DOTATOC", "Cu-64": "Cu-64 DOTATATE"}[exam.nuclide]
     item.RadionuclideTotalDose = repr(exam.dose_bq / style.dose_unit)
     item.RadionuclideHalfLife = half_life
     code = (sct, "SCT") if style.codes == "SCT" else (srt, "SRT")

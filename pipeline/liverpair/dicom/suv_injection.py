@@ -173,8 +173,8 @@ def resolve_administration(series: SeriesFacts, reference: datetime, half_life_s
             f"the header puts {uptake / 60:.0f} min between injection and decay reference (half-life "
             f"{half_life_s / 60:.0f} min); one of its clocks is wrong. Correct the header",
         )
-    _refuse_one_sided_zone(series, reference, agreed, half_life_s)
-    return Administration(agreed.time, agreed.rule, agreed.warnings)
+    zone = _one_sided_zone(series, reference, agreed, half_life_s)
+    return Administration(agreed.time, agreed.rule, (*agreed.warnings, *zone))
 
 
 def stop_disagrees(series: SeriesFacts, started: datetime) -> tuple[str, ...]:
@@ -189,21 +189,25 @@ def stop_disagrees(series: SeriesFacts, started: datetime) -> tuple[str, ...]:
     return (f"stop_time_differs: Radiopharmaceutical Stop Time lies {minutes:+.0f} min from the start that was used",)
 
 
-def _refuse_one_sided_zone(series: SeriesFacts, reference: datetime, start: _Start, half_life_s: float) -> None:
+def _one_sided_zone(series: SeriesFacts, reference: datetime, start: _Start, half_life_s: float) -> tuple[str, ...]:
     """An injection in a stated zone against a series in none: believed only where the waiting time is a usual one.
 
     Long-lived nuclides have no usual waiting time that an hour would leave, so they need both zones; for the longest
-    (¹⁷⁷Lu) an hour does not matter.
+    (¹⁷⁷Lu) an hour does not matter. A time in UTC says nothing about the scanner's zone, so there no other whole hour
+    may give a usual waiting time. Returns the warning.
     """
     stamp = series.start_datetime
     if stamp is None or stamp.offset is None or series.offset is not None or start.rule == "start_time":
-        return
+        return ()
     hour = timedelta(hours=1)
     if same_factor(reference, reference + hour, math.log(2) / half_life_s):
-        return
+        return ()
     low, high = usual_uptake_s(half_life_s)
-    if half_life_s < SHORT_LIVED_S and low < (reference - start.time).total_seconds() < high:
-        return
+    elapsed = (reference - start.time).total_seconds()
+    hours = [elapsed + k * hour.total_seconds() for k in range(-14, 15)]
+    unsure = not stamp.offset and series.start_time is None and sum(low < h < high for h in hours) > 1
+    if half_life_s < SHORT_LIVED_S and low < elapsed < high and not unsure:
+        return ("time_zone_one_sided: only the administration carries a time zone; its usual waiting time confirms it",)
     raise SuvRefusal(
         "start_time_contradictory",
         "the administration carries a time zone and the series none; no reading gives a surely right waiting time. "
