@@ -549,6 +549,14 @@ def test_totalsegmentator_names_the_weights_that_are_missing(tmp_path: Path, no_
     assert (tmp_path / "nnUNet" / "3d_fullres" / "Task256_TotalSegmentator_3mm_1139subj").is_dir()
 
 
+def test_totalsegmentator_reaches_out_only_when_told(tmp_path: Path, no_network: list[object]) -> None:
+    need_totalsegmentator()
+    image = ct_of(egg(grid_of()), grid_of())
+    with pytest.raises(Refusal, match=r"backend_failed.*ConnectionError"):
+        TotalSegmentatorBackend(weights=tmp_path, fast=True, allow_download=True).segment(image, "ct")
+    assert no_network
+
+
 @pytest.mark.slow
 def test_totalsegmentator_segments_without_network_home_or_traces(
     tmp_path: Path, no_network: list[object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -54,8 +54,8 @@ def mend_torchvision(torch: Any) -> None:
 
     PyPI has only the CUDA build of torchvision for Linux; beside a CPU torch its compiled operators do not load, and
     its import stops with "operator torchvision::nms does not exist". nnU-Net's search for a trainer imports it (by way
-    of timm) and never calls those operators, so their signatures alone mend the import. Where torchvision loads, is absent
-    or fails otherwise, nothing is done.
+    of timm) and never calls those operators, so their signatures alone mend the import. Where torchvision loads, is
+    absent or fails otherwise, nothing is done.
     """
     try:
         importlib.import_module("torchvision")

@@ -43,6 +43,8 @@ LABEL = "liver"
 CT_TASK, MR_TASK = "total", "total_mr"
 #: The rough model that finds where to look, by task: a number inside TotalSegmentator's own program, in no table of it.
 CROP_MODELS = {CT_TASK: 298, MR_TASK: 852}
+#: Where in a model's folder its weights lie.
+CHECKPOINTS = "*/fold_*/checkpoint_final.pth"
 #: Variables that TotalSegmentator sets for nnU-Net and leaves behind.
 LEFT_BEHIND = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 #: TotalSegmentator rounds intensities to whole numbers when it resamples; an MRI scaled to 0…1 would become black.
@@ -124,7 +126,7 @@ class TotalSegmentatorBackend:
         """The model folders that the task needs, all there; UsageError names those that are missing."""
         root = self._weights_folder(package)
         needed = {number: root / name for number, name in self._models(package, task).items()}
-        missing = [path.name for path in needed.values() if not path.is_dir()]
+        missing = [path.name for path in needed.values() if not any(path.glob(CHECKPOINTS))]
         if missing and not self.allow_download:
             raise UsageError(
                 f"TotalSegmentator's weights for {task} are missing: {', '.join(missing)}; looked for in {root}. "
@@ -173,17 +175,13 @@ class TotalSegmentatorBackend:
         """What stands in for the download: TotalSegmentator asks for all parts of a task, used or not."""
 
         def provide(number: int) -> None:
-            if number not in needed:
-                return
-            if not needed[number].is_dir():
-                if not self.allow_download:
-                    raise UsageError(f"TotalSegmentator's weights are missing: {needed[number]}")
+            if self.allow_download and number in needed and not needed[number].is_dir():
                 download(number)
 
         return provide
 
     def _facts(self, package: Any, task: str, role: str, needed: dict[int, Path]) -> dict[str, Any]:
-        files = sorted(file for path in needed.values() for file in path.glob("*/fold_*/checkpoint_final.pth"))
+        files = sorted(file for path in needed.values() for file in path.glob(CHECKPOINTS))
         return {
             "backend": self.name,
             "role": role,
