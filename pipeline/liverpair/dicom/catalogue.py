@@ -183,11 +183,12 @@ class Catalogue:
                 " the archive anew"
             )
 
-    def groups(self) -> Iterator[list[SeriesRecord]]:
+    def groups(self, identity: Callable[[str], str] = str.strip) -> Iterator[list[SeriesRecord]]:
         """All series, one patient at a time: memory holds the largest patient, not the archive.
 
-        A patient is everything that shares a Patient ID or a Study Instance UID, directly or through others (an
-        empty Patient ID joins nothing). Patients come in the order of their smallest (Patient ID, study), their
+        A patient is everything that shares a Patient ID or a Study Instance UID, directly or through others.
+        ``identity`` says which Patient IDs are one (by default padding is ignored); where it gives "" the ID joins
+        nothing. Patients come in the order of their smallest (Patient ID, study), their
         series by Patient ID, study and series UID, frames by Instance Number, UID and frame. What is read is the
         state at the first step, whatever is written meanwhile. Headers are read-only.
         """
@@ -195,7 +196,7 @@ class Catalogue:
             self._require_current()
             with closing(catalogue_file.connect_to_read(self._path)) as reader:
                 reader.execute("BEGIN")
-                yield from catalogue_read.groups(reader)
+                yield from catalogue_read.groups(reader, identity)
 
     def series(self) -> list[SeriesRecord]:
         """Every series, in the order of ``groups``, all in memory."""

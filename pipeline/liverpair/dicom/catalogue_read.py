@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from liverpair.dicom.dicomdir import MISSING_FILE
@@ -99,24 +99,26 @@ class _Joined:
         self._above[other] = one
 
 
-def _patients(db: sqlite3.Connection) -> Iterator[list[tuple[bytes, bytes]]]:
+def _patients(db: sqlite3.Connection, identity: Callable[[str], str]) -> Iterator[list[tuple[bytes, bytes]]]:
     """The (Patient ID, Study Instance UID) of one patient after another, ordered by the smallest of each.
 
-    Patient IDs that share a study are one patient; an empty Patient ID says nothing and joins nothing.
+    Patient IDs of one ``identity``, or that share a study, are one patient; an empty identity says nothing and joins
+    nothing.
     """
     keys = db.execute("SELECT DISTINCT patient_id, study_uid FROM series ORDER BY patient_id, study_uid").fetchall()
     joined = _Joined()
     for patient, study in keys:
-        joined.join((0, study), (1, patient) if patient else (0, study))
+        person = identity(patient.decode("utf-8", "surrogatepass"))
+        joined.join((0, study), (1, person.encode("utf-8", "surrogatepass")) if person else (0, study))
     found: dict[Any, list[tuple[bytes, bytes]]] = {}
     for patient, study in keys:
         found.setdefault(joined.name((0, study)), []).append((patient, study))
     yield from found.values()
 
 
-def groups(db: sqlite3.Connection) -> Iterator[list[SeriesRecord]]:
+def groups(db: sqlite3.Connection, identity: Callable[[str], str]) -> Iterator[list[SeriesRecord]]:
     """All series, one patient at a time."""
-    for keys in _patients(db):
+    for keys in _patients(db, identity):
         group = []
         for patient, study in keys:
             query = "SELECT id, series_uid FROM series WHERE patient_id = ? AND study_uid = ? ORDER BY series_uid"

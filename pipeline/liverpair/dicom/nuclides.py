@@ -32,8 +32,10 @@ HALF_LIVES_S = {
     "152Tb": 63000.0,
     "177Lu": 574300.0,
 }
-#: SCT and legacy SRT codes of CID 4020. C-131A1 means ⁶⁶Ga and stands for ⁶⁸Ga by mistake in real headers (suv.md),
-#: so it names no nuclide by itself.
+#: Codes of ⁶⁶Ga (SRT, SCT), which stand for ⁶⁸Ga by mistake in real headers (suv.md): they name no nuclide against or
+#: without a half-life, whatever their meaning says.
+MISTAKEN_CODES = frozenset({"C-131A1", "79477007"})
+#: SCT and legacy SRT codes of CID 4020 and CID 18.
 CODES = {
     "40565003": "11C",
     "C-105A1": "11C",
@@ -44,21 +46,33 @@ CODES = {
     "77004003": "18F",
     "C-111A1": "18F",
     "71425003": "61Cu",
+    "C-127A1": "61Cu",
     "3932008": "64Cu",
     "C-127A2": "64Cu",
-    "79477007": "66Ga",
     "35337001": "68Ga",
     "C-131A3": "68Ga",
     "79197006": "82Rb",
     "C-159A2": "82Rb",
     "10738001": "86Y",
+    "C-162A3": "86Y",
     "63360001": "89Zr",
     "C-168A4": "89Zr",
     "14691008": "90Y",
+    "C-162A7": "90Y",
     "40937006": "124I",
     "C-114A5": "124I",
     "126606": "152Tb",
     "126600": "44Sc",
+    "447553000": "177Lu",
+    "C-101ED": "177Lu",
+    "56609000": "111In",
+    "C-145A4": "111In",
+    "72454006": "99mTc",
+    "C-163A8": "99mTc",
+    "21572004": "123I",
+    "C-114A4": "123I",
+    "1368003": "131I",
+    "C-114B1": "131I",
 }
 ELEMENTS = {
     "C": "C|carbon|kohlenstoff",
@@ -144,10 +158,10 @@ def identify_nuclide(
     """
     by_code = ""
     for value, _scheme, meaning in codes:
-        mistaken = value.strip().upper() == "C-131A1"
-        by_code = by_code or CODES.get(value.strip().upper(), "") or nuclide_in_text(meaning)
-        if mistaken and not nuclide_in_text(meaning):
-            by_code = ""
+        stated = CODES.get(value.strip().upper(), "") or nuclide_in_text(meaning)
+        if value.strip().upper() in MISTAKEN_CODES and stated == "66Ga":
+            stated = ""
+        by_code = by_code or stated
     by_half_life = nuclide_of_half_life(half_life_s)
     by_text = nuclide_in_text(radiopharmaceutical)
     return NuclideDecision(by_code or by_half_life or by_text, by_code, by_half_life, by_text)

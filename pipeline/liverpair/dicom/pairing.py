@@ -1,54 +1,60 @@
-"""Pair the PET and MRI examinations of one patient so that the total interval is smallest."""
+"""Pair the PET and MRI examinations of one patient: the closest in time first, ties by stated ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
-from scipy.optimize import linear_sum_assignment
+__all__ = ["Dated", "Window", "pair_nearest"]
 
-__all__ = ["Dated", "pair_nearest"]
 
-#: More days than any two dates lie apart: leaving an examination alone is dearer than any interval.
-UNPAIRED_DAYS = 10_000_000
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Days an MRI may lie ``before`` and ``after`` the PET; both bounds are inside."""
+
+    before: int
+    after: int
+
+    def holds(self, interval_days: int) -> bool:
+        """Whether an interval (MRI minus PET) lies inside."""
+        return -self.before <= interval_days <= self.after
 
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """An examination to pair: its day, and its rank among examinations of one day (smaller is preferred)."""
+    """An examination to pair: its day, and its rank among examinations equally near (smaller is preferred)."""
 
     key: Hashable
     day: date
-    rank: int = 0
+    rank: tuple[int, ...] = ()
 
 
-def pair_nearest(pets: Sequence[Dated], mris: Sequence[Dated], window_days: int, reuse: bool) -> list[tuple[int, int]]:
-    """Index pairs (pet, mri) with |interval| ≤ ``window_days``, in the order of the PETs.
+def pair_nearest(
+    pets: Sequence[Dated],
+    mris: Sequence[Dated],
+    window: Window,
+    reuse: bool,
+    compatible: Callable[[int, int], bool] = lambda pet, mri: True,
+) -> list[tuple[int, int]]:
+    """Index pairs (pet, mri) inside the window, in the order of the PETs.
 
-    ``reuse`` False: every examination serves once; as many pairs as possible, then the smallest total of
-    |interval|, then the smallest ranks, then the earlier examinations. ``reuse`` True: every PET takes its nearest
-    MRI, ties broken by rank, then by the earlier MRI.
+    The closest PET and MRI are paired first, then the closest of what is left, as a reader would do it: no PET and MRI
+    stay apart that lie closer to each other than to their partners. Ties are decided by the MRI's rank, the PET's rank,
+    the earlier MRI, the earlier PET, then the keys. ``reuse`` False: every examination serves once. True: every PET
+    takes its nearest MRI, whoever else took it. ``compatible`` may forbid a pair (indices).
     """
-    if not pets or not mris:
-        return []
-    days = np.array([[abs((m.day - p.day).days) for m in mris] for p in pets], dtype=np.int64)
-    order = {
-        j: n
-        for n, j in enumerate(sorted(range(len(mris)), key=lambda j: (mris[j].rank, mris[j].day, str(mris[j].key))))
-    }
-    preference = np.array([order[j] for j in range(len(mris))], dtype=np.int64)
-    allowed = days <= window_days
-    if reuse:
-        chosen = []
-        for i in range(len(pets)):
-            options = np.flatnonzero(allowed[i])
-            if len(options):
-                chosen.append((i, int(min(options, key=lambda j: (days[i, j], preference[j])))))
-        return chosen
-    # ties within the total interval: each pair's preference weighs less than one day in total
-    weight = len(mris) * (min(len(pets), len(mris)) + 1)
-    cost = np.where(allowed, days * weight + preference[None, :], UNPAIRED_DAYS * weight).astype(np.float64)
-    rows, columns = linear_sum_assignment(cost)
-    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if allowed[i, j]]
+    candidates = []
+    for i, pet in enumerate(pets):
+        for j, mri in enumerate(mris):
+            interval = (mri.day - pet.day).days
+            if window.holds(interval) and compatible(i, j):
+                order = (abs(interval), mri.rank, pet.rank, mri.day, pet.day, str(mri.key), str(pet.key))
+                candidates.append((order, i, j))
+    taken: dict[int, int] = {}
+    used: set[int] = set()
+    for _, i, j in sorted(candidates):
+        if i not in taken and (reuse or j not in used):
+            taken[i] = j
+            used.add(j)
+    return sorted(taken.items())

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from liverpair.dicom.nuclides import compact, identify_nuclide, nuclide_in_text
+from liverpair.dicom.ligands import FAMILY, SSR_LIGANDS, fits, ligand_of_code, ligands_in_text
+from liverpair.dicom.nuclides import NuclideDecision, identify_nuclide, nuclide_in_text
 
 __all__ = ["UNKNOWN", "HeaderLike", "TracerDecision", "TracerSettings", "identify_tracer"]
 
 UNKNOWN = "unknown"
+THERAPEUTIC = frozenset({"177Lu", "90Y"})
+#: Nuclides that label no somatostatin-receptor ligand: the half-lives are too short for the peptide's way, or the
+#: chemistry does not reach it. A PET of these needs no ligand to be told from SSR-PET.
+NEVER_SSR = frozenset({"11C", "13N", "15O", "82Rb", "123I", "124I", "131I"})
+#: Where a description comes from, the nearest to the images first.
+DESCRIPTIONS = (
+    ("the series", "SeriesDescription"),
+    ("the protocol", "ProtocolName"),
+    ("the study", "StudyDescription"),
+    ("the request", "RequestedProcedureDescription"),
+)
 
 
 class HeaderLike(Protocol):
@@ -39,7 +49,8 @@ class TracerSettings:
 class TracerDecision:
     """``name`` is nuclide-ligand ("68Ga-DOTATATE"), "68Ga-SSR" where only the family is known, or "unknown".
 
-    ``reason`` is the sentence for a reader; ``flags`` e.g. therapeutic, ligand_assumed, nuclide_contradictory.
+    ``reason`` is the sentence for a reader; ``flags`` e.g. therapeutic, ligand_assumed, nuclide_contradictory,
+    several_radiopharmaceuticals.
     """
 
     name: str
@@ -50,283 +61,222 @@ class TracerDecision:
     flags: tuple[str, ...] = ()
 
 
-#: Ligand codes of CID 4021 that matter here (any scheme; the values do not collide).
-LIGAND_CODES = {
-    "724025002": "DOTATATE",
-    "C2713594": "DOTATOC",
-    "35321007": "FDG",
-    "C-B1031": "FDG",
-    "129501009": "NaF",
-    "126703": "choline",
-    "456992002": "choline",
-    "424708001": "FET",
-    "5811000122108": "DOPA",
-    "126758": "PSMA",
-    "126759": "PSMA",
-    "C118961": "PSMA",
-    "C116352": "PSMA",
-    "C96234": "PSMA",
-    "926372005": "FES",
-    "457000009": "fluciclovine",
-}
-SSR_LIGANDS = frozenset(
-    {
-        "DOTATATE",
-        "DOTATOC",
-        "DOTANOC",
-        "SiTATE",
-        "SiTOC",
-        "DOTALAN",
-        "SARTATE",
-        "JR11",
-        "NOTA-octreotide",
-        "SSR",
-    }
-)
-#: What ligands_in_text says of texts that name no ligand.
-FAMILY = frozenset({"SSR", "NET"})
-#: Patterns searched in the compacted text (lower-case letters and digits only). International and trade names;
-#: German, English and French spellings differ only in their ends.
-LIGAND_PATTERNS = {
-    "SiTATE": "sitate|sifalintat|sifalinoctreotat",
-    "SiTOC": "sifalintoc",
-    "SARTATE": "sartate",
-    "JR11": "jr11|satoreotid|ops20[12]",
-    "NOTA-octreotide": "notaoctreotid|alfnotaoct|alfoctreotid",
-    "DOTATATE": "dotatat(?!oc)|octreotat|oxodotreotid|netspot|detectnet|lutathera",
-    "DOTATOC": "dotatatoc|dotatoc|tyr3octreotid|edotreotid|somakit|dotaoctreotid",
-    "DOTANOC": "dotanoc|1?na[li]3?octreotid|donanoc",
-    "DOTALAN": "dotalan",
-    "FDG": "fdg|fludeoxyglu|deoxyglu[ck]|desoxyglu[ck]|desoxiglu[ck]",
-    "PSMA": "psma|piflufolastat|gozetotid|illuccix|locametz|pylarify|dcfpyl|dcfbc|flotufolastat|posluma|pluvicto|"
-    "vipivotid|prostatespecificmembrane|prostataspezifisch",
-    "FAPI": "fapi|fap2286|fibroblastactivation|fibroblastenaktiv",
-    "choline": "cholin",
-    "NaF": "sodiumfluorid|natriumfluorid|fluoruredesodium",
-    "FET": "ethyll?tyros",
-    "DOPA": "dopa",
-    "FES": "estradiol",
-    "fluciclovine": "fluciclovin|axumin|facbc",
-    "pentixafor": "pentixafor|cxcr4",
-    "exendin": "exendin",
-    "bombesin": "bombesin|neobomb",
-    "amyloid": "florbeta[pb]|flutemetamol|amyloid|neuraceq|amyvid|vizamyl",
-    "tau": "flortaucipir|tauvid",
-    "methionine": "methionin",
-    "MIBG": "mibg|mfbg",
-    "rubidium": "cardiogen",
-    "FLT": "fluoro?thymidin",
-    "hypoxia": "misonidazol|fmiso",
-}
-#: Short names, valid only as a whole word.
-LIGAND_TOKENS = {
-    "naf": "NaF",
-    "fet": "FET",
-    "fch": "choline",
-    "fmch": "choline",
-    "fes": "FES",
-    "flt": "FLT",
-    "pib": "amyloid",
-    "sitoc": "SiTOC",
-    "tate": "DOTATATE",
-    "toc": "DOTATOC",
-    "noc": "DOTANOC",
-    "fap": "FAPI",
-}
-#: The receptor itself: with any nuclide of the family enough for "…-SSR".
-RECEPTOR_WORDS = ("somatostatin", "sstr", "sst2", "octreo", "dotapept")
-RECEPTOR_TOKENS = frozenset({"ssr", "ssa", "ssrpet", "dota"})
-#: The disease: enough with a metal (⁶⁸Ga, ⁶⁴Cu), not with ¹⁸F, which labels FDG and DOPA for the same disease.
-DISEASE_WORDS = ("neuroendokrin", "neuroendocrin")
-DISEASE_TOKENS = frozenset({"net", "nets", "nen", "nens", "gepnet", "gepnen"})
-#: Which nuclides a ligand is made with; absent: any. DOTA carries metals, never ¹⁸F or ¹¹C.
-METALS = frozenset({"68Ga", "66Ga", "64Cu", "61Cu", "177Lu", "90Y", "86Y", "111In", "44Sc", "89Zr", "152Tb", "99mTc"})
-COMPATIBLE = {
-    "FDG": frozenset({"18F"}), "NaF": frozenset({"18F"}), "FET": frozenset({"18F"}), "FES": frozenset({"18F"}),
-    "FLT": frozenset({"18F"}), "hypoxia": frozenset({"18F"}), "tau": frozenset({"18F"}),
-    "fluciclovine": frozenset({"18F"}), "DOPA": frozenset({"18F"}), "choline": frozenset({"18F", "11C"}),
-    "methionine": frozenset({"11C"}), "amyloid": frozenset({"18F", "11C"}),
-    "MIBG": frozenset({"123I", "124I", "131I", "18F"}),
-    "DOTATATE": METALS, "DOTATOC": METALS, "DOTANOC": METALS, "DOTALAN": METALS, "SARTATE": METALS, "JR11": METALS,
-    "SiTATE": frozenset({"18F"}), "SiTOC": frozenset({"18F"}), "NOTA-octreotide": frozenset({"18F", "68Ga", "64Cu"}),
-    "SSR": METALS | {"18F"}, "NET": METALS, "pentixafor": METALS, "exendin": METALS, "rubidium": frozenset({"82Rb"}),
-}  # fmt: skip
-THERAPEUTIC = frozenset({"177Lu", "90Y"})
-#: Names of DOTA peptides within one typing error; longer distances meet other words.
-TYPO_TARGETS = {"dotatate": "DOTATATE", "dotatoc": "DOTATOC", "dotanoc": "DOTANOC"}
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A place in the header and the ligands it names."""
+
+    where: str
+    found: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Injection:
+    """One item of the Radiopharmaceutical Information Sequence."""
+
+    nuclide: NuclideDecision
+    own: tuple[_Source, ...]
+
+    @property
+    def says_something(self) -> bool:
+        return bool(self.nuclide.name or any(source.found for source in self.own))
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What decides: the nuclide, what the radiopharmaceutical (``own``) and the ``descriptions`` name, flags so far."""
+
+    nuclide: str
+    by_text: str
+    own: tuple[_Source, ...]
+    descriptions: tuple[_Source, ...]
+    flags: tuple[str, ...]
+
+    def flagged(self, flag: str) -> _Facts:
+        return replace(self, flags=(*self.flags, flag))
 
 
 def identify_tracer(header: HeaderLike, settings: TracerSettings = TracerSettings()) -> TracerDecision:  # frozen
-    """Decide the tracer from radiopharmaceutical codes and text, nuclide, and the descriptions, in this order."""
-    injections = header.first("RadiopharmaceuticalInformationSequence") or []
-    injection: Mapping[str, Any] = injections[0] if injections else {}
-    pharmaceutical = str(injection.get("Radiopharmaceutical") or header.first("Radiopharmaceutical") or "")
-    pharmacy_codes = _codes(injection.get("RadiopharmaceuticalCodeSequence"))
-    meanings = " ".join(meaning for _, _, meaning in pharmacy_codes)
-    nuclide = identify_nuclide(
-        _codes(injection.get("RadionuclideCodeSequence")),
-        _number(injection.get("RadionuclideHalfLife")),
-        f"{pharmaceutical} {meanings}",
+    """Decide the tracer from radiopharmaceutical codes and text, nuclide, and the descriptions, in this order.
+
+    The radiopharmaceutical's own statement outranks descriptions, which come from templates; a description counts only
+    for ligands that the nuclide can carry. Of several radiopharmaceuticals that differ (two injections on one day) the
+    one that the series' descriptions name is taken, otherwise the tracer is unknown.
+    """
+    texts = [(where, _joined(header.first(keyword))) for where, keyword in DESCRIPTIONS]
+    texts.append(("the procedure code", " ".join(m for _, m in _codes(header.first("ProcedureCodeSequence")))))
+    descriptions = tuple(_Source(where, frozenset(ligands_in_text(text))) for where, text in texts)
+    named_nuclide = _first(nuclide_in_text(text) for _, text in texts)
+    items = header.first("RadiopharmaceuticalInformationSequence")
+    outside = str(header.first("Radiopharmaceutical") or "")
+    injections = [_injection(item, outside) for item in items or [{}] if isinstance(item, Mapping)]
+    telling = [injection for injection in injections if injection.says_something] or [_injection({}, outside)]
+    decisions = [
+        _decide(_facts(injection, descriptions, named_nuclide), settings) for injection in dict.fromkeys(telling)
+    ]
+    if len({d.name for d in decisions}) == 1:
+        return decisions[0]
+    return _among(decisions, descriptions)
+
+
+def _injection(item: Mapping[str, Any], outside: str) -> _Injection:
+    """Nuclide and ligands of one item; ``outside`` is the attribute's old place outside the sequence."""
+    text = str(item.get("Radiopharmaceutical") or outside)
+    codes = _codes(item.get("RadiopharmaceuticalCodeSequence"))
+    text = " ".join([text, *(meaning for _, meaning in codes)])
+    nuclides = [(value, "", meaning) for value, meaning in _codes(item.get("RadionuclideCodeSequence"))]
+    nuclide = identify_nuclide(nuclides, _number(item.get("RadionuclideHalfLife")), text)
+    coded = frozenset(ligand_of_code(value) for value, _ in codes) - {""}
+    own = (
+        _Source("the radiopharmaceutical's code", coded),
+        _Source("the radiopharmaceutical", frozenset(ligands_in_text(text))),
     )
-    described = [str(header.first(k) or "") for k in ("SeriesDescription", "ProtocolName")]
-    described += [_joined(header.first(k)) for k in ("StudyDescription", "RequestedProcedureDescription")]
-    described += [" ".join(m for _, _, m in _codes(header.first("ProcedureCodeSequence")))]
-    name = nuclide.name or _first(nuclide_in_text(text) for text in described)
-    stated = {LIGAND_CODES[c.upper()] for c, _, _ in pharmacy_codes if c.upper() in LIGAND_CODES}
-    sources = [
-        ("the radiopharmaceutical's code", stated),
-        ("the radiopharmaceutical", ligands_in_text(f"{pharmaceutical} {meanings}")),
-        *zip(("the series", "the protocol", "the study", "the request", "the procedure code"),
-             map(ligands_in_text, described), strict=True),
-    ]  # fmt: skip
-    flags = ["nuclide_contradictory"] if nuclide.contradictory else []
-    if name in THERAPEUTIC:
+    return _Injection(nuclide, own)
+
+
+def _facts(injection: _Injection, descriptions: tuple[_Source, ...], named_nuclide: str) -> _Facts:
+    nuclide = injection.nuclide.name or named_nuclide
+    flags = ["nuclide_contradictory"] if injection.nuclide.contradictory else []
+    if nuclide in THERAPEUTIC:
         flags.append("therapeutic")
-    return _decide(name, nuclide.by_text, sources, flags, settings)
+    return _Facts(nuclide, injection.nuclide.by_text, injection.own, descriptions, tuple(flags))
 
 
-def _decide(
-    nuclide: str,
-    by_text: str,
-    sources: list[tuple[str, set[str]]],
-    flags: list[str],
-    settings: TracerSettings,
-) -> TracerDecision:
-    """The first source that names exactly one ligand its nuclide can carry decides; contradictions end in unknown."""
-    fitting = [(where, {x for x in found if _fits(x, nuclide)}) for where, found in sources]
-    named = [(where, found - FAMILY) for where, found in fitting if found - FAMILY]
-    if named:
-        return _by_ligand(nuclide, named, flags)
-    family = [where for where, found in fitting if found & FAMILY]
-    # descriptions come from templates (a MIBG order for a ¹⁷⁷Lu scan): only the radiopharmaceutical itself contradicts
-    misfits = {x for _, found in sources[:2] for x in found if not _fits(x, nuclide)} - FAMILY
-    if misfits and nuclide:
-        return _by_misfit(nuclide, by_text, misfits, flags)
+def _among(decisions: Sequence[TracerDecision], descriptions: Sequence[_Source]) -> TracerDecision:
+    """Of several radiopharmaceuticals the one that the first telling description names."""
+    flag = "several_radiopharmaceuticals"
+    for source in descriptions:
+        named = [
+            d for d in decisions if d.ligand and (d.ligand in source.found or (d.is_ssr and "SSR" in source.found))
+        ]
+        if len(named) == 1:
+            reason = f"of several radiopharmaceuticals {source.where} names {named[0].ligand}"
+            return replace(named[0], reason=reason, flags=(*named[0].flags, flag))
+    found = ", ".join(sorted({d.name for d in decisions}))
+    reason = f"several radiopharmaceuticals ({found}) and no description says which one the images show"
+    return TracerDecision(UNKNOWN, "", "", False, reason, (flag,))
+
+
+def _named_in(sources: Iterable[_Source], nuclide: str) -> list[_Source]:
+    """Sources that name ligands (not just the family) which the nuclide can carry, reduced to those."""
+    fitting = (_Source(s.where, frozenset(x for x in s.found - FAMILY if fits(x, nuclide))) for s in sources)
+    return [source for source in fitting if source.found]
+
+
+def _family_in(sources: Iterable[_Source], nuclide: str, words: frozenset[str] = FAMILY) -> list[_Source]:
+    """Sources that speak of the receptor or of the disease, with a nuclide that makes this enough."""
+    return [s for s in sources if any(fits(x, nuclide) for x in s.found & words)]
+
+
+def _decide(facts: _Facts, settings: TracerSettings) -> TracerDecision:
+    """What the radiopharmaceutical names, else what the descriptions name, else the family, else nothing."""
+    nuclide = facts.nuclide
+    own, described = _named_in(facts.own, nuclide), _named_in(facts.descriptions, nuclide)
+    if own:
+        return _by_own(facts, own, described)
+    if _family_in(facts.own, nuclide, frozenset({"SSR"})):
+        return _by_own_family(facts, described)
+    if described:
+        return _by_description(facts, described)
+    misfits = {x for source in facts.own for x in source.found if not fits(x, nuclide)} - FAMILY
+    receptor = _family_in(facts.descriptions, nuclide, frozenset({"SSR"}))
+    if misfits and nuclide and (misfits & SSR_LIGANDS or not receptor):
+        return _by_misfit(facts, misfits)
+    family = _family_in((*facts.own, *facts.descriptions), nuclide)
     if family and nuclide:
-        reason = f"{family[0]} speaks of somatostatin receptors or NET, no ligand is named"
-        return _named(nuclide, "SSR", reason, [*flags, "ligand_unnamed"])
+        reason = f"{family[0].where} speaks of somatostatin receptors or NET, no ligand is named"
+        return _named(facts.flagged("ligand_unnamed"), "SSR", reason)
     if nuclide in settings.ssr_nuclides_without_ligand:
-        reason = f"{nuclide} without any ligand, taken for SSR by setting"
-        return _named(nuclide, "SSR", reason, [*flags, "ligand_assumed"])
-    return TracerDecision(
-        UNKNOWN, nuclide, "", False, f"no ligand is named (nuclide {nuclide or 'unknown'})", tuple(flags)
+        return _named(facts.flagged("ligand_assumed"), "SSR", f"{nuclide} without any ligand, taken for SSR by setting")
+    if nuclide in NEVER_SSR:
+        return _named(facts, "other", f"{nuclide} labels no somatostatin-receptor ligand")
+    return _unknown(facts, f"no ligand is named (nuclide {nuclide or 'unknown'})")
+
+
+def _by_own(facts: _Facts, own: Sequence[_Source], described: Sequence[_Source]) -> TracerDecision:
+    """Code and text of the radiopharmaceutical; a description may only cast doubt on a ligand of another family."""
+    classes = {x in SSR_LIGANDS for source in own for x in source.found}
+    if len(classes) > 1:
+        return _contradictory(facts, "the radiopharmaceutical's code and text name", own)
+    if len(own[0].found) > 1:
+        return _several(facts, own[0])
+    ligand = next(iter(own[0].found))
+    against = [s for s in described if ligand not in s.found and s.found & SSR_LIGANDS]
+    if ligand not in SSR_LIGANDS and against:
+        return _contradictory(facts, f"{own[0].where} says {ligand} and the descriptions name", against)
+    return _named(facts, ligand, f"{own[0].where} names {ligand}")
+
+
+def _by_own_family(facts: _Facts, described: Sequence[_Source]) -> TracerDecision:
+    """The radiopharmaceutical speaks of DOTA or the receptor: a description may name the ligand, or contradict."""
+    if not described:
+        reason = "the radiopharmaceutical speaks of somatostatin receptors, no ligand is named"
+        return _named(facts.flagged("ligand_unnamed"), "SSR", reason)
+    if any(source.found & SSR_LIGANDS for source in described):
+        first = next(source for source in described if source.found & SSR_LIGANDS)
+        return _several(facts, _Source(first.where, first.found & SSR_LIGANDS))
+    return _contradictory(
+        facts, "the radiopharmaceutical speaks of DOTA or the receptor, the descriptions of", described
     )
 
 
-def _by_ligand(nuclide: str, named: list[tuple[str, set[str]]], flags: list[str]) -> TracerDecision:
-    where, found = named[0]
-    if len(found) > 1:
-        return _family_or_unknown(nuclide, found, where, flags)
-    ligand = next(iter(found))
-    against = {x for _, other in named[1:] if ligand not in other for x in other}
-    if ligand not in SSR_LIGANDS and against & SSR_LIGANDS:
-        reason = f"{where} says {ligand} and the descriptions say {', '.join(sorted(against))}"
-        return TracerDecision(UNKNOWN, nuclide, "", False, reason, (*flags, "ligand_contradictory"))
-    return _named(nuclide, ligand, f"{where} names {ligand}", flags)
+def _by_description(facts: _Facts, described: Sequence[_Source]) -> TracerDecision:
+    """Descriptions alone: those of both families among them contradict unless one names both."""
+    first = described[0]
+    others = [s for s in described[1:] if not s.found & first.found]
+    mixed = {x in SSR_LIGANDS for source in (first, *others) for x in source.found}
+    if len(mixed) > 1:
+        return _contradictory(facts, "the descriptions name", [first, *others])
+    return _several(facts, first)
 
 
-def _by_misfit(nuclide: str, by_text: str, misfits: set[str], flags: list[str]) -> TracerDecision:
+def _several(facts: _Facts, source: _Source) -> TracerDecision:
+    """A source that names one ligand, or several of one family."""
+    if len(source.found) == 1:
+        ligand = next(iter(source.found))
+        return _named(facts, ligand, f"{source.where} names {ligand}")
+    if source.found <= SSR_LIGANDS:
+        return _named(facts, "SSR", f"{source.where} names several ligands of one family")
+    return _contradictory(facts, f"{source.where} names", [source])
+
+
+def _by_misfit(facts: _Facts, misfits: set[str]) -> TracerDecision:
     """Only ligands that the stated nuclide does not label: the ligand's own text may name the true nuclide."""
-    reason = f"the header names {', '.join(sorted(misfits))}, which {nuclide} does not label"
+    reason = f"the header names {', '.join(sorted(misfits))}, which {facts.nuclide} does not label"
     ligand = next(iter(misfits)) if len(misfits) == 1 else ""
+    facts = facts.flagged("nuclide_contradictory")
     if ligand in SSR_LIGANDS:
-        true = by_text if by_text and _fits(ligand, by_text) else ""
-        return _named(true, ligand, reason, [*flags, "nuclide_contradictory"])
-    return TracerDecision(UNKNOWN, nuclide, "", False, reason, (*flags, "nuclide_contradictory"))
+        true = facts.by_text if facts.by_text and fits(ligand, facts.by_text) else ""
+        return _named(replace(facts, nuclide=true), ligand, reason)
+    return _unknown(facts, reason)
 
 
-def _family_or_unknown(nuclide: str, found: set[str], where: str, flags: list[str]) -> TracerDecision:
-    if found <= SSR_LIGANDS:
-        return _named(nuclide, "SSR", f"{where} names several ligands of one family", flags)
-    reason = f"{where} names {', '.join(sorted(found))}"
-    return TracerDecision(UNKNOWN, nuclide, "", False, reason, (*flags, "ligand_contradictory"))
+def _contradictory(facts: _Facts, words: str, sources: Sequence[_Source]) -> TracerDecision:
+    found = ", ".join(sorted({x for source in sources for x in source.found}))
+    return _unknown(facts.flagged("ligand_contradictory"), f"{words} {found}")
 
 
-def _named(nuclide: str, ligand: str, reason: str, flags: Iterable[str]) -> TracerDecision:
-    is_ssr = ligand in SSR_LIGANDS
-    name = f"{nuclide}-{ligand}" if nuclide else ligand
+def _unknown(facts: _Facts, reason: str) -> TracerDecision:
+    return TracerDecision(UNKNOWN, facts.nuclide, "", False, reason, tuple(dict.fromkeys(facts.flags)))
+
+
+def _named(facts: _Facts, ligand: str, reason: str) -> TracerDecision:
+    nuclide = facts.nuclide
     return TracerDecision(
-        name,
+        f"{nuclide}-{ligand}" if nuclide else ligand,
         nuclide,
         ligand,
-        is_ssr,
+        ligand in SSR_LIGANDS,
         f"{reason}; nuclide {nuclide or 'unknown'}",
-        tuple(dict.fromkeys(flags)),
+        tuple(dict.fromkeys(facts.flags)),
     )
 
 
-def _fits(ligand: str, nuclide: str) -> bool:
-    return not nuclide or nuclide in COMPATIBLE.get(ligand, frozenset({nuclide}))
-
-
-def ligands_in_text(text: str) -> set[str]:
-    """Ligands that a text names; "SSR" where it names the receptor, "NET" where it names the disease."""
-    squeezed = compact(text)
-    found = {name for name, pattern in LIGAND_PATTERNS.items() if re.search(pattern, squeezed)}
-    tokens = _tokens(text)
-    found |= {LIGAND_TOKENS[t] for t in tokens if t in LIGAND_TOKENS}
-    if not found & SSR_LIGANDS:
-        found |= _typos(tokens, squeezed)
-    if "SiTATE" in found or "SARTATE" in found:
-        found.discard("DOTATATE")
-    if any(word in squeezed for word in RECEPTOR_WORDS) or tokens & RECEPTOR_TOKENS:
-        found.add("SSR")
-    if any(word in squeezed for word in DISEASE_WORDS) or tokens & DISEASE_TOKENS:
-        found.add("NET")
-    return found
-
-
-def _tokens(text: str) -> set[str]:
-    """Whole words, and words freed of a nuclide glued to them (68gadotatoc, f18fet)."""
-    plain = unicodedata.normalize("NFKD", text).lower()
-    words = set(re.findall(r"[a-z0-9]+", plain))
-    freed = {
-        re.sub(r"^(?:68ga|ga68|64cu|cu64|18f|f18|177lu|lu177|68|64|18|177)+|(?:68ga|ga68|18f|f18)+$", "", w)
-        for w in words
-    }
-    letters = set(re.findall(r"[a-z]+", plain))
-    return words | freed | letters
-
-
-def _typos(tokens: set[str], squeezed: str) -> set[str]:
-    """DOTA peptides one typing error away; an equal distance to two of them names the family only.
-
-    The ending decides where the body is garbled (DOTATATOC, DOTA-TOK): TATE, TOC and NOC are what differs.
-    """
-    found = set()
-    candidates = {t for t in tokens if 5 <= len(t) <= 11}
-    for word in candidates:
-        near = {name for target, name in TYPO_TARGETS.items() if _edit_distance(word, target) <= 1}
-        if near:
-            found.add(near.pop() if len(near) == 1 else "SSR")
-    tail = re.search(r"dota[a-z0-9]{0,6}?(tate?|toc|tok|noc|nok)(?![a-z])", squeezed)
-    if not found and tail:
-        found.add({"ta": "DOTATATE", "to": "DOTATOC", "no": "DOTANOC"}[tail.group(1)[:2]])
-    return found
-
-
-def _edit_distance(a: str, b: str) -> int:
-    """Optimal string alignment: insertion, deletion, substitution, swap of neighbours each cost 1."""
-    rows = [[i + j if i * j == 0 else 0 for j in range(len(b) + 1)] for i in range(len(a) + 1)]
-    for i in range(1, len(a) + 1):
-        for j in range(1, len(b) + 1):
-            cost = a[i - 1] != b[j - 1]
-            rows[i][j] = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + cost)
-            if i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
-                rows[i][j] = min(rows[i][j], rows[i - 2][j - 2] + 1)
-    return rows[-1][-1]
-
-
-def _codes(items: Any) -> list[tuple[str, str, str]]:
-    """(value, scheme, meaning) of a code sequence in plain JSON."""
+def _codes(items: Any) -> list[tuple[str, str]]:
+    """(value, meaning) of a code sequence in plain JSON; long and URN code values count like short ones."""
     if not isinstance(items, list):
         return []
     return [
-        (
-            str(i.get("CodeValue") or ""),
-            str(i.get("CodingSchemeDesignator") or ""),
-            str(i.get("CodeMeaning") or ""),
-        )
+        (str(i.get("CodeValue") or i.get("LongCodeValue") or ""), str(i.get("CodeMeaning") or ""))
         for i in items
         if isinstance(i, Mapping)
     ]

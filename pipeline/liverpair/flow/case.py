@@ -13,6 +13,7 @@ from pathlib import Path
 from liverpair.core.provenance import fingerprint, version
 from liverpair.core.study import MatchedPair, StudyPair
 from liverpair.dicom.nifti import write_nifti
+from liverpair.dicom.pair_stacks import StackReference
 from liverpair.dicom.records import Stack
 from liverpair.flow.alignment import align_pair
 from liverpair.flow.config import Settings, case_fingerprint
@@ -23,20 +24,28 @@ from liverpair.flow.record import case_record, failure_record, provenance_record
 from liverpair.flow.workspace import Workspace
 from liverpair.register.transform_io import write_transform
 
-__all__ = ["CaseTask", "case_key", "process_case", "recipe", "record_failure", "run_pair"]
+__all__ = ["CaseTask", "PreparedCase", "case_key", "process_case", "recipe", "record_failure", "run_pair"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseTask:
-    """Everything a worker needs to process one pair; ``key`` is the hash of inputs, settings and code."""
+    """One pair to process, its stacks by reference; ``key`` is the hash of inputs, settings and code."""
 
     workspace: Path
     pair: StudyPair
-    stacks: dict[str, Stack]
+    references: Mapping[str, StackReference]
     settings: Settings
     key: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedCase:
+    """A task with its stacks' headers: everything a worker needs."""
+
+    task: CaseTask
+    stacks: Mapping[str, Stack]
 
 
 @cache
@@ -55,10 +64,9 @@ def recipe(settings: Settings) -> str:
     return fingerprint([case_fingerprint(settings), code_fingerprint()])
 
 
-def case_key(pair: StudyPair, stacks: Mapping[str, Stack], settings: Settings) -> str:
+def case_key(pair: StudyPair, references: Mapping[str, StackReference], settings: Settings) -> str:
     """The hash that says whether a finished case still holds: its frames' headers, the settings and the code."""
-    frames = {role: [(i.locator, i.frame, dict(i.header)) for i in stack.instances] for role, stack in stacks.items()}
-    return fingerprint([pair, frames, recipe(settings)])
+    return fingerprint([pair, {role: r.digest for role, r in references.items()}, recipe(settings)])
 
 
 def run_pair(pair: StudyPair, stacks: Mapping[str, Stack], settings: Settings) -> MatchedPair:
@@ -69,9 +77,10 @@ def run_pair(pair: StudyPair, stacks: Mapping[str, Stack], settings: Settings) -
     return measure_and_match(segmented, settings)
 
 
-def process_case(task: CaseTask) -> str:
+def process_case(prepared: PreparedCase) -> str:
     """Process a pair and put its folder in place when all of it is there; returns one line for the log."""
-    matched = run_pair(task.pair, task.stacks, task.settings)
+    task = prepared.task
+    matched = run_pair(task.pair, prepared.stacks, task.settings)
     record = case_record(matched, task.key, recipe(task.settings), task.settings)
     verdicts = f"MRI {record['calls']['mr']['status']}, PET {record['calls']['pet']['status']}".replace("_", " ")
     workspace = Workspace(task.workspace)
@@ -79,7 +88,7 @@ def process_case(task: CaseTask) -> str:
         _write_images(matched, folder)
         draw_case(matched, _caption(task.pair, verdicts), folder / "overview.png")
         workspace.write_json(
-            folder / "provenance.json", provenance_record(matched, task.stacks, task.key, task.settings)
+            folder / "provenance.json", provenance_record(matched, prepared.stacks, task.key, task.settings)
         )
         workspace.write_json(folder / "case.json", record)
     return f"{verdicts}, registration {matched.segmented.aligned.verdict}"

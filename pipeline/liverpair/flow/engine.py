@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -18,6 +19,8 @@ __all__ = ["WorkerDiedError", "default_jobs", "run_many"]
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
+#: Tasks prepared for each process: one that runs and one that waits, so that no process idles.
+AHEAD = 2
 #: What one case needs at most, measured on the simulated cohort; more processes than fit would swap.
 CASE_MEMORY_BYTES = 2 * 1024**3
 
@@ -46,25 +49,36 @@ def start_worker() -> None:
     SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
+def _as_it_is(task: Any) -> Any:
+    return task
+
+
 def run_many(
-    work: Callable[[_Task], _Result], tasks: Sequence[_Task], jobs: int, scheduler: str | None = None
+    work: Callable[[Any], _Result],
+    tasks: Sequence[_Task],
+    jobs: int,
+    scheduler: str | None = None,
+    prepare: Callable[[_Task], Any] = _as_it_is,
 ) -> Iterator[tuple[_Task, _Result | Exception]]:
     """Yield each task with its result, or the exception it ended in, as they finish.
+
+    ``work`` gets ``prepare(task)``, which is made here, in the calling process, shortly before the task starts: memory
+    holds what a few tasks need, however many there are.
 
     A worker that dies breaks the whole pool, and nobody knows by whose fault: the tasks that were under way are then
     run alone, one a pool, and the one that dies again is yielded with WorkerDiedError.
     """
     if scheduler is not None:
-        yield from _on_cluster(work, tasks, scheduler)
+        yield from _on_cluster(work, tasks, scheduler, prepare)
         return
     suspects: list[_Task] = []
     queue = list(tasks)
     while queue:
-        broken = yield from _in_pool(work, queue, jobs)
+        broken = yield from _in_pool(work, queue, jobs, prepare)
         suspects.extend(broken[:jobs])
         queue = broken[jobs:]
     for task in suspects:
-        died = yield from _in_pool(work, [task], 1)
+        died = yield from _in_pool(work, [task], 1, prepare)
         if died:
             yield (
                 task,
@@ -73,25 +87,35 @@ def run_many(
 
 
 def _in_pool(
-    work: Callable[[_Task], _Result], tasks: Sequence[_Task], jobs: int
+    work: Callable[[Any], _Result], tasks: Sequence[_Task], jobs: int, prepare: Callable[[_Task], Any]
 ) -> Generator[tuple[_Task, _Result | Exception], None, list[_Task]]:
     """Run tasks in one pool; returns those that were unfinished when the pool broke, in their order."""
     # spawn: numba's and ITK's thread pools do not survive a fork
     context = multiprocessing.get_context("spawn")
     finished: set[int] = set()
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=start_worker) as pool:
-        futures: dict[Future[_Result], int] = {pool.submit(work, task): n for n, task in enumerate(tasks)}
+    waiting = iter(range(len(tasks)))
+    with ProcessPoolExecutor(max(1, min(jobs, len(tasks))), mp_context=context, initializer=start_worker) as pool:
+        futures: dict[Future[_Result], int] = {}
         try:
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            while True:
+                for number in islice(waiting, AHEAD * jobs - len(futures)):
+                    try:
+                        futures[pool.submit(work, prepare(tasks[number]))] = number
+                    except BrokenProcessPool:
+                        break
+                    except Exception as error:  # noqa: BLE001 # what cannot be prepared fails alone
+                        finished.add(number)
+                        yield tasks[number], error
+                if not futures:
+                    break
+                done, _ = wait(futures, return_when=FIRST_COMPLETED)
                 for future in sorted(done, key=lambda f: futures[f]):
-                    error = future.exception()
-                    if isinstance(error, BrokenProcessPool):
+                    number = futures.pop(future)
+                    failure = future.exception()
+                    if isinstance(failure, BrokenProcessPool):
                         continue
-                    finished.add(futures[future])
-                    task = tasks[futures[future]]
-                    yield task, error if isinstance(error, Exception) else future.result()
+                    finished.add(number)
+                    yield tasks[number], failure if isinstance(failure, Exception) else future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -101,7 +125,7 @@ def _in_pool(
 
 
 def _on_cluster(
-    work: Callable[[_Task], _Result], tasks: Sequence[_Task], scheduler: str
+    work: Callable[[Any], _Result], tasks: Sequence[_Task], scheduler: str, prepare: Callable[[_Task], Any]
 ) -> Iterator[tuple[_Task, _Result | Exception]]:
     """Run tasks on a Dask cluster whose workers see the same file system."""
     try:
@@ -113,8 +137,22 @@ def _on_cluster(
     except (OSError, ValueError) as error:
         raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
     with client:
+        threads = sum(client.nthreads().values())
         client.run(start_worker)
-        futures = {client.submit(work, task, pure=False): task for task in tasks}
-        for future in as_completed(list(futures)):
+        waiting = iter(tasks)
+        futures: dict[Any, _Task] = {}
+        running = as_completed()
+        while True:
+            for task in islice(waiting, AHEAD * max(1, threads) - len(futures)):
+                try:
+                    future = client.submit(work, prepare(task), pure=False)
+                except Exception as error:  # noqa: BLE001 # what cannot be prepared fails alone
+                    yield task, error
+                    continue
+                futures[future] = task
+                running.add(future)
+            if not futures:
+                break
+            future = next(running)
             failure = future.exception()
-            yield futures[future], failure if isinstance(failure, Exception) else future.result()
+            yield futures.pop(future), failure if isinstance(failure, Exception) else future.result()

@@ -72,7 +72,9 @@ def analyze(archives: Sequence[Path], out: Path, reports: Path | None, config: P
     with bar("Reading headers") as tick:
         result = stages.index_stage(workspace, archives, settings, run.jobs or default_jobs(), tick)
     note("index", result)
-    note("pair", stages.pair_stage(workspace, settings))
+    with bar("Selecting and pairing patients") as tick:
+        result = stages.pair_stage(workspace, settings, tick)
+    note("pair", result)
     if reports is not None:
         note("label", stages.label_stage(workspace, reports))
     with bar("Processing pairs") as tick:
@@ -105,7 +107,9 @@ def index(archives: Sequence[Path], out: Path, config: Path | None, run: Run) ->
 
 def pair(ws: Path, config: Path | None) -> Answer:
     """Select and pair."""
-    return _answer(stages.pair_stage(*_opened(ws, config)))
+    workspace, settings = _opened(ws, config)
+    with bar("Selecting and pairing patients") as tick:
+        return _answer(stages.pair_stage(workspace, settings, tick))
 
 
 def label(ws: Path, reports: Path) -> Answer:

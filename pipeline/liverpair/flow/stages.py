@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ from liverpair.core.errors import UsageError
 from liverpair.core.provenance import plain
 from liverpair.core.study import StudyPair
 from liverpair.dicom.catalogue import Catalogue
-from liverpair.dicom.cohort import Cohort, build_cohort
-from liverpair.dicom.records import Stack
+from liverpair.dicom.cohort import gather, patient_rule, select_groups
+from liverpair.dicom.pair_stacks import StackReference, load_stacks
+from liverpair.dicom.records import SeriesRecord
 from liverpair.evaluate.labels import label_table, read_reports
-from liverpair.flow.case import CaseTask, case_key, process_case, record_failure
+from liverpair.flow.case import CaseTask, PreparedCase, case_key, process_case, record_failure
 from liverpair.flow.config import Settings, dump_settings
 from liverpair.flow.engine import run_many
 from liverpair.flow.evaluation import evaluate_workspace
+from liverpair.flow.pair_files import read_pair_stacks, read_pairs, write_pair_stacks
 from liverpair.flow.progress import Tick
 from liverpair.flow.tables import COLUMNS, Row, parse_table
 from liverpair.flow.workspace import Workspace, write_text
@@ -55,31 +58,47 @@ def index_stage(
     )
 
 
-def _cohort(workspace: Workspace, settings: Settings) -> tuple[Cohort, list[Row]]:
-    if not workspace.catalogue.exists():
-        raise UsageError("the workspace has no index yet; run `liverpair index ARCHIVE... -o WS` first.")
-    with Catalogue.open(workspace.catalogue) as catalogue:
-        cohort = build_cohort(catalogue.series(), settings.cohort)
-        set_aside = [plain(row) for row in catalogue.exclusions()]
-    return cohort, set_aside
-
-
 def pair_row(pair: StudyPair) -> Row:
     """The row of pairs.csv."""
     return {column: getattr(pair, column) for column in COLUMNS["pairs"]}
 
 
-def pair_stage(workspace: Workspace, settings: Settings) -> StageResult:
-    """Select the SSR-PET/CT and liver MRI examinations from headers and pair them within the window."""
-    cohort, set_aside = _cohort(workspace, settings)
+def pair_stage(workspace: Workspace, settings: Settings, tick: Tick = lambda done, total: None) -> StageResult:
+    """Select the SSR-PET/CT and liver MRI examinations from headers and pair them within the window.
+
+    One patient is in memory at a time; what the pairs' stacks are is kept by reference in tables/pair_stacks.json.
+    """
+    if not workspace.catalogue.exists():
+        raise UsageError("the workspace has no index yet; run `liverpair index ARCHIVE... -o WS` first.")
+    with Catalogue.open(workspace.catalogue) as catalogue:
+        if not catalogue.is_complete():
+            log.warning("pair: the index is not complete (an `index` runs or was interrupted); run it again afterwards")
+        rule = patient_rule(settings.cohort)
+        selections = select_groups(_counted(catalogue.groups(rule.person), tick), settings.cohort, rule)
+        cohort = gather(selections)
+        set_aside = [plain(row) for row in catalogue.exclusions()]
     workspace.write_table("series", cohort.series_rows)
     workspace.write_table("pairs", [pair_row(pair) for pair in cohort.pairs])
     workspace.write_table("exclusions", [*set_aside, *(plain(row) for row in cohort.exclusions)])
-    numbers = {"pairs": len(cohort.pairs), "exclusions": len(cohort.exclusions) + len(set_aside)}
+    write_pair_stacks(workspace, cohort.stacks, settings.cohort)
+    numbers = {
+        "pairs": len(cohort.pairs),
+        "exclusions": len(cohort.exclusions) + len(set_aside),
+        "series": len(cohort.series_rows),
+        "examinations": dict(sorted(cohort.flow.items())),
+        "excluded_studies": dict(sorted(Counter(e.reason for e in cohort.exclusions if e.level == "study").items())),
+    }
     log.info("pair: %s", numbers)
     return StageResult(
         f"Found {numbers['pairs']} pairs; every other study is in exclusions.csv with its reason.", numbers
     )
+
+
+def _counted(groups: Iterable[Sequence[SeriesRecord]], tick: Tick) -> Iterator[Sequence[SeriesRecord]]:
+    """The same groups; ``tick`` is told how many have passed."""
+    for number, group in enumerate(groups, start=1):
+        yield group
+        tick(number, None)
 
 
 def label_stage(workspace: Workspace, reports: Path) -> StageResult:
@@ -104,27 +123,30 @@ def process_stage(
     scheduler: str | None = None,
 ) -> StageResult:
     """Run every pair from images to matched lesions; a pair done before with the same input and settings is kept."""
-    cohort, _ = _cohort(workspace, settings)
-    pairs = {pair.pair_id: pair for pair in cohort.pairs}
-    known = {row["pair_id"] for row in workspace.read_table("pairs")}
-    if known != set(pairs):
-        raise UsageError("pairs.csv does not belong to this index; run `liverpair pair WS` again.")
+    pairs, references = read_pairs(workspace), read_pair_stacks(workspace, settings.cohort)
+    if set(references) != set(pairs):
+        raise UsageError("pairs.csv and pair_stacks.json do not belong together; run `liverpair pair WS` again.")
     if only is not None and only not in pairs:
         raise UsageError(f"there is no pair {only}; pairs.csv lists the {len(pairs)} that exist.")
     wanted = [only] if only is not None else sorted(pairs)
-    tasks = [_task(workspace, pairs[pair_id], cohort.stacks[pair_id], settings) for pair_id in wanted]
+    tasks = [_task(workspace, pairs[pair_id], references[pair_id], settings) for pair_id in wanted]
     todo = [task for task in tasks if not _is_done(workspace, task)]
     tick(len(tasks) - len(todo), len(tasks))
     done, failed = len(tasks) - len(todo), []
-    for task, outcome in run_many(process_case, todo, jobs, scheduler):
-        if isinstance(outcome, Exception):
-            log.error("case %s failed: %s", task.pair.pair_id, type(outcome).__name__, exc_info=outcome)
-            record_failure(workspace, task, outcome)
-            failed.append(task.pair.pair_id)
-        else:
-            log.info("case %s: %s", task.pair.pair_id, outcome)
-        done += 1
-        tick(done, len(tasks))
+    with Catalogue.open(workspace.catalogue) as catalogue:
+
+        def prepare(task: CaseTask) -> PreparedCase:
+            return PreparedCase(task, load_stacks(task.references, catalogue.one_series))
+
+        for task, outcome in run_many(process_case, todo, jobs, scheduler, prepare):
+            if isinstance(outcome, Exception):
+                log.error("case %s failed: %s", task.pair.pair_id, type(outcome).__name__, exc_info=outcome)
+                record_failure(workspace, task, outcome)
+                failed.append(task.pair.pair_id)
+            else:
+                log.info("case %s: %s", task.pair.pair_id, outcome)
+            done += 1
+            tick(done, len(tasks))
     numbers = {"cases": len(tasks), "kept": len(tasks) - len(todo), "failed": sorted(failed)}
     sentence = f"Processed {len(todo)} pairs ({numbers['kept']} were done before)."
     if failed:
@@ -132,8 +154,10 @@ def process_stage(
     return StageResult(sentence, numbers, len(failed))
 
 
-def _task(workspace: Workspace, pair: StudyPair, stacks: Mapping[str, Stack], settings: Settings) -> CaseTask:
-    return CaseTask(workspace.root, pair, dict(stacks), settings, case_key(pair, stacks, settings))
+def _task(
+    workspace: Workspace, pair: StudyPair, references: Mapping[str, StackReference], settings: Settings
+) -> CaseTask:
+    return CaseTask(workspace.root, pair, references, settings, case_key(pair, references, settings))
 
 
 def _is_done(workspace: Workspace, task: CaseTask) -> bool:
