@@ -26,6 +26,7 @@ RATIO_COUNTS_FROM_BYTES: Final = 256 * 2**20
 SPOOL_BYTES: Final = 128 * 2**20
 #: Litter of operating systems and viewers: never images.
 LITTER_NAMES: Final = frozenset((".DS_Store", "Thumbs.db", "desktop.ini", ".directory"))
+LITTER_PREFIX: Final = "._"
 LITTER_FOLDERS: Final = frozenset(("__MACOSX", "$RECYCLE.BIN", "System Volume Information", ".Trashes"))
 #: Every kind of archive shows itself within these bytes (a tar at 257).
 START_BYTES: Final = 512
@@ -62,7 +63,7 @@ ARCHIVE_ERRORS: Final = (
 def is_litter(name: str) -> bool:
     """Whether the file only serves an operating system."""
     parts = name.replace("\\", "/").split("/")
-    return parts[-1] in LITTER_NAMES or parts[-1].startswith("._") or not LITTER_FOLDERS.isdisjoint(parts[:-1])
+    return parts[-1] in LITTER_NAMES or parts[-1].startswith(LITTER_PREFIX) or not LITTER_FOLDERS.isdisjoint(parts[:-1])
 
 
 def may_be_archive(start: bytes) -> bool:

@@ -78,6 +78,8 @@ class _Changes:
         else:
             self.summary.unreadable += 1
             self.problems.append((number << MEMBER_BITS, entry.problem))
+        if len(self) >= FLUSH:
+            self.write()
 
     def forget(self, number: int) -> None:
         """A file that is no longer there."""
@@ -134,14 +136,12 @@ def _compare(changes: _Changes, number: int, entries: Iterator[Entry], known: It
         while row is not None and row[0] < name:
             changes.forget(row[1])
             row = next(known, None)
-        if row is None or row[0] != name:
-            changes.note(number, entry, None)
-        else:
+        if row is not None and row[0] == name:
             if row[2] != entry.size or row[3] != entry.mtime_ns:
                 changes.note(number, entry, row[1])
             row = next(known, None)
-        if len(changes) >= FLUSH:
-            changes.write()
+        else:
+            changes.note(number, entry, None)
     while row is not None:
         changes.forget(row[1])
         row = next(known, None)

@@ -300,11 +300,13 @@ def spread(
                     yield result
                 while len(running) < jobs * BACKLOG and (more := _next(queued, inputs)) is not None:
                     running[pool.submit(work, more)] = more
+            pool.shutdown()
             return
         except BrokenProcessPool:
-            pass
-        finally:
+            pool.shutdown()
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
         for suspect in running.values():
             for result in _alone(work, suspect, crashed):
                 queued.append(rest(result))

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from liverpair.core.errors import UsageError
-from liverpair.dicom.archives import LITTER_FOLDERS, is_litter
+from liverpair.dicom.archives import LITTER_FOLDERS, LITTER_NAMES, LITTER_PREFIX
 from liverpair.dicom.dicomdir import is_media_directory, listed_files, on_disk
 
 __all__ = ["Entry", "Folder", "folders"]
@@ -23,6 +23,8 @@ SYSTEM_FILE: Final = ("system_file", "litter of an operating system or a viewer,
 NOT_A_FILE: Final = ("not_a_file", "a device, socket or pipe; only regular files are read")
 BROKEN_LINK: Final = ("broken_link", "a link that leads nowhere; copy what it should point to, or remove it")
 LITTER_FOLDER_NAMES: Final = frozenset(map(os.fsencode, LITTER_FOLDERS))
+LITTER_FILE_NAMES: Final = frozenset(map(os.fsencode, LITTER_NAMES))
+LITTER_START: Final = os.fsencode(LITTER_PREFIX)
 #: The size of an entry that cannot be read: no file has it, so its stamp never equals a file's.
 NO_SIZE: Final = -1
 #: Times after the year 2262 do not fit SQLite's integers; what remains still changes when the file does.
@@ -106,14 +108,16 @@ class _Walk:
                 continue
             if stat.S_ISDIR(facts.st_mode):
                 below.append(name)
-            elif litter or is_litter(os.fsdecode(name)):
+            elif litter or name in LITTER_FILE_NAMES or name.startswith(LITTER_START):
                 yield problem_entry(name, SYSTEM_FILE)
+            elif stat.S_ISREG(facts.st_mode):
+                yield Entry(name, facts.st_size, facts.st_mtime_ns & LARGEST_TIME)
             elif stat.S_ISLNK(facts.st_mode):
                 entry = self.link(prefix + name, name)
                 if entry is not None:
                     yield entry
             else:
-                yield _file_entry(name, facts)
+                yield problem_entry(name, NOT_A_FILE)
 
     def tree(self, top: bytes) -> Iterator[Folder]:
         """Every folder from ``top`` down, depth first in byte order."""

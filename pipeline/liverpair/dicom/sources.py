@@ -22,8 +22,6 @@ __all__ = ["MEMBER_SEPARATOR", "Source", "files", "members", "open_file", "open_
 MEMBER_SEPARATOR: Final = "!"
 #: Archives inside archives deeper than this are a trap, not an export.
 MAX_DEPTH: Final = 4
-#: Members so named are images: looking whether they are archives would unpack each of them twice.
-IMAGE_SUFFIXES: Final = (".dcm", ".ima", ".dic")
 EMPTY_ARCHIVE: Final = ("empty_archive", "the archive holds no file; export it again if it should")
 GONE: Final = "the file is no longer there; index the archive again"
 
@@ -203,7 +201,7 @@ def _contents(archive: Archive, chain: tuple[str, ...], file: Source) -> Iterato
     for name, problem in sorted(archive.problems.items()):
         yield Source(prefix + name, 0, file.mtime_ns, problem)
     for name in archive.names():
-        if not name.lower().endswith(IMAGE_SUFFIXES) and may_be_archive(archive.start(name)):
+        if may_be_archive(archive.start(name)):
             yield from _members((*chain, name), file)
             continue
         yield Source(prefix + name, archive.size(name), file.mtime_ns)
