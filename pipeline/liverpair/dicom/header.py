@@ -31,66 +31,66 @@ other on pydicom's own files, on real ones, on random data sets and on damaged b
 
 from __future__ import annotations
 
-import io
-import re
-import zlib
 from dataclasses import dataclass, field
-from itertools import pairwise
 from struct import error as StructError  # noqa: N812 - it is struct's exception, and "error" says nothing here
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from liverpair.dicom.frames import IMAGE_MODALITIES
 from liverpair.dicom.header_facts import CONTEXTUAL, Facts, Pending, decode_head
-from liverpair.dicom.header_runs import ACTIONS, GROUPS, KEY, PIXELS, PRIVATE, Kind
+from liverpair.dicom.header_file import (
+    CHARACTER_SET,
+    DEFLATED,
+    FIRST_READ,
+    HEAD,
+    NEXT_READ,
+    Part,
+    character_set,
+    file_size,
+    inflated,
+    meta_information,
+    pixel_end,
+    syntax_of,
+)
+from liverpair.dicom.header_runs import ACTIONS, GROUPS, KEY, PIXELS, PRIVATE, Kind, Stretch
 from liverpair.dicom.header_sequences import (
-    LONG_VRS,
-    SHORT_VRS,
+    DELIMITERS,
     UNDEFINED_LENGTH,
     Syntax,
     TooShortError,
     UnusualError,
     holds_items,
-    is_vr,
     sequence_end,
 )
 
 __all__ = ["FIRST_READ", "Scanner"]
 
-#: The first read takes in the whole header of most images (3 to 12 KiB) at the price of one system call.
-FIRST_READ: Final = 1 << 14
-#: Later reads: behind a value of hundreds of kilobytes, or for a header that long.
-NEXT_READ: Final = 1 << 16
-#: A sequence or value that would take more than this in memory is no header of an image.
-LARGEST_PART: Final = 1 << 26
-#: A deflated data set that grows beyond this is left to the path that refuses bombs.
-LARGEST_INFLATED: Final = 1 << 27
-#: The longest head of an element.
-HEAD: Final = 12
-PREAMBLE: Final = 132
-
-CHARACTER_SET: Final = 0x00080005
-GROUP_LENGTH_BYTES: Final = 4
-#: Elements of the meta information that the header takes over, and those that only need to be well-formed.
-META_KEYWORDS: Final = {0x0010: "TransferSyntaxUID", 0x0003: "SOPInstanceUID", 0x0002: "SOPClassUID"}
-META_LENGTH: Final = 0x0000
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
-PLAIN_UID: Final = re.compile(rb"([0-9.]+)[ \0]*")
+#: Series remembered at a time, each with about 30 KB; the oldest is forgotten first.
+KINDS_REMEMBERED: Final = 200
+#: Character sets and encodings remembered at a time, and heads of elements for each.
+FACTS_REMEMBERED: Final = 16
+HEADS_REMEMBERED: Final = 10_000
+#: What to do with an unwanted element whose length must be looked for.
+SKIPPED: Final = "Skipped"
+#: The length of an element that ends beyond what is in memory and does not say where.
+UNKNOWN: Final = -1
+#: (0020,000E) Series Instance UID as it begins in little and in big endian.
+SERIES_UID: Final = (b"\x20\0\x0e", b"\0\x20\0\x0e")
+#: Its head and its value, at most 64 characters, and maybe some bytes of what follows.
+SERIES_UID_BYTES: Final = 72
 
-IMPLICIT: Final = Syntax.of(implicit=True, little_endian=True)
-EXPLICIT: Final = Syntax.of(implicit=False, little_endian=True)
-BIG_ENDIAN: Final = Syntax.of(implicit=False, little_endian=False)
-DEFLATED: Final = "1.2.840.10008.1.2.1.99"
-SYNTAXES: Final = {
-    "1.2.840.10008.1.2": IMPLICIT,
-    "1.2.840.10008.1.2.1": EXPLICIT,
-    "1.2.840.10008.1.2.2": BIG_ENDIAN,
-    DEFLATED: EXPLICIT,
-}
-#: Encapsulated syntaxes, all explicit little endian (PS3.5 §A.4), are the standard's own.
-STANDARD_ROOT: Final = "1.2.840.10008.1.2.4"
 
-#: Kinds of object remembered at a time; beyond that all are forgotten and learned again.
-KINDS_REMEMBERED: Final = 32
+class Head(NamedTuple):
+    """What the first eight bytes of an element say.
+
+    ``length`` counts head and value. Where the eight bytes do not tell it, ``vr`` is set (empty with implicit
+    VR) and ``action`` is not None.
+    """
+
+    tag: int
+    length: int
+    action: str | None
+    vr: bytes | None
 
 
 @dataclass(slots=True)
@@ -102,106 +102,6 @@ class Found:
     private: dict[int, bytes] = field(default_factory=dict)
 
 
-class Part:
-    """The part of a file that is in memory: ``data``, which begins at byte ``base`` of ``size``."""
-
-    __slots__ = ("_stream", "base", "data", "size")
-
-    def __init__(self, stream: BinaryIO | None, data: bytes, size: int) -> None:
-        self._stream = stream
-        self.data = data
-        self.base = 0
-        self.size = size
-
-    def left(self, position: int) -> int:
-        """Bytes of the file from ``position`` (an index into ``data``, or beyond it) on."""
-        return self.size - self.base - position
-
-    def go_on(self, position: int, needed: int) -> None:
-        """Read on: ``data`` then begins at ``position`` and holds ``needed`` bytes or reaches the file's end."""
-        at_end = self.base + len(self.data) >= self.size
-        if self._stream is None or at_end or needed > LARGEST_PART or self.left(position) < HEAD:
-            raise UnusualError("the file ends within an element, or an element is too large")
-        self.base += position
-        self._stream.seek(self.base)
-        self.data = self._stream.read(max(needed, NEXT_READ))
-        if len(self.data) < min(needed, self.left(0)):
-            raise UnusualError("the file has become shorter")
-
-
-def _size(stream: BinaryIO) -> int:
-    stream.seek(0, io.SEEK_END)
-    return stream.tell()
-
-
-def _meta(data: bytes) -> tuple[dict[str, str], int]:
-    """What the File Meta Information adds to a header, and where the data set begins (PS3.10 §7.1)."""
-    position = PREAMBLE if data[128:PREAMBLE] == b"DICM" else 0
-    found: dict[str, str] = {}
-    first = True
-    while data[position : position + 2] == b"\2\0":
-        tag, vr, start, length = decode_head(data[position : position + HEAD], EXPLICIT)
-        value = data[position + start : position + start + length]
-        if len(value) < length or length == UNDEFINED_LENGTH:
-            raise UnusualError("meta information longer than what was read")
-        element = tag & 0xFFFF
-        if element == META_LENGTH:
-            if vr != "UL" or length != 4:
-                raise UnusualError("no length of the meta information")
-        elif first and vr not in ("OB", "UI"):
-            raise UnusualError("meta information that pydicom has to judge")
-        keyword = META_KEYWORDS.get(element)
-        if keyword and length:
-            uid = PLAIN_UID.fullmatch(value)
-            if uid is None or vr != "UI":
-                raise UnusualError("no UID in the meta information")
-            found[keyword] = uid[1].decode("ascii")
-        first = False
-        position += start + length
-    return {keyword: found[keyword] for keyword in META_KEYWORDS.values() if keyword in found}, position
-
-
-def _syntax(uid: str | None, start: bytes) -> Syntax:
-    """The encoding that a transfer syntax names; without one, the one that the first element shows."""
-    vr = start[4:6]
-    if start[:2] in (b"\0\0", b"\xfe\xff", b"\xff\xfe"):
-        raise UnusualError("a command set or an item at the start")
-    if uid is None:
-        # Only big endian puts a group below 0400H in bytes that read as 0400H or more.
-        explicit = BIG_ENDIAN if int.from_bytes(start[:2], "little") >= 0x0400 else EXPLICIT
-        found = explicit if vr in SHORT_VRS or vr in LONG_VRS else IMPLICIT
-    elif uid in SYNTAXES:
-        found = SYNTAXES[uid]
-    elif uid.startswith(STANDARD_ROOT):
-        found = EXPLICIT
-    else:
-        raise UnusualError("a transfer syntax that pydicom has to judge")
-    if len(start) >= HEAD and is_vr(vr) == found.implicit:
-        raise UnusualError("the encoding is not the one that the transfer syntax names")
-    return found
-
-
-def _inflated(stream: BinaryIO, start: int) -> bytes:
-    """The deflated data set that begins at byte ``start`` of the file (PS3.5 §A.5)."""
-    stream.seek(start)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        data = inflater.decompress(stream.read(LARGEST_INFLATED), LARGEST_INFLATED)
-    except zlib.error as error:
-        raise UnusualError("the deflated data set is damaged") from error
-    if not inflater.eof:
-        raise UnusualError("the deflated data set is cut or too large")
-    return data
-
-
-def _pixel_end(part: Part, position: int, syntax: Syntax) -> int:
-    """Where Pixel Data, whose head is at ``position``, says it ends; 0 where it does not say."""
-    _, vr, start, length = decode_head(part.data[position : position + HEAD], syntax)
-    if not syntax.implicit and vr.encode() not in LONG_VRS:
-        raise UnusualError("pixels of an unknown kind")
-    return 0 if length == UNDEFINED_LENGTH else position + start + length
-
-
 class Scanner:
     """Reads headers one after the other and remembers what they share.
 
@@ -210,7 +110,8 @@ class Scanner:
     """
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[str, bool, bool, bytes], Kind] = {}
+        self._kinds: dict[tuple[Facts, bytes], Kind] = {}
+        self._facts: dict[tuple[bool, bool, bytes], Facts] = {}
 
     def read(self, stream: BinaryIO, start: bytes) -> dict[str, Any] | None:
         """The header of the object in ``stream``, of which ``start`` are the first bytes; None for pydicom.
@@ -223,53 +124,50 @@ class Scanner:
             return None
 
     def _read(self, stream: BinaryIO, start: bytes) -> dict[str, Any]:
-        stored, position = _meta(start)
+        stored, position = meta_information(start)
         uid = stored.get("TransferSyntaxUID")
         if stored.get("SOPClassUID") == MEDIA_DIRECTORY:
             raise UnusualError("a list of files")
         if uid == DEFLATED:
-            data = _inflated(stream, position)
+            data = inflated(stream, position)
             part, position = Part(None, data, len(data)), 0
         else:
-            part = Part(stream, start, _size(stream))
-        syntax = _syntax(uid, part.data[position : position + HEAD])
-        position, content, character_set = _character_set(part.data, position, syntax)
-        kind = self._kind(stored.get("SOPClassUID", ""), syntax, character_set)
+            part = Part(stream, start, file_size(stream))
+        syntax = syntax_of(uid, part.data[position : position + HEAD])
+        position, content, charset = character_set(part.data, position, syntax)
+        kind = self._kind(part.data, position, self._facts_of(syntax, charset))
         found = Found(stored, CHARACTER_SET if content else -1)
         if content:
             _take("SpecificCharacterSet", CHARACTER_SET, content, kind.facts, found)
         position = _walk(part, position, kind, found)
-        if uid != DEFLATED and part.left(position) and _pixel_end(part, position, syntax) > part.left(0):
+        if uid != DEFLATED and part.left(position) and pixel_end(part, position, syntax) > part.left(0):
             raise UnusualError("the file ends within its pixels")
         return _finished(kind, found)
 
-    def _kind(self, storage: str, syntax: Syntax, character_set: bytes) -> Kind:
-        key = (storage, syntax.implicit, syntax.little_endian, character_set)
+    def _facts_of(self, syntax: Syntax, character_set: bytes) -> Facts:
+        key = (syntax.implicit, syntax.little_endian, character_set)
+        facts = self._facts.get(key)
+        if facts is None:
+            if len(self._facts) >= FACTS_REMEMBERED:
+                self._facts.clear()
+                self._kinds.clear()
+            facts = self._facts[key] = Facts(syntax, character_set)
+        return facts
+
+    def _kind(self, data: bytes, position: int, facts: Facts) -> Kind:
+        """What is remembered of this file's series.
+
+        The series is recognised by what looks like its UID. That may be wrong, and then only costs time.
+        """
+        syntax = facts.syntax
+        at = data.find(SERIES_UID[0 if syntax.little_endian else 1], position)
+        key = (facts, data[at : at + SERIES_UID_BYTES] if at >= 0 else b"")
         kind = self._kinds.get(key)
         if kind is None:
             if len(self._kinds) >= KINDS_REMEMBERED:
-                self._kinds.clear()
-            kind = self._kinds[key] = Kind(Facts(syntax, character_set))
+                self._kinds.pop(next(iter(self._kinds)))
+            kind = self._kinds[key] = Kind(facts)
         return kind
-
-
-def _character_set(data: bytes, position: int, syntax: Syntax) -> tuple[int, bytes, bytes]:
-    """(index behind it, the element, its value) of Specific Character Set; nothing may come before but lengths."""
-    while len(data) - position >= HEAD:
-        tag, vr, start, length = decode_head(data[position : position + HEAD], syntax)
-        if tag >= CHARACTER_SET:
-            break
-        if tag & 0xFFFF > 1 or length != GROUP_LENGTH_BYTES:
-            raise UnusualError("an element before the character set")
-        position += start + length
-    else:
-        return position, b"", b""
-    end = position + start + length
-    if tag != CHARACTER_SET:
-        return position, b"", b""
-    if vr not in ("", "CS") or end > len(data):
-        raise UnusualError("a character set that pydicom has to judge")
-    return end, data[position:end], data[position + start : end]
 
 
 def _walk(part: Part, position: int, kind: Kind, found: Found) -> int:
@@ -282,7 +180,7 @@ def _walk(part: Part, position: int, kind: Kind, found: Found) -> int:
         steps += len(marks)
         if learning:
             ends = [*marks, position] if position <= len(part.data) else marks
-            stretches.append([part.data[start:end] for start, end in pairwise(ends)])
+            stretches.append(Stretch(part.data, ends))
         if not needed:
             break
         part.go_on(position, needed)
@@ -298,71 +196,89 @@ def _walk_part(part: Part, position: int, kind: Kind, found: Found, marks: list[
     """Walk through what is in memory, noting in ``marks`` where the elements begin that no run covered.
 
     Gives (index reached, bytes from there that must be in memory to go on: 0 where the walk is over). This is the
-    one loop that has to be fast, so it calls nothing for elements that are stepped over.
+    one loop that has to be fast, so it calls next to nothing for elements that are stepped over.
     """
-    data, size, syntax = part.data, len(part.data), kind.facts.syntax
-    implicit, unpack = syntax.implicit, syntax.unpack
-    find_run = kind.find_run()
+    data, size, known = part.data, len(part.data), kind.facts
+    find_run = None if kind.learning else kind.runs.get
+    find_head = known.heads.get
     last = found.last_tag
     while True:
-        run = find_run(data[position : position + KEY])
-        if run is not None and last < run.first_tag and data.startswith(run.content, position):
-            found.facts.update(run.facts)
-            found.private.update(run.private)
-            last = run.last_tag
-            position += len(run.content)
-            continue
-        found.last_tag = last
-        if position > size - HEAD:
-            return position, HEAD if part.left(position) else 0
-        if implicit:
-            group, element, length = unpack(data, position)
-            vr, value = b"", position + 8
-        else:
-            group, element, vr, length = unpack(data, position)
-            value = position + 8
-            if vr in LONG_VRS:
-                (length,) = syntax.length.unpack_from(data, value)
-                value += 4
-            elif vr not in SHORT_VRS:
-                raise UnusualError("an unknown VR")
-        tag = group << 16 | element
+        key = data[position : position + KEY]
+        if find_run is not None:
+            run = find_run(key)
+            if run is not None and last < run.first_tag and data.startswith(run.content, position):
+                found.facts.update(run.facts)
+                found.private.update(run.private)
+                last = run.last_tag
+                position += len(run.content)
+                continue
+        head = find_head(key)
+        if head is None:
+            if position > size - HEAD:
+                found.last_tag = last
+                return position, HEAD if part.left(position) else 0
+            head = _head(data, position, known)
+        tag, length, action, vr = head
         if tag <= last:
             raise UnusualError("tags do not ascend")
-        action = ACTIONS.get(tag)
-        if action is None and length != UNDEFINED_LENGTH:
-            end = value + length
-        elif action is PIXELS:
-            return position, 0
-        else:
-            end = _end(data, tag, vr, value, length, syntax)
-            if end > size:
-                return position, end - position
-            if action is not None:
-                _take(action, tag, data[position:end], kind.facts, found)
+        if action is not None:
+            found.last_tag = last
+            if action is PIXELS:
+                return position, 0
+            if vr is not None:
+                length = _length(data, position, tag, vr, known.syntax)
+                if length == UNKNOWN:
+                    return position, 2 * size + NEXT_READ
+            if action is GROUPS:
+                _refuse_frames(found)
+            elif action is not SKIPPED:
+                if position + length > size:
+                    return position, length
+                _take(action, tag, data[position : position + length], known, found)
         marks.append(position)
         last = tag
-        position = end
+        position += length
 
 
-def _end(data: bytes, tag: int, vr: bytes, value: int, length: int, syntax: Syntax) -> int:
-    """Index behind an element; beyond ``data`` where more must be read to tell."""
+def _head(data: bytes, position: int, known: Facts) -> Head:
+    """The head of the element at ``position``; remembered if its first eight bytes say it all."""
+    tag, vr, start, length = decode_head(data[position : position + HEAD], known.syntax)
+    if tag >> 16 == DELIMITERS:
+        raise UnusualError("a delimiter where none belongs")
+    action = ACTIONS.get(tag)
+    if start > KEY or length == UNDEFINED_LENGTH:
+        head = Head(tag, 0, SKIPPED if action is None else action, vr.encode())
+    else:
+        head = Head(tag, start + length, action, None)
+    if len(known.heads) >= HEADS_REMEMBERED:
+        known.heads.clear()
+    known.heads[data[position : position + KEY]] = head
+    return head
+
+
+def _length(data: bytes, position: int, tag: int, vr: bytes, syntax: Syntax) -> int:
+    """Bytes of an element, head and all, whose first eight bytes do not say it; UNKNOWN where it ends beyond ``data``
+    and does not say where."""
+    _, _, start, length = decode_head(data[position : position + HEAD], syntax)
     if length != UNDEFINED_LENGTH:
-        return value + length
-    if not holds_items(tag, vr):
+        return start + length
+    if not holds_items(tag, vr) or ACTIONS.get(tag) is PRIVATE:
         raise UnusualError("undefined length of a value without items")
     try:
-        return sequence_end(data, value, syntax, implicit=syntax.implicit)
+        return sequence_end(data, position + start, syntax, implicit=syntax.implicit) - position
     except TooShortError:
-        return 2 * len(data) + NEXT_READ
+        return UNKNOWN
+
+
+def _refuse_frames(found: Found) -> None:
+    """Leave images whose frames are described by functional groups (PS3.3 §C.7.6.16) to pydicom."""
+    if found.facts.get("Modality") in IMAGE_MODALITIES:
+        raise UnusualError("functional groups describe the frames")
 
 
 def _take(action: str, tag: int, content: bytes, known: Facts, found: Found) -> None:
     """Note what the element with these bytes says."""
-    if action is GROUPS:
-        if found.facts.get("Modality") in IMAGE_MODALITIES:
-            raise UnusualError("functional groups describe the frames")
-    elif action is PRIVATE:
+    if action is PRIVATE:
         found.private[tag] = content
     else:
         keyword, value = known.known(content) or known.fact(content)

@@ -34,10 +34,12 @@ CONTEXTUAL_TAGS: Final = frozenset(tag for tag, keyword in KEYWORD_OF_TAG.items(
 CHARACTER_SET: Final = Tag("SpecificCharacterSet")
 PIXEL_REPRESENTATION: Final = Tag("PixelRepresentation")
 PIXEL_REPRESENTATION_BYTES: Final = 2
-#: Values remembered at a time; some 250 bytes each. What has been forgotten is worked out again.
-REMEMBERED: Final = 20_000
-#: Longer elements are worked out anew: they would fill the memory and hardly repeat.
-LONGEST_REMEMBERED: Final = 1 << 14
+#: Values remembered at a time, some 300 bytes each, and sequences. What has been forgotten is worked out again.
+REMEMBERED: Final = 10_000
+SEQUENCES_REMEMBERED: Final = 1000
+#: Longer values and sequences are worked out anew: they would fill the memory and hardly repeat.
+LONGEST_REMEMBERED: Final = 1 << 10
+LONGEST_SEQUENCE_REMEMBERED: Final = 1 << 14
 
 #: A wanted element's keyword and plain value: None where it is empty or cannot be understood, ``Pending`` where it
 #: depends on more than its own bytes.
@@ -85,6 +87,8 @@ class Facts:
             self._encodings = _encodings(character_set)
         self._facts: dict[bytes, Fact] = {}
         self._resolved: dict[tuple[bytes, Any], Any] = {}
+        #: Heads of elements by their first eight bytes, as ``header`` decodes them.
+        self.heads: dict[bytes, Any] = {}
         #: The fact remembered for an element's bytes, if any: the look-up that every file repeats most often.
         self.known = self._facts.get
 
@@ -121,8 +125,8 @@ class Facts:
             return self._resolved[key]
         tag = decode_head(pending.content, self.syntax)[0]
         value = self._judged(pending.content, tag, pixel_representation)
-        if len(pending.content) <= LONGEST_REMEMBERED:
-            if len(self._resolved) >= REMEMBERED:
+        if len(pending.content) <= LONGEST_SEQUENCE_REMEMBERED:
+            if len(self._resolved) >= SEQUENCES_REMEMBERED:
                 self._resolved.clear()
             self._resolved[key] = value
         return value

@@ -17,6 +17,7 @@ from typing import Any, Final
 from pydicom.datadict import dictionary_VR
 
 __all__ = [
+    "DELIMITERS",
     "LONG_VRS",
     "SHORT_VRS",
     "UNDEFINED_LENGTH",

@@ -8,6 +8,7 @@ import json
 import re
 import struct
 import warnings
+import zlib
 from functools import lru_cache
 from typing import Any, BinaryIO, Final, cast
 
@@ -21,6 +22,7 @@ from liverpair.dicom.attributes import WANTED
 from liverpair.dicom.bvalue import PRIVATE_TAGS, private_b_value
 from liverpair.dicom.frames import frame_datasets, is_enhanced
 from liverpair.dicom.header import FIRST_READ, Scanner
+from liverpair.dicom.header_file import LARGEST_INFLATED
 from liverpair.dicom.plain import KEYWORD_OF_TAG, TEXT_VRS, plain_attributes
 from liverpair.dicom.records import InstanceRecord
 
@@ -181,10 +183,22 @@ class _Bounded:
         self.seek, self.tell = stream.seek, stream.tell
 
     def read(self, count: int = -1) -> bytes:
-        """At most ``count`` bytes; all that are left if negative."""
+        """At most ``count`` bytes; if negative all that are left, as pydicom asks for a deflated data set only."""
+        if count < 0:
+            return self._deflated()
         if count > ORDINARY_READ:
             count = max(0, min(count, self._size - self._stream.tell()))
         return self._stream.read(count)
+
+    def _deflated(self) -> bytes:
+        if self._size > LARGEST_INFLATED:
+            raise ValueError("too large for a deflated data set")
+        content = self._stream.read()
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        inflater.decompress(content, LARGEST_INFLATED)
+        if not inflater.eof and inflater.unconsumed_tail:
+            raise ValueError("the data set inflates to more than any header")
+        return content
 
 
 def scan_through_pydicom(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
