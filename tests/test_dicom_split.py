@@ -194,3 +194,115 @@ def test_the_order_of_the_files_changes_nothing(order: list[int], kind: int) -> 
     wanted = [sorted(f.locator for f in stack.instances) for stack in split(_series(frames))]
     shuffled = split(_series([frames[n] for n in order]))
     assert [sorted(f.locator for f in stack.instances) for stack in shuffled] == wanted
+
+
+# --- what real exports do to several volumes in one series -------------------------------------------------------
+
+
+def _phases_of(stacks: tuple[Any, ...]) -> list[set[int]]:
+    return [{frame.get("Kind") for frame in stack.instances} for stack in stacks]
+
+
+@pytest.mark.parametrize("keyword", ["TemporalPositionIdentifier", "TriggerTime", "AcquisitionNumber", "Nothing"])
+def test_an_aborted_last_phase_is_a_short_stack_of_its_own(keyword: str) -> None:
+    frames = [
+        _frame(z, 1 + phase * 20 + z, Kind=phase, **{keyword: phase + 1 if keyword != "Nothing" else 0})
+        for phase in range(4)
+        for z in range(20 if phase < 3 else 3)
+    ]
+    stacks = split(_series(frames))
+    assert _phases_of(stacks) == [{0}, {1}, {2}, {3}]
+    assert [len(stack.instances) for stack in stacks] == [20, 20, 20, 3]
+
+
+def test_a_repeated_slice_stays_in_its_phase_where_reading_refuses_it() -> None:
+    frames = [_frame(z, 1 + p * 20 + z, TemporalPositionIdentifier=p + 1) for p in range(3) for z in range(20)]
+    frames.append(_frame(7, 99, TemporalPositionIdentifier=2))
+    assert [len(stack.instances) for stack in split(_series(frames))] == [20, 21, 20]
+
+
+def test_odd_and_even_concatenations_do_not_halve_the_phases() -> None:
+    frames = [
+        _frame(
+            z,
+            1 + phase * 20 + z,
+            Kind=phase,
+            AcquisitionNumber=1 + 2 * phase + z % 2,
+            AcquisitionTime=f"10{phase}{z % 2}00",
+        )
+        for phase in range(4)
+        for z in range(20)
+    ]
+    assert _phases_of(split(_series(frames))) == [{0}, {1}, {2}, {3}]
+
+
+def test_frames_of_an_enhanced_object_are_told_apart_by_their_dimension_index() -> None:
+    frames = [
+        InstanceRecord(
+            "one.dcm", phase * 8 + z,
+            {**_frame(z, phase * 8 + z + 1).header, "DimensionIndexValues": [1, z + 1, phase + 1], "Kind": phase},
+        )
+        for phase in range(3)
+        for z in range(8)
+    ]  # fmt: skip
+    random.Random(5).shuffle(frames)
+    stacks = split(_series(frames))
+    assert _phases_of(stacks) == [{0}, {1}, {2}]
+    assert all(list(stack.key) == ["DimensionIndex2"] for stack in stacks)
+
+
+def test_equal_instance_numbers_order_nothing() -> None:
+    frames = [
+        InstanceRecord(f"f{phase}{z}", None, {**_frame(z, 1).header, "Kind": phase})
+        for phase in range(2)
+        for z in range(6)
+    ]
+    assert _shape(frames) == [({}, 12)]
+
+
+def test_a_philips_reference_image_without_a_b_value_is_a_stack_of_its_own() -> None:
+    frames = [_frame(z, 1 + z) for z in range(6)] + [_frame(z, 9 + z, DiffusionBValue=800.0) for z in range(6)]
+    assert _shape(frames) == [({"DiffusionBValue": None}, 6), ({"DiffusionBValue": 800.0}, 6)]
+
+
+def test_two_slabs_that_overlap_a_little_are_two_stacks() -> None:
+    frames = [_frame(z, 1 + z, AcquisitionNumber=1) for z in range(20)]
+    frames += [_frame(z, 1 + z, AcquisitionNumber=2) for z in range(17, 40)]
+    assert [len(stack.instances) for stack in split(_series(frames))] == [20, 23]
+
+
+AXES = {
+    "DiffusionBValue": [0.0, 50.0, 800.0],
+    "EchoTime": [1.2, 2.4],
+    "ImageType": [["ORIGINAL", "PRIMARY", kind] for kind in ("M", "P", "R")],
+    "TemporalPositionIdentifier": [1, 2, 3, 4],
+    "TriggerTime": [0.0, 21000.0, 45000.0],
+    "AcquisitionTime": ["120000", "120030", "120110"],
+    "ContentTime": ["120000.5", "120030", "120110"],
+    "FlipAngle": [10.0, 30.0],
+}
+
+
+@given(
+    st.lists(st.sampled_from(sorted(AXES)), min_size=1, max_size=2, unique=True),
+    st.integers(3, 9),
+    st.randoms(use_true_random=False),
+    st.booleans(),
+)
+def test_any_interleaving_of_phases_b_values_and_echoes_gives_the_same_stacks(
+    keywords: list[str], slices: int, shuffle: random.Random, slice_major: bool
+) -> None:
+    kinds: list[dict[str, Any]] = [{}]
+    for keyword in keywords:
+        kinds = [{**kind, keyword: value} for kind in kinds for value in AXES[keyword]]
+    frames = [
+        _frame(z, 1 + (z * len(kinds) + k if slice_major else k * slices + z), Kind=k, **kind)
+        for k, kind in enumerate(kinds)
+        for z in range(slices)
+    ]
+    shuffle.shuffle(frames)
+    stacks = split(_series(frames))
+    assert sorted(map(tuple, _phases_of(stacks))) == [(k,) for k in range(len(kinds))]
+    assert {len(stack.instances) for stack in stacks} == {slices}
+    places = [[f.get("ImagePositionPatient")[2] for f in stack.instances] for stack in stacks]
+    assert all(sorted(p) == list(range(slices)) for p in places)

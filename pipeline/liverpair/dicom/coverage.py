@@ -81,6 +81,12 @@ def is_axial(stack: Stack) -> bool:
     return False
 
 
+def _only_limbs(stack: Stack) -> bool:
+    """Whether the series' own words name legs or arms and no trunk: an extra bed, however long."""
+    own = described(stack, "SeriesDescription", "ProtocolName")
+    return says(own, say.LIMBS) and not says(own, say.LIVER_REGION)
+
+
 def covers_liver(stack: Stack) -> Coverage:
     """Weigh the field of view and the words of series, then of the study; where no word speaks, the size decides."""
     box = bounding_box(stack)
@@ -91,7 +97,7 @@ def covers_liver(stack: Stack) -> Coverage:
     width, depth = float(box.size[0]), float(box.size[1])
     if height < LEAST_HEIGHT_MM or width < LEAST_WIDTH_MM or depth < LEAST_DEPTH_MM:
         return Coverage(False, f"a field of view of {width:.0f}×{depth:.0f}×{height:.0f} mm cannot hold a liver")
-    if height >= TRUNK_HEIGHT_MM:
+    if height >= TRUNK_HEIGHT_MM and not _only_limbs(stack):
         return Coverage(True, f"{height:.0f} mm of the body hold the whole trunk")
     own = described(stack, "SeriesDescription", "ProtocolName")
     part = described(stack, "BodyPartExamined")

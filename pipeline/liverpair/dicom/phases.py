@@ -84,14 +84,10 @@ def _own_text(stack: Stack) -> str:
 
 
 def _named_phase(text: str, delay: timedelta | None) -> SeriesRole | None:
-    """The phase that words alone tell. Minutes of 10 and more outweigh the rest; two phases in one name tell nothing.
+    """The phase that words alone tell. Two phases in one name tell nothing; minutes of 10 and more outweigh the rest.
 
     The names of phases outweigh "hepatobiliary", which protocols write in front of every series.
     """
-    if delay is not None and delay >= HEPATOBILIARY_AFTER[Agent.GADOXETATE]:
-        return SeriesRole.MR_HBP
-    if says(text, say.TRANSITIONAL) or (delay is not None and delay >= PORTAL_UNTIL):
-        return SeriesRole.OTHER
     phases = [
         role
         for role, vocabulary in (
@@ -100,10 +96,14 @@ def _named_phase(text: str, delay: timedelta | None) -> SeriesRole | None:
         )
         if says(text, vocabulary)
     ]  # fmt: skip
-    if phases == [SeriesRole.MR_T1_NATIVE] and says(without(text, say.NATIVE), say.POST):
-        return None  # "pre and post": the whole dynamic series
     if len(phases) > 1:
         return None
+    if delay is not None and delay >= HEPATOBILIARY_AFTER[Agent.GADOXETATE]:
+        return SeriesRole.MR_HBP
+    if says(text, say.TRANSITIONAL) or (delay is not None and delay >= PORTAL_UNTIL):
+        return SeriesRole.OTHER
+    if phases == [SeriesRole.MR_T1_NATIVE] and says(without(text, say.NATIVE), say.POST):
+        return None  # "pre and post": the whole dynamic series
     if phases:
         return phases[0]
     if says(text, say.HEPATOBILIARY):

@@ -16,6 +16,8 @@ __all__ = ["b_value", "classify_mr"]
 
 #: b below this weights perfusion, not diffusion: such an image shows lesions as a T2-weighted EPI does.
 LEAST_B = 200.0
+#: GE marks the encoding by adding 10⁹ (older releases 10⁶) to the b-value.
+GE_OFFSET = 1_000_000
 #: From so many echo times on a series measures decay (T2*, R2*, fat fraction) and weights nothing.
 RELAXOMETRY_ECHOES = 3
 DIFFUSION_MAPS = frozenset({"FA", "COLFA", "EXPADC", "EADC", "EXP", "TENSOR", "TENSOR_B0", "IVIM", "RA", "VR"})
@@ -71,13 +73,13 @@ def classify_mr(stacks: Sequence[Stack]) -> tuple[RoleDecision, ...]:
 
 def b_value(stack: Stack) -> float | None:
     """The stack's b-value in s/mm²: the attribute, else the largest "b800" of the description or sequence name."""
-    stated = [float(v) for v in values_of(stack, "DiffusionBValue") if _is_number(v)]
+    stated = [float(v) % GE_OFFSET for v in values_of(stack, "DiffusionBValue") if _is_number(v)]
     if len(stated) == 1:
         return stated[0]
-    if "DiffusionBValue" in stack.key and _is_number(stack.key["DiffusionBValue"]):
-        return float(stack.key["DiffusionBValue"])
     if stated:
         return max(stated)
+    if "DiffusionBValue" in stack.key and any(i.get("DiffusionBValue") for i in stack.series.instances):
+        return 0.0  # Philips and others write no b-value on the reference image of a series that has them
     for keyword in ("SequenceName", "SeriesDescription", "ImageComments"):
         written = _B_VALUES.findall(str(stack.first(keyword, "")).lower().replace("_", " "))
         if len(written) == 1 and written[0][0] and not written[0][1].strip():

@@ -163,7 +163,12 @@ def _rank_t1(c: Classified) -> tuple[Any, ...]:
     """Axial, thin slices, the latest: the hepatobiliary phase grows, a repeated phase repairs the first."""
     thickness = number(c.stack, "SpacingBetweenSlices") or number(c.stack, "SliceThickness") or 99.0
     moment = acquired_at(c.stack)
-    return not is_axial(c.stack), _is_reformat(c.stack), round(thickness), -(moment.timestamp() if moment else 0.0)
+    return (
+        not is_axial(c.stack),
+        _is_reformat(c.stack),
+        round(thickness),
+        -((moment - datetime.min).total_seconds() if moment else 0.0),
+    )
 
 
 def _rank_t2(c: Classified) -> tuple[Any, ...]:

@@ -22,8 +22,10 @@ Frames = Sequence[InstanceRecord]
 PARALLEL_TOLERANCE: Final = 0.005
 #: Two fields of view lie centimetres apart in their plane; drift from slice to slice and rounding stay below.
 IN_PLANE_GAP_MM: Final = 5.0
-#: An attribute tells phases apart when its values each occur at half of the positions or more; one that
-#: changes from slice to slice (Trigger Time of a 2D acquisition, a per-slice Acquisition Time) does not.
+#: An attribute tells phases apart when its values each occur at most of the positions: first one is looked for whose
+#: values reach nearly everywhere, as half of them is also what the concatenations of one volume (odd and even slices)
+#: reach; one that changes from slice to slice (Trigger Time of a 2D acquisition) never does.
+FULL_COVERAGE: Final = 0.8
 MIN_COVERAGE: Final = 0.5
 #: What may tell frames at one position apart, the most telling first.
 DISTINGUISHING: Final = (
@@ -57,6 +59,8 @@ DISTINGUISHING: Final = (
 #: Keys of a stack that are no DICOM keywords.
 IN_PLANE_KEY: Final = "InPlanePosition"
 ORDER_KEY: Final = "InstanceOrder"
+#: One component of Dimension Index Values (PS3.3 C.7.6.17), whose meaning only the object's own organization tells.
+DIMENSION_KEY: Final = "DimensionIndex"
 
 
 def _plain(value: Any) -> Any:
@@ -140,15 +144,28 @@ def _values(frames: Frames, word: str) -> Callable[[InstanceRecord], Hashable]:
     if word == IN_PLANE_KEY:
         fields = _in_plane(frames)
         return lambda frame: fields[id(frame)]
+    if word.startswith(DIMENSION_KEY):
+        number = int(word.removeprefix(DIMENSION_KEY))
+        return lambda frame: _component(frame.get("DimensionIndexValues"), number)
     return lambda frame: _plain(frame.get(word))
 
 
-def _separates(groups: dict[Any, list[InstanceRecord]], place: dict[int, int]) -> bool:
-    """Whether the groups lie over each other (same places, different values) without falling to pieces."""
+def _component(values: Any, number: int) -> Hashable:
+    return values[number] if isinstance(values, (list, tuple)) and number < len(values) else None
+
+
+def _words(frames: Frames) -> tuple[str, ...]:
+    """What may tell these frames apart, the most telling first; the dimensions of enhanced objects last."""
+    most = max((len(f.get("DimensionIndexValues") or ()) for f in frames if f.frame is not None), default=0)
+    return (IN_PLANE_KEY, *DISTINGUISHING, *(f"{DIMENSION_KEY}{number}" for number in range(most)))
+
+
+def _separates(groups: dict[Any, list[InstanceRecord]], place: dict[int, int], least: float) -> bool:
+    """Whether the groups lie over each other (same places, different values), reaching ``least`` of the places each."""
     n_places = len(set(place.values()))
     covered = [{place[id(frame)] for frame in group} for group in groups.values()]
     overlap = sum(len(places) for places in covered) > n_places
-    return len(groups) > 1 and overlap and float(np.mean([len(p) for p in covered])) >= MIN_COVERAGE * n_places
+    return len(groups) > 1 and overlap and float(np.mean([len(p) for p in covered])) >= least * n_places
 
 
 def _distances(frames: Frames) -> NDArray[np.float64]:
@@ -171,28 +188,28 @@ def _interleaves(groups: dict[Any, list[InstanceRecord]]) -> bool:
     return any(following[0] < current[1] for current, following in pairwise(ranges))
 
 
+def _number(frame: InstanceRecord) -> tuple[int, int, str]:
+    return (frame.get("InstanceNumber") or 0, frame.frame or 0, frame.locator)
+
+
 def _by_instance_order(frames: Frames, place: dict[int, int]) -> list[list[InstanceRecord]]:
     """Phases that only Instance Number tells apart; a single group where even that does not.
 
-    Phase after phase (slices 1…n, then 1…n again) survives a missing slice; slice after slice (all phases of
-    slice 1, then of slice 2) needs every phase at every slice.
+    Phase after phase (slices 1…n, then 1…n again) survives a missing slice and an aborted last phase; slice after
+    slice (all phases of slice 1, then of slice 2) needs every phase at every slice.
     """
-    counts: dict[int, int] = {}
+    at: dict[int, list[InstanceRecord]] = {}
     for frame in frames:
-        counts[place[id(frame)]] = counts.get(place[id(frame)], 0) + 1
-    most = max(counts.values())
-    numbered = sorted(frames, key=lambda f: (f.get("InstanceNumber", 0), f.frame or 0, f.locator))
-    phases: list[list[InstanceRecord]] = [[]]
-    used: set[int] = set()
-    for frame in numbered:
-        if place[id(frame)] in used:
-            phases.append([])
-            used = set()
-        used.add(place[id(frame)])
-        phases[-1].append(frame)
-    if len(phases) == most and min(len(phase) for phase in phases) >= MIN_COVERAGE * len(counts):
+        at.setdefault(place[id(frame)], []).append(frame)
+    if any(len({_number(f)[:2] for f in here}) < len(here) and here[0].frame is None for here in at.values()):
+        return [list(frames)]  # numbers that repeat at one place order nothing
+    most = max(map(len, at.values()))
+    numbered = sorted(frames, key=_number)
+    phases = _runs(numbered, place)
+    complete = sum(len(phase) >= MIN_COVERAGE * len(at) for phase in phases)
+    if len(phases) == most and complete >= max(2, most - 1) and len(phases[0]) >= MIN_COVERAGE * len(at):
         return phases
-    if set(counts.values()) != {most}:
+    if {len(here) for here in at.values()} != {most}:
         return [list(frames)]
     ranks: dict[int, int] = {}
     phases = [[] for _ in range(most)]
@@ -203,24 +220,54 @@ def _by_instance_order(frames: Frames, place: dict[int, int]) -> list[list[Insta
     return phases
 
 
-def _separated(frames: Frames, words: Sequence[str]) -> list[tuple[dict[str, Any], list[InstanceRecord]]]:
+def _runs(numbered: Frames, place: dict[int, int]) -> list[list[InstanceRecord]]:
+    """The frames in their order, cut wherever a place repeats."""
+    phases: list[list[InstanceRecord]] = [[]]
+    used: set[int] = set()
+    for frame in numbered:
+        if place[id(frame)] in used:
+            phases.append([])
+            used = set()
+        used.add(place[id(frame)])
+        phases[-1].append(frame)
+    return phases
+
+
+Parts = list[tuple[dict[str, Any], list[InstanceRecord]]]
+
+
+def _separated(frames: Frames, words: Sequence[str]) -> Parts:
     """Stacks of parallel frames, split until no place repeats or nothing tells the frames apart."""
     place = _places(frames)
     unique = len(set(place.values())) == len(frames)
     if unique and _is_even(frames):
         return [({}, list(frames))]
+    if unique:
+        return _split_by(frames, words, _interleaves) or [({}, list(frames))]
+    by_attribute = _split_by(frames, words, lambda groups: _separates(groups, place, FULL_COVERAGE))
+    if by_attribute is not None:
+        return by_attribute
+    phases = _by_instance_order(frames, place)
+    if len(phases) > 1:
+        return [({ORDER_KEY: number}, phase) for number, phase in enumerate(phases, start=1)]
+    parts = _split_by(frames, words, lambda groups: _separates(groups, place, MIN_COVERAGE))
+    return parts or [({}, list(frames))]
+
+
+def _split_by(
+    frames: Frames, words: Sequence[str], tells: Callable[[dict[Any, list[InstanceRecord]]], bool]
+) -> Parts | None:
+    """The stacks by the first attribute that tells the frames apart, each split further by those after it."""
     for position, word in enumerate(words):
         groups = _grouped(frames, _values(frames, word))
-        if not (_interleaves(groups) if unique else _separates(groups, place)):
-            continue
-        rest = words[position + 1 :]
-        return [
-            ({word: value} | key, stack) for value, group in groups.items() for key, stack in _separated(group, rest)
-        ]
-    phases = [list(frames)] if unique else _by_instance_order(frames, place)
-    if len(phases) == 1:
-        return [({}, phases[0])]
-    return [({ORDER_KEY: number}, phase) for number, phase in enumerate(phases, start=1)]
+        if tells(groups):
+            rest = words[position + 1 :]
+            return [
+                ({word: value} | key, stack)
+                for value, group in groups.items()
+                for key, stack in _separated(group, rest)
+            ]
+    return None
 
 
 def split(series: SeriesRecord) -> tuple[Stack, ...]:
@@ -229,10 +276,11 @@ def split(series: SeriesRecord) -> tuple[Stack, ...]:
     Frames of different orientation, matrix, pixel size or frame of reference never share a stack. Beyond that a
     series is split only where the same position occurs more than once (or two even stacks interleave), by what
     differs between the frames there (``DISTINGUISHING``, in that order), and at last by Instance Number order (key
-    ``InstanceOrder``). A series without positions (reports, structure sets, screenshots) is one stack. Copies that
-    nothing tells apart stay in one stack, which ``read_stack`` then refuses.
+    ``InstanceOrder``). The order in which the frames come changes nothing. A series without positions (reports,
+    structure sets, screenshots) is one stack. Copies that nothing tells apart stay in one stack, which
+    ``read_stack`` then refuses.
     """
-    placed = [frame for frame in series.instances if has_plane(frame)]
+    placed = sorted((frame for frame in series.instances if has_plane(frame)), key=_number)
     if not placed:
         return (Stack(series, {}, series.instances),)
     try:
@@ -241,7 +289,7 @@ def split(series: SeriesRecord) -> tuple[Stack, ...]:
         return (Stack(series, {}, series.instances),)
     stacks = []
     for layout, group in layouts:
-        for key, frames in _separated(group, (IN_PLANE_KEY, *DISTINGUISHING)):
+        for key, frames in _separated(group, _words(group)):
             stacks.append(Stack(series, layout | key, tuple(frames)))
     unplaced = tuple(frame for frame in series.instances if not has_plane(frame))
     if unplaced:

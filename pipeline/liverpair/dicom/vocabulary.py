@@ -215,7 +215,8 @@ DIXON: Final[Vocabulary] = {
 # --- pictures made of pictures, documents -----------------------------------------------------------------------
 
 DERIVED: Final[Vocabulary] = {
-    "en": "mip |mip$|mips|minip|projection|rotat|subtr|sub |sub$|subs |fused|(?<!for )(?<!and )(?<!zur )(?<!pour )fusion|"
+    "en": "mip |mip$|mips|minip|projection|rotat|subtr|sub |sub$|subs |fused|(?<!for )(?<!and )(?<!zur )(?<!pour )"
+          "fusion|"
           "overlay|mosaic|vrt |vr |"
           "volume rend|"
           "screen ?shot|screen ?save|capture|key ?images?|collage|montage|curved|3 ?d pdf|minus|ktrans|k trans|"
@@ -301,7 +302,7 @@ OTHER_REGION: Final[Vocabulary] = {
           "c spine|l spine|t spine|"
           "sacro|hip |hips |ankle|foot|hand |hands |wrist|elbow|breast|prostat|pelvi|cardi|heart|orbit|neck|"
           "larynx|pituit|sella|"
-          "femur|thigh|leg |legs |extremit|arm |arms |uterus|rect(?!us)|fet(?:al|us)|scrotum|penis|temporoman|"
+          "femur|thigh|leg |legs |extremit|arm |uterus|rect(?!us)|fet(?:al|us)|scrotum|penis|temporoman|"
           "iac |tmj|"
           "chest|thorax|lung|mediast|breasts|carotid|humer|tibia|calf|bladder",
     "de": "hirn|gehirn|kopf|schadel|knie|schulter|wirbel|wsbs|[lbh]ws |lenden|sakro|isg |hufte|huft|"
@@ -324,3 +325,13 @@ OTHER_REGION: Final[Vocabulary] = {
     "pt": "joelho|cabeca|ombro|coluna|quadril|coracao",
     "pl": "glow|mozg|kolan|kregosl|miednic|serc",
 }  # fmt: skip
+#: Beds and stations of limbs alone.
+LIMBS: Final[Vocabulary] = {
+    "en": "leg |legs |lower leg|extremit|calf|calves|feet|foot",
+    "de": "bein |beine |unterschenkel|fusse |fuss ",
+    "fr": "jambe|membres? inf|mollet",
+    "es": "pierna|miembros? inf",
+    "it": "gamb[ae]|arti inf",
+    "nl": "benen|onderbe",
+    "tr": "bacak|alt ekstrem",
+}

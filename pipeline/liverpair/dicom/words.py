@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from liverpair.dicom.records import Stack
 
 __all__ = ["described", "has_word", "image_types", "number", "raw_text", "says", "values_of", "without", "words"]
 
+#: Descriptions whose words are kept: those of some studies, read again and again for one decision.
+REMEMBERED = 4096
 #: Letters that no decomposition turns into plain ones.
 PLAIN_LETTERS = str.maketrans(
     {"ß": "ss", "ı": "i", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "Ø": "o", "Ł": "l"}
@@ -29,7 +31,7 @@ def raw_text(text: str) -> str:
     return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
-@cache
+@lru_cache(maxsize=REMEMBERED)
 def words(text: str) -> str:
     """Lower-case words with single spaces around each: accents dropped, punctuation a space, digits apart from letters.
 
@@ -43,7 +45,7 @@ def words(text: str) -> str:
     return f" {plain.strip()} "
 
 
-@cache
+@lru_cache(maxsize=None)
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![a-z0-9])(?:{pattern})")
 
