@@ -62,7 +62,8 @@ def private_b_value(dataset: Dataset, header: dict[str, Any]) -> float | None:
     GE adds an offset (10⁹, older releases 10⁶) to mark the encoding. GE and Philips write 0 on every image,
     so a private 0 counts only for an echo-planar acquisition.
     """
-    little_endian = bool(getattr(dataset, "is_little_endian", True))
+    # A data set made from another's elements does not know its byte order; only retired big endian files say False.
+    little_endian = getattr(dataset, "is_little_endian", True) is not False
     for group, low, creator in PRIVATE_B_VALUE_TAGS:
         for block in PRIVATE_BLOCKS:
             tag = Tag(group, (block << 8) | low)
