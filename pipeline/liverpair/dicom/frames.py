@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 __all__ = ["frame_datasets", "is_enhanced"]
 
@@ -56,28 +59,45 @@ def is_enhanced(dataset: Dataset) -> bool:
 
 
 def _absorb(target: Dataset, group_item: Dataset) -> None:
-    """Copy the attributes of every functional group in ``group_item`` to the top level of ``target``."""
+    """Copy the attributes of every functional group in ``group_item`` to the top level of ``target``.
+
+    Vendors repeat attributes in private groups (Philips 2005,140F), at times with other values: these only fill gaps.
+    """
+    standard = {attribute.tag for element in group_item if not element.tag.is_private for attribute in _first(element)}
     for element in group_item:
         if element.VR != "SQ" or not element.value:
             continue
         if element.keyword in WHOLE_GROUPS:
             target.add(element)
             continue
-        for attribute in element.value[0]:
+        for attribute in _first(element):
+            if element.tag.is_private and (attribute.tag in standard or attribute.tag in target):
+                continue
             target.add(attribute)
             classic = CLASSIC_NAMES.get(attribute.keyword)
             if classic and not attribute.is_empty:
                 value = attribute.value
-                setattr(target, classic, value[0] if classic == "InversionTime" and attribute.VM > 1 else value)
+                _put(target, classic, value[0] if classic == "InversionTime" and attribute.VM > 1 else value)
+
+
+def _put(target: Dataset, keyword: str, value: Any) -> None:
+    """Give ``target`` an element of its own: assigning to the attribute would change the one all frames share."""
+    tag = Tag(keyword)
+    target.add(DataElement(tag, dictionary_VR(tag), value))
+
+
+def _first(element: DataElement) -> Dataset:
+    """The first item of a sequence; an empty data set for anything else."""
+    return element.value[0] if element.VR == "SQ" and element.value else Dataset()
 
 
 def _split_moments(target: Dataset) -> None:
     """Give the frame the classic Acquisition Date and Time of its own FrameAcquisitionDateTime."""
     moment = str(target.get("FrameAcquisitionDateTime") or "")
     if len(moment) >= 14:
-        target.AcquisitionDateTime = moment
-        target.AcquisitionDate = moment[:8]
-        target.AcquisitionTime = moment[8:].split("+")[0].split("-")[0]
+        _put(target, "AcquisitionDateTime", moment)
+        _put(target, "AcquisitionDate", moment[:8])
+        _put(target, "AcquisitionTime", moment[8:].split("+")[0].split("-")[0])
 
 
 def _classic_pet(target: Dataset) -> None:
@@ -87,13 +107,13 @@ def _classic_pet(target: Dataset) -> None:
     if "CorrectedImage" not in target:
         stated = [code for keyword, code in CORRECTIONS.items() if target.get(keyword) == "YES"]
         if stated:
-            target.CorrectedImage = stated
+            _put(target, "CorrectedImage", stated)
     if not target.get("Units"):
         for mapping in target.get("RealWorldValueMappingSequence") or Sequence():
             for code in mapping.get("MeasurementUnitsCodeSequence") or Sequence():
                 unit = UCUM_TO_PET_UNITS.get(str(code.get("CodeValue", "")))
                 if unit:
-                    target.Units = unit
+                    _put(target, "Units", unit)
 
 
 def frame_datasets(dataset: Dataset) -> list[Dataset]:
@@ -108,12 +128,13 @@ def frame_datasets(dataset: Dataset) -> list[Dataset]:
     for item in dataset.get(SHARED) or Sequence():
         _absorb(base, item)
     frames = []
-    for number, item in enumerate(dataset[FRAMES].value, start=1):
+    earlier = dataset.get("ConcatenationFrameOffsetNumber")  # frames in the objects before this one (C.7.6.16.2.2.4)
+    for number, item in enumerate(dataset[FRAMES].value, start=1 + (earlier if isinstance(earlier, int) else 0)):
         frame = Dataset()
         frame.update(base)
         _absorb(frame, item)
         _split_moments(frame)
         _classic_pet(frame)
-        frame.InstanceNumber = number
+        _put(frame, "InstanceNumber", number)
         frames.append(frame)
     return frames

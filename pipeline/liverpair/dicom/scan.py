@@ -49,7 +49,9 @@ SAME_IN_A_SERIES: Final = (
 ORDINARY_READ: Final = 1 << 16
 #: Shared and per-frame functional groups.
 FUNCTIONAL_GROUPS: Final = (Tag(0x5200, 0x9229), Tag(0x5200, 0x9230))
-SCANNED_TAGS: Final = [*map(Tag, KEYWORD_OF_TAG), *FUNCTIONAL_GROUPS, *PRIVATE_TAGS]
+#: Where the frames of one part of a concatenation begin (Concatenation Frame Offset Number).
+CONCATENATION: Final = (Tag(0x0020, 0x9228),)
+SCANNED_TAGS: Final = [*map(Tag, KEYWORD_OF_TAG), *FUNCTIONAL_GROUPS, *CONCATENATION, *PRIVATE_TAGS]
 
 
 def looks_like_dicom(start: bytes) -> bool:
