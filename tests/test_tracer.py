@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from liverpair.dicom.ligands import SSR_LIGANDS
 from liverpair.dicom.nuclides import identify_nuclide
 from liverpair.dicom.tracer import TracerDecision, TracerSettings, identify_tracer
 
+from tests.tracer_headers import BLIND, SECOND_BLIND, HeaderCase
 from tests.vendor_headers import pet, radiopharmaceutical
 
 GA68 = ("C-131A3", "SRT", "^68^Gallium")
@@ -226,3 +228,44 @@ def test_the_gallium_66_code_used_by_mistake_is_overruled_by_half_life_or_meanin
 )
 def test_nuclides_are_read_from_code_meanings(meaning: str, name: str) -> None:
     assert identify_nuclide([("99", "99LOCAL", meaning)], None).name == name
+
+
+@pytest.mark.parametrize("case", [*BLIND, *SECOND_BLIND], ids=lambda case: case.expected)
+def test_headers_as_hospitals_write_them_name_the_tracer_a_reader_would_name(case: HeaderCase) -> None:
+    found = identify_tracer(pet("1", tracer=[dict(item) for item in case.items], **case.header))
+    if case.expected == "not-ssr":
+        assert not found.is_ssr
+        return
+    assert found.name == case.expected
+    assert found.is_ssr == (case.expected.partition("-")[2] in SSR_LIGANDS)
+    assert found.reason
+
+
+@pytest.mark.parametrize("spelling", ["C-B1031", "CB1031", " c-b1031 ", "35321007"])
+def test_code_values_are_compared_without_padding_case_and_punctuation(spelling: str) -> None:
+    assert decide("", F18, 6586.2, (spelling, "99LOCAL", "")).name == "18F-FDG"
+
+
+def test_code_and_text_of_different_families_contradict_each_other() -> None:
+    found = decide("PSMA-11", code=("724025002", "SCT", "Dotatate Ga^68^"))
+    assert found.name == "unknown"
+    assert "ligand_contradictory" in found.flags
+
+
+def test_descriptions_of_different_families_contradict_each_other_where_the_radiopharmaceutical_is_silent() -> None:
+    found = decide(None, SeriesDescription="PET DOTATATE", StudyDescription="PET/CT PSMA")
+    assert not found.is_ssr
+    assert "ligand_contradictory" in found.flags
+
+
+def test_two_injections_are_told_apart_by_the_series_and_flagged() -> None:
+    items = radiopharmaceutical("FDG", 6586.2, F18) + radiopharmaceutical("DOTATATE")
+    found = identify_tracer(pet("1", tracer=items, SeriesDescription="WB DOTATATE AC"))
+    assert found.name == "68Ga-DOTATATE"
+    assert "several_radiopharmaceuticals" in found.flags
+    assert identify_tracer(pet("1", tracer=items)).name == "unknown"
+
+
+@pytest.mark.parametrize("junk", [None, [], "", [None], ["x"], [{}], [{"RadionuclideCodeSequence": "x"}], [{"x": 1}]])
+def test_any_content_of_the_sequence_gives_a_decision(junk) -> None:
+    assert identify_tracer(pet("1", RadiopharmaceuticalInformationSequence=junk)).name == "unknown"

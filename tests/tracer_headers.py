@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["BLIND", "HeaderCase"]
+__all__ = ["BLIND", "SECOND_BLIND", "HeaderCase"]
 
 GA = ("C-131A3", "SRT", "^68^Gallium")
 GA_SCT = ("35337001", "SCT", "^68^Gallium")
@@ -128,4 +128,59 @@ BLIND = (
     case("68Ga-DOTATATE", None, None, None, SeriesDescription="Ga68 DOTATATE WB CTAC"),
     case("unknown", None, None, None, SeriesDescription="PET WB AC"),
     case("68Ga-DOTATATE", "DOTATATE", ("C-131A1", "SRT", "^66^Gallium"), T_GA),
+)  # fmt: skip
+
+#: A second batch, written the same way after the rules had been widened for the first.
+SECOND_BLIND = (
+    case("68Ga-DOTATOC", "Ga-68 DOTA0-Tyr3-Octreotide", GA, T_GA),
+    case("68Ga-DOTATATE", "DOTA-D-Phe1-Tyr3-Thr8-octreotide (TATE)", GA, T_GA),
+    case("68Ga-DOTATATE", "GaDotatate", GA_SCT, 4062.6),
+    case("68Ga-DOTATOC", "DOTATOC-68GA", GA, 4069.8, StudyDescription="PET/CT GK m. KM", ProtocolName="PETCT_FDG"),
+    case("68Ga-DOTATOC", "", GA, T_GA, SeriesDescription="[WB_CTAC] Body DOTATOC"),
+    case("68Ga-DOTATATE", "", GA, T_GA, ProtocolName="01_PETCT_WholeBody_Dotatate (Adult)"),
+    case("68Ga-SSR", "Ga68 Peptid", GA, T_GA, StudyDescription="PET/CT Somatostatinrezeptor-Szintigraphie"),
+    case("68Ga-SSR", "other", GA, T_GA, StudyDescription="NM PET CT DOTA SKULL TO THIGH"),
+    case("68Ga-SSR", "", GA, T_GA, StudyDescription="TEP DOTA-peptides"),
+    case("68Ga-SSR", "", GA, T_GA, RequestedProcedureDescription="PET-CT met Ga-68 somatostatine receptor"),
+    case("68Ga-SSR", "", GA, T_GA, StudyDescription="PET SSTR-2 imaging"),
+    case("68Ga-SSR", "", GA, T_GA, StudyDescription="PET/CT Karzinoid Staging"),
+    case("68Ga-DOTANOC", "DOTANOK", GA, T_GA),
+    case("68Ga-DOTATATE", "Dotatatae", GA, T_GA),
+    case("68Ga-DOTATATE", "DOTA TATE Ga 68", GA, T_GA),
+    case("68Ga-DOTATOC", "DOTTATOC", GA, T_GA),
+    case("64Cu-DOTATATE", "64Cu-Dotatate (Detectnet\u2122)", None, T_CU),
+    case("64Cu-DOTATATE", "[64Cu]Cu-DOTA-TATE", CU, T_CU, ProtocolName="FDG_Standard"),
+    case("18F-SiTATE", "SiTATE", F, 6586.2, StudyDescription="PET/CT NET"),
+    case("18F-SiTATE", "[18F]SiFAlin-TATE", F_SCT, 6586.2),
+    case("18F-FDG", "FDG", F, T_F, StudyDescription="PET/CT NET Staging DOTATATE/FDG"),
+    case("18F-FDG", "F18-FDG", F, T_F, SeriesDescription="GA68 DOTATATE AC"),
+    case("18F-FDG", "FDG", ("C-111A1", "99SDM", "^18^Fluorine"), 6588.0, StudyDescription="TEP-TDM au FDG"),
+    case("18F-FDG", None, F, T_F, StudyDescription="FDG PET"),
+    case("18F-FDG", "fluorodesoxiglucosa F-18", F, T_F),
+    case("68Ga-PSMA", "PSMA-11 (HBED)", GA, T_GA, SeriesDescription="PSMA WB AC"),
+    case("68Ga-PSMA", None, GA, T_GA, ProtocolName="Ga68_PSMA_GK"),
+    case("18F-PSMA", "rhPSMA-7.3", F, T_F),
+    case("18F-PSMA", "PSMA1007", F, T_F),
+    case("68Ga-PSMA", "DOTA-PSMA-617", GA, T_GA),
+    case("68Ga-FAPI", "Ga-68-FAPI", GA, T_GA, StudyDescription="PET/CT Staging NET"),
+    case("18F-FAPI", "AlF-NOTA-FAPI-04", F, T_F),
+    case("18F-DOPA", "18F-DOPA", F, T_F, StudyDescription="PET/CT Karzinoid"),
+    case("18F-NaF", "Natriumfluorid", F, T_F),
+    case("18F-choline", "Fluorethylcholin", F, T_F),
+    case("18F-amyloid", "Florbetaben", F, T_F),
+    case("18F-flurpiridaz", "Flurpiridaz", F, T_F),
+    case("82Rb-rubidium", "Rubidium Chloride", RB, 75.0),
+    case("15O-water", "H2O", ("C-B1038", "SRT", "^15^Oxygen"), 122.2),
+    case("68Ga-pentixafor", "68Ga-Pentixafor", GA, T_GA, StudyDescription="CXCR4 PET"),
+    case("68Ga-exendin", "NODAGA-exendin-4", GA, T_GA, StudyDescription="PET/CT GLP-1R Insulinom NET"),
+    case("unknown", "Gallium Ga-68", GA, T_GA, StudyDescription="PET/CT Ganzkörper nativ"),
+    case("unknown", "68Ga", GA, T_GA, SeriesDescription="WB 3D AC", ProtocolName="PET Ga68"),
+    case("unknown", "Fluor-18", F, T_F, StudyDescription="PET/CT"),
+    case("unknown", "Research tracer 7", GA, T_GA),
+    case("177Lu-SSR", None, LU, T_LU, SeriesDescription="SPECT Abdomen AC"),
+    case("177Lu-PSMA", "Pluvicto", LU, T_LU),
+    case("177Lu-DOTATATE", "Lutathera", ("447553000", "SCT", "^177^Lutetium"), 574000.0),
+    case("not-ssr", "PSMA", GA, T_GA, SeriesDescription="DOTATOC WB"),
+    several("68Ga-DOTATATE", item("68Ga-DOTATATE", GA, T_GA), item("Furosemid")),
+    several("18F-FDG", item("DOTATOC", GA, T_GA), item("FDG", F, T_F), StudyDescription="PET/CT FDG"),
 )  # fmt: skip

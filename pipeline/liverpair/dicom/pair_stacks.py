@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from liverpair.core.errors import Refusal
-from liverpair.core.provenance import fingerprint
 from liverpair.dicom.records import SeriesRecord, Stack
 from liverpair.dicom.split import split
 
@@ -27,8 +28,12 @@ class StackReference:
 
 
 def digest_of(stack: Stack) -> str:
-    """SHA-256 over a stack's frames: where they lie and what their headers say."""
-    return fingerprint([(i.locator, i.frame, dict(i.header)) for i in stack.instances])
+    """SHA-256 over a stack's frames: where they lie and what their headers say (plain JSON values already)."""
+    digest = hashlib.sha256()
+    for instance in stack.instances:
+        facts = [instance.locator, instance.frame, dict(instance.header)]
+        digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
 
 
 def refer_to(stack: Stack) -> StackReference:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -89,7 +89,14 @@ def load_settings(path: Path | None) -> Settings:
         raise ConfigError(f"the settings file {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"the settings file {path.name} is no valid TOML: {error}.") from error
-    return _build(Settings, table, "")
+    return _with_absolute_paths(_build(Settings, table, ""), path.resolve().parent)
+
+
+def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
+    """Files that a settings file names are looked for beside it; the resolved settings hold from any folder."""
+    if not settings.cohort.patient_map:
+        return settings
+    return replace(settings, cohort=replace(settings.cohort, patient_map=str(folder / settings.cohort.patient_map)))
 
 
 def _without_none(value: Any) -> Any:
