@@ -113,7 +113,8 @@ def weighting(p: Physics, text: str) -> str:
         return p.contrast.lower()
     if says(text, say.T2) and not has_word(text, "t1"):
         return "t2"
-    return "t1" if says(text, say.T1) else ""
+    phase = any(says(text, v) for v in (say.HEPATOBILIARY, say.ARTERIAL, say.PORTAL))  # contrast is read on T1
+    return "t1" if phase or says(text, say.T1) else ""
 
 
 def _by_timing(p: Physics, echo: float, repetition: float, text: str) -> str:
