@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from liverpair.core.errors import Refusal
 from liverpair.dicom import plain
-from liverpair.dicom.scan import scan
+from liverpair.dicom.scan import scan_through_pydicom
 from pydicom.dataset import Dataset
 
 from tests.dicom_phantom import as_bytes, make_slice, numbered_pixels
@@ -20,13 +20,13 @@ from tests.dicom_phantom import as_bytes, make_slice, numbered_pixels
 def _both_ways(content: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
     def headers() -> Any:
         try:
-            return [dict(record.header) for record in scan("x", io.BytesIO(content))]
+            return [dict(record.header) for record in scan_through_pydicom("x", io.BytesIO(content))]
         except Refusal as refusal:
             return refusal.reason
 
     quick = headers()
     with monkeypatch.context() as patch:
-        patch.setattr(plain, "_quick", lambda raw, vr: None)
+        patch.setattr(plain, "quick_values", lambda content, vr, little_endian: None)
         return quick, headers()
 
 

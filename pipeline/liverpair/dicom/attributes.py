@@ -96,6 +96,7 @@ GEOMETRY: Final = (
     "StackID",
     "InStackPositionNumber",
     "DimensionIndexValues",
+    "ConcatenationFrameOffsetNumber",
     "NumberOfSlices",
     "ImageIndex",
 )
