@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import sqlite3
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,12 @@ import pytest
 from liverpair.core.errors import UsageError
 from liverpair.dicom import indexing
 from liverpair.dicom.catalogue import Catalogue, IndexSummary
+from liverpair.dicom.scan import scan
+from liverpair.dicom.sources import open_source
 
 from tests.dicom_phantom import as_bytes, axial_slices, make_slice, numbered_pixels, write, write_all
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -200,3 +207,105 @@ def test_nothing_is_written_below_the_archive(archive: Path, tmp_path: Path) -> 
     before = sorted((str(p), p.stat().st_mtime_ns) for p in archive.rglob("*"))
     _update(tmp_path / "index", archive)
     assert sorted((str(p), p.stat().st_mtime_ns) for p in archive.rglob("*")) == before
+
+
+def _study(folder: Path, patient: str | None, study: str) -> None:
+    """Two slices of one series of a patient (None: without Patient ID)."""
+    for number in range(2):
+        series = f"{study}.{ord(patient or '0')}"
+        uids = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "PatientID": patient or ""}
+        uids["SOPInstanceUID"] = f"{series}.{number}"
+        write(make_slice(numbered_pixels(number), (0, 0, number), number, **uids), folder / f"{study}{patient}{number}")
+
+
+def test_what_shares_a_patient_or_a_study_comes_together(tmp_path: Path) -> None:
+    studies = [
+        ("A", "1.1"),
+        ("B", "1.1"),
+        ("B", "1.2"),
+        ("C", "1.3"),
+        ("D", "1.2"),
+        (None, "1.4"),
+        (None, "1.5"),
+        (None, "1.3"),
+    ]
+    for patient, study in studies:
+        _study(tmp_path / "a", patient, study)
+    _update(tmp_path / "index", tmp_path / "a")
+    with Catalogue.open(tmp_path / "index") as catalogue:
+        groups = [[(s.patient_id, s.study_uid) for s in group] for group in catalogue.groups()]
+        assert groups == [
+            [("", "1.3"), ("C", "1.3")],
+            [("", "1.4")],
+            [("", "1.5")],
+            [("A", "1.1"), ("B", "1.1"), ("B", "1.2"), ("D", "1.2")],
+        ]
+        assert catalogue.series() == [series for group in catalogue.groups() for series in group]
+
+
+def test_one_series_is_read_again_as_it_was(archive: Path, tmp_path: Path) -> None:
+    _update(tmp_path / "index", archive)
+    with Catalogue.open(tmp_path / "index") as catalogue:
+        for series in catalogue.series():
+            assert catalogue.one_series(series.series_uid, series.study_uid, series.patient_id) == series
+        with pytest.raises(UsageError, match="no longer holds"):
+            catalogue.one_series("1", "2", "3")
+
+
+def test_the_index_holds_what_the_scanner_said(archive: Path, tmp_path: Path) -> None:
+    _update(tmp_path / "index", archive)
+    with Catalogue.open(tmp_path / "index") as catalogue:
+        records = [record for series in catalogue.series() for record in series.instances]
+    for record in records:
+        with open_source(record.locator) as stream:
+            (scanned,) = scan(record.locator, stream)
+        assert dict(record.header) == dict(scanned.header)
+        assert list(map(repr, sorted(record.header.items()))) == list(map(repr, sorted(scanned.header.items())))
+
+
+def test_what_a_series_shares_is_held_once(archive: Path, tmp_path: Path) -> None:
+    _update(tmp_path / "index", archive)
+    with Catalogue.open(tmp_path / "index") as catalogue:
+        one, two = catalogue.series()
+    for series in (one, two):
+        assert len({id(record.header._shared) for record in series.instances}) == 1  # type: ignore[attr-defined] # its class
+
+
+def test_a_second_update_writes_nothing(archive: Path, tmp_path: Path) -> None:
+    _update(tmp_path / "index", archive)
+    before = (tmp_path / "index").read_bytes()
+    summary = _update(tmp_path / "index", archive)
+    assert (summary.files, summary.read, summary.unchanged, summary.objects) == (11, 0, 11, 10)
+    assert (tmp_path / "index").read_bytes() == before
+
+
+def test_a_relative_path_names_the_same_files(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _update(tmp_path / "absolute", archive)
+    monkeypatch.chdir(archive)
+    _update(tmp_path / "relative", Path(), Path("one"), archive)
+    assert _content(tmp_path / "relative") == _content(tmp_path / "absolute")
+
+
+def test_many_files_that_are_no_images_share_one_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for number in range(3000):
+        (folder / str(number)).write_bytes(b"no image")
+    summary = _update(tmp_path / "index", folder)
+    assert (summary.excluded, summary.objects) == (3000, 0)
+    with sqlite3.connect(tmp_path / "index") as connection:
+        assert connection.execute("SELECT COUNT(*) FROM reasons").fetchone() == (1,)
+    connection.close()
+    assert (tmp_path / "index").stat().st_size / 3000 < 100
+
+
+@pytest.mark.slow
+def test_memory_and_size_stay_small_at_scale(tmp_path: Path) -> None:
+    peaks = {}
+    for instances in (1000, 200_000):
+        command = [sys.executable, "-m", "benchmarks.catalogue", "--step", "store", "--instances", str(instances)]
+        command += ["--at", str(tmp_path / str(instances))]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+        peaks[instances] = float(said.split("peak memory")[1].split()[0])
+    assert peaks[200_000] - peaks[1000] < 60
+    assert (tmp_path / "200000").stat().st_size / 200_000 < 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import tarfile
@@ -132,10 +133,7 @@ class Archive:
         try:
             self._open(stream, kind, name)
         except ARCHIVE_ERRORS as error:
-            raise Refusal(
-                "unreadable_archive",
-                f"the {kind} archive is damaged ({type(error).__name__}); export it again",
-            ) from error
+            raise Refusal("unreadable_archive", _sentence(f"the {kind} archive is damaged", error)) from error
         self._names = sorted(self._entries)
 
     def _open(self, stream: BinaryIO, kind: str, name: str) -> None:
@@ -220,8 +218,7 @@ class Archive:
             detail = "the archive's member is packed by a method that is not known here (Deflate64?); unpack it by hand"
             raise Refusal("unreadable_member", detail) from error
         except ARCHIVE_ERRORS as error:
-            detail = f"the archive's member cannot be unpacked ({type(error).__name__}); export it again"
-            raise Refusal("unreadable_member", detail) from error
+            raise Refusal("unreadable_member", _sentence("the archive's member is damaged", error)) from error
 
     def _unpack(self, entry: zipfile.ZipInfo | tarfile.TarInfo | None) -> BinaryIO:
         if isinstance(entry, zipfile.ZipInfo) and self._zip is not None:
@@ -248,6 +245,13 @@ class Archive:
         packed = entry.compress_size if isinstance(entry, zipfile.ZipInfo) else size
         if size > MAX_MEMBER_BYTES or (size > RATIO_COUNTS_FROM_BYTES and size > MAX_RATIO * max(1, packed)):
             raise Refusal("archive_bomb", f"the archive's member claims {size} bytes from {packed}; it is not unpacked")
+
+
+def _sentence(what: str, error: Exception) -> str:
+    """What went wrong and what to do; a lack of room is not the archive's fault."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the temporary folder has no room to unpack the archive; set TMPDIR to a larger disk and index again"
+    return f"{what} ({type(error).__name__}); export it again"
 
 
 def _spooled(content: IO[bytes], announced: int) -> BinaryIO:

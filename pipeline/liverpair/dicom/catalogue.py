@@ -14,7 +14,7 @@ from liverpair.core.errors import UsageError
 from liverpair.dicom import catalogue_file, catalogue_read
 from liverpair.dicom.catalogue_copies import compare_copies
 from liverpair.dicom.catalogue_file import begin, plain_errors
-from liverpair.dicom.catalogue_store import pending_tasks, store_all
+from liverpair.dicom.catalogue_store import pending_tasks, prepare_to_store, store_all
 from liverpair.dicom.catalogue_walk import merge
 from liverpair.dicom.dicomdir import on_disk
 from liverpair.dicom.indexing import Batch, Task, read_files
@@ -60,7 +60,7 @@ class Catalogue:
         ``update`` builds it anew.
         """
         path = Path(path)
-        if path.exists() and not os.access(path.parent, os.W_OK):
+        if os.access(path, os.R_OK) and not os.access(path.parent, os.W_OK):
             return cls(catalogue_file.connect_to_read(path), path)
         connection = catalogue_file.connect(path)
         catalogue = cls(connection, path)
@@ -120,6 +120,7 @@ class Catalogue:
                 waiting = int(self._db.execute("SELECT COUNT(*) FROM pending").fetchone()[0])
                 progress(0, waiting)
                 if waiting:
+                    prepare_to_store(self._db, waiting)
                     with closing(read(pending_tasks(reader), waiting)) as batches:
                         store_all(self._db, batches, lambda done: progress(done, waiting))
             if not self.is_complete():
@@ -157,7 +158,10 @@ class Catalogue:
     def _summary(self, files: int, read: int, removed: int) -> IndexSummary:
         copies = self._count("SELECT COUNT(*) FROM copies")
         problems = self._count("SELECT COUNT(*) FROM problems")
-        missing = self._count("SELECT COUNT(*) FROM listed WHERE missing")
+        missing = self._count(
+            "SELECT COUNT(*) FROM (SELECT DISTINCT f.folder, l.path FROM listed l JOIN files f ON f.id = l.file"
+            " WHERE l.missing)"
+        )
         return IndexSummary(
             files,
             read,

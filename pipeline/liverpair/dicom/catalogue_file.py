@@ -88,10 +88,10 @@ def _sentence(path: Path, error: sqlite3.DatabaseError) -> str:
     return f"{path} cannot be used as an index ({name or type(error).__name__}); delete it or name another workspace"
 
 
-def network_file_system(folder: Path, mounts: Path = MOUNTS) -> str:
+def network_file_system(folder: Path) -> str:
     """The kind of network file system that ``folder`` lies on; empty for a local disk or where nothing tells."""
     try:
-        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
     real, best, kind = os.path.realpath(folder), "", ""
@@ -107,7 +107,7 @@ def network_file_system(folder: Path, mounts: Path = MOUNTS) -> str:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the index for reading and writing; an absent one is created, empty."""
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder above is closed
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -15,13 +15,15 @@ from liverpair.dicom.listing import NO_SIZE
 from liverpair.dicom.paths import locator
 from liverpair.dicom.sources import Source
 
-__all__ = ["pending_tasks", "store_all"]
+__all__ = ["pending_tasks", "prepare_to_store", "store_all"]
 
 #: Transactions end when they are this old or this large: what a killed run loses, and what memory holds.
 COMMIT_S: Final = 5.0
 COMMIT_ROWS: Final = 50_000
 #: Numbers of series and bases kept at hand; the rest are looked up.
 REMEMBERED: Final = 20_000
+#: An index is grown while one file in so many is new; beyond it is built anew.
+GROWS_UP_TO: Final = 10
 #: Pending files fetched at a time.
 SLICE: Final = 4096
 
@@ -37,6 +39,15 @@ def pending_tasks(reader: sqlite3.Connection) -> Iterator[Task]:
         for number, folder, name, size, mtime_ns, stored in rows:
             yield Task(number, Source(locator(folder, name), max(NO_SIZE, size), mtime_ns), stored)
         last = rows[-1][0]
+
+
+def prepare_to_store(db: sqlite3.Connection, expected: int) -> None:
+    """Drop the index of SOP keys where much will be stored: building it at the end is faster than growing it.
+
+    The keys come in random order, so that each would change another page.
+    """
+    if expected * GROWS_UP_TO > db.execute("SELECT COUNT(*) FROM objects").fetchone()[0]:
+        db.execute("DROP INDEX IF EXISTS objects_by_sop")
 
 
 @dataclass(slots=True)
@@ -82,30 +93,29 @@ class _Writer:
                 self.bases = {digest: number}
         return number
 
-    def _prepare(self, part: Part) -> int:
-        """Clear what an interrupted run may have left of an archive's part; returns 1 when its file is done."""
+    def _archive_part(self, part: Part) -> bool:
+        """Clear what an interrupted run may have left of an archive's part; says whether the file is done."""
         number, start = part.task.number, part.task.start
-        if part.total == 1 and not start:
-            self.db.execute("DELETE FROM pending WHERE file = ?", (number,))
-            return 1
         first = number << MEMBER_BITS
         for table in ("objects", "members", "problems"):
-            self.db.execute(
-                f"DELETE FROM {table} WHERE id >= ? AND id < ?",
-                (first + start, first + part.stop),
-            )
+            self.db.execute(f"DELETE FROM {table} WHERE id >= ? AND id < ?", (first + start, first + part.stop))
         archive = self.archives.setdefault(number, _Archive(0 if part.task.follows else start))
         archive.add(start, part.stop)
-        if archive.stored < part.total:
-            self.db.execute("UPDATE pending SET stored = ? WHERE file = ?", (archive.stored, number))
-            return 0
-        del self.archives[number]
-        self.db.execute("DELETE FROM pending WHERE file = ?", (number,))
-        return 1
+        if archive.stored >= part.total:
+            del self.archives[number]
+            return True
+        self.db.execute("UPDATE pending SET stored = ? WHERE file = ?", (archive.stored, number))
+        return False
+
+    def _finish_files(self, parts: list[Part]) -> int:
+        """Note which files are read to the end; returns how many."""
+        done = [(p.task.number,) for p in parts if (p.total == 1 and not p.task.start) or self._archive_part(p)]
+        self.db.executemany("DELETE FROM pending WHERE file = ?", done)
+        return len(done)
 
     def write(self, batch: Batch) -> int:
         """Store the rows of a batch; returns the number of files that are done with it."""
-        done = sum(map(self._prepare, batch.parts))
+        done = self._finish_files(batch.parts)
         series = [self._series_number(key) for key in batch.series]
         bases = [self._base_number(*base) for base in batch.bases]
         self.db.executemany(

@@ -87,6 +87,7 @@ class Base:
     content: bytes
     #: ``shared`` bit by bit: 1 and 1.0, 0.0 and -0.0 are equal but not the same.
     exact: bytes
+    own: frozenset[str]
 
     @classmethod
     def of(cls, header: Mapping[str, Any]) -> Base:
@@ -102,17 +103,19 @@ class Base:
             hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest(),
             content,
             _exact(shared),
+            frozenset(keywords),
         )
 
     @classmethod
     def stored(cls, content: bytes) -> Base:
         """The base that was stored as ``content``."""
         shared, keywords, prefix = json.loads(zlib.decompress(content).decode("utf-8", "surrogatepass"))
-        return cls(shared, tuple(keywords), prefix, b"", content, b"")
+        return cls(shared, tuple(keywords), prefix, b"", content, b"", frozenset(keywords))
 
     def difference(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """What must be said of ``header`` beyond its values of ``keywords``; None means absent."""
-        shared = {keyword: value for keyword, value in header.items() if keyword not in self.keywords}
+        own = self.own
+        shared = {keyword: value for keyword, value in header.items() if keyword not in own}
         if _exact(shared) == self.exact:
             return {}
         other = {k: v for k, v in shared.items() if k not in self.shared or _exact(v) != _exact(self.shared[k])}
