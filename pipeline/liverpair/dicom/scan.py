@@ -26,7 +26,7 @@ from liverpair.dicom.header_file import LARGEST_INFLATED
 from liverpair.dicom.plain import KEYWORD_OF_TAG, TEXT_VRS, plain_attributes
 from liverpair.dicom.records import InstanceRecord
 
-__all__ = ["SCANNED_TAGS", "WANTED", "looks_like_dicom", "plain_header", "scan", "scan_through_pydicom"]
+__all__ = ["SCANNED_TAGS", "WANTED", "looks_like_dicom", "plain_header", "scan", "scan_through_pydicom", "with_uids"]
 
 MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 #: A length that says "until the delimiter" (PS3.5 §7.1.1).
@@ -149,7 +149,7 @@ def _derived_uid(*facts: Any) -> str:
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
 
-def _with_uids(header: dict[str, Any], locator: str) -> dict[str, Any]:
+def with_uids(header: dict[str, Any], locator: str) -> dict[str, Any]:
     """The header with UIDs put in where de-identification blanked them.
 
     What lies in one folder and agrees in these attributes is taken for one study, then for one series: the
@@ -171,7 +171,7 @@ def _with_uids(header: dict[str, Any], locator: str) -> dict[str, Any]:
 def _records(dataset: Dataset, locator: str) -> tuple[InstanceRecord, ...]:
     stored = _stored(dataset)
     frames = frame_datasets(dataset) if is_enhanced(dataset) else [dataset]
-    headers = [_with_uids(stored | plain_header(frame), locator) for frame in frames]
+    headers = [with_uids(stored | plain_header(frame), locator) for frame in frames]
     if not is_enhanced(dataset):
         return (InstanceRecord(locator, None, headers[0]),)
     return tuple(InstanceRecord(locator, number, header) for number, header in enumerate(headers))
@@ -249,7 +249,7 @@ def scan(locator: str, stream: BinaryIO) -> tuple[InstanceRecord, ...]:
         stream.seek(0)
         records = scan_through_pydicom(locator, stream)
     else:
-        records = (InstanceRecord(locator, None, _with_uids(header, locator)),)
+        records = (InstanceRecord(locator, None, with_uids(header, locator)),)
     if not records or not records[0].get("Modality"):
         raise Refusal("no_modality", "the object does not say its Modality, so nothing is known of what it is")
     return records
