@@ -30,7 +30,12 @@ SHORT = {
 }  # fmt: skip
 NUMBERS = {"TE", "TR", "FA", "TI", "b", "n", "MF", "ETL", "TRES"}
 LISTS = {"IT", "SS", "SV", "CI", "ST", "SO"}
-VENDORS = MANUFACTURERS | {"xa": "Siemens Healthineers", "phe": "Philips", "hitachi": "Hitachi Medical Corporation"}
+VENDORS = MANUFACTURERS | {
+    "plain": None,
+    "xa": "Siemens Healthineers",
+    "phe": "Philips",
+    "hitachi": "Hitachi Medical Corporation",
+}
 
 
 def _gre(vendor: str) -> dict[str, Any]:
@@ -219,6 +224,9 @@ def _record(uid: str, when: str, kind: str, description: str, vendor: str, setti
     header |= {"AcquisitionDate": "20240310", "SeriesNumber": int(uid) + 1} | _header(settings)
     if kind in ("pet", "ct"):
         header |= {"AcquisitionTime": when}
+        if settings.get("cor"):
+            header["ImageOrientationPatient"] = [1.0, 0.0, 0.0, 0.0, 0.0, -1.0]
+            header["ImagePositionPatient"] = lambda k: [-400.0, -400.0 + 4.0 * k, 500.0]
         header.pop("BodyPartExamined")
         build = pet if kind == "pet" else ct
         parts = [build(uid, study="S", **header)]

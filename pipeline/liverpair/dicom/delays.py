@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
 from liverpair.dicom import vocabulary as say
-from liverpair.dicom.dates import parse_date, parse_time
+from liverpair.dicom.dates import parse_date, parse_datetime, parse_time
 from liverpair.dicom.records import InstanceRecord, Stack
 from liverpair.dicom.words import described, number, raw_text, says, values_of, words
 
 __all__ = ["Agent", "Moment", "acquired_at", "agent_of", "has_contrast", "moment_of", "spoken_delay"]
 
+#: Dates and clocks of a frame, the truest first.
+CLOCKS: Final = (
+    ("AcquisitionDate", "AcquisitionTime"), ("SeriesDate", "SeriesTime"), ("ContentDate", "ContentTime"),
+)  # fmt: skip
 #: Two clocks of one series closer than this do not tell phases apart: they tell when pixels were written.
 LEAST_PHASE_SECONDS: Final = 2.0
 #: What a header says where no agent was given.
@@ -53,15 +57,24 @@ class Moment:
 
 
 def acquired_at(stack: Stack) -> datetime | None:
-    """When the stack's first frame was acquired (Acquisition Time, else Series or Content Time)."""
-    for day, clock in (
-        ("AcquisitionDate", "AcquisitionTime"), ("SeriesDate", "SeriesTime"), ("ContentDate", "ContentTime"),
-    ):  # fmt: skip
-        date_ = parse_date(stack.first(day)) or parse_date(stack.first("StudyDate"))
+    """When the stack's first frame was acquired (Acquisition Time or DateTime, else Series or Content Time)."""
+    for day, clock in CLOCKS:
         times = [t for t in map(parse_time, values_of(stack, clock)) if t is not None]
         if times:
-            return datetime.combine(date_ or datetime(1900, 1, 1).date(), min(times))
+            return datetime.combine(_day(stack, day), min(times))
+        stamps = [s.local for s in map(parse_datetime, values_of(stack, day + "Time")) if s is not None]
+        if stamps:
+            return min(stamps)
     return None
+
+
+def _day(stack: Stack, keyword: str) -> date:
+    """The clock's own date, else the nearest one that the header knows."""
+    for word in (keyword, *(day for day, _ in CLOCKS), "StudyDate"):
+        day = parse_date(stack.first(word))
+        if day is not None:
+            return day
+    return date(1900, 1, 1)
 
 
 def moment_of(stack: Stack) -> Moment:
@@ -119,8 +132,9 @@ def _least(frames: Sequence[InstanceRecord], keyword: str) -> float | None:
 
 
 def has_contrast(stack: Stack) -> bool:
-    """Whether the header names an agent for this stack."""
-    return described(stack, "ContrastBolusAgent").strip() not in NO_AGENT
+    """Whether the header names an intravenous agent for this stack."""
+    stated = described(stack, "ContrastBolusAgent")
+    return stated.strip() not in NO_AGENT and not says(stated, say.NO_CONTRAST)
 
 
 def agent_of(stacks: Sequence[Stack]) -> Agent:

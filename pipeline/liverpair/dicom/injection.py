@@ -28,6 +28,8 @@ ARTERIAL_DELAY: Final = timedelta(seconds=25)
 PORTAL_DELAY: Final = timedelta(seconds=70)
 #: A stated injection is believed if named arterial and portal phases follow it within this.
 BELIEVABLE: Final = timedelta(minutes=4)
+#: Stated moments of one injection (its start in several series) agree within this.
+SAME_INJECTION: Final = timedelta(minutes=1)
 #: From the arterial phase to the portal one, and from there to the next, at most.
 TO_PORTAL: Final = timedelta(seconds=75)
 TO_NEXT: Final = timedelta(seconds=210)
@@ -92,15 +94,21 @@ def injected_at(volumes: Sequence[Dated]) -> datetime | None:
 
 
 def _stated(volumes: Sequence[Dated]) -> datetime | None:
+    """Contrast/Bolus Start Time, where it is one moment; some exports write each volume's own start there."""
+    found: list[datetime] = []
     for stack, moment, _, _ in volumes:
         clock = parse_time(stack.first("ContrastBolusStartTime"))
-        if clock is not None and moment.at is not None:
-            injected = datetime.combine(moment.at.date(), clock)
-            # an injection "later" than the volume by most of a day happened before midnight, and the reverse
-            if injected - moment.at > timedelta(hours=12):
-                return injected - timedelta(days=1)
-            return injected + timedelta(days=1) if moment.at - injected > timedelta(hours=12) else injected
-    return None
+        if clock is None or moment.at is None:
+            continue
+        injected = datetime.combine(moment.at.date(), clock)
+        # an injection "later" than the volume by most of a day happened before midnight, and the reverse
+        if abs(injected - moment.at) > timedelta(hours=12):
+            injected += timedelta(days=1 if injected < moment.at else -1)
+        if injected not in found:
+            found.append(injected)
+    if found and max(found) - min(found) > SAME_INJECTION:
+        return None
+    return found[0] if found else None
 
 
 def _contradicted(injected: datetime, volumes: Sequence[Dated]) -> bool:

@@ -58,20 +58,27 @@ def contrast_phases(volumes: Sequence[T1Stack]) -> list[RoleDecision]:
 
     Words of its own description decide; then the time since the injection; then the order within the examination.
     """
-    known = sorted((_volume(v) for v in volumes), key=lambda v: order_of(v.stack, v.moment))
+    moments = _believable([moment_of(v.stack) for v in volumes])
+    known = sorted(map(_volume, volumes, moments), key=lambda v: order_of(v.stack, v.moment))
     agent = agent_of([v.stack for v in known])
     injected = injected_at([(v.stack, v.moment, v.named, v.delay) for v in known])
     decided = {v.index: _named(v, agent) or _timed(v, known, injected, agent) for v in known}
     return [decided[v.index] for v in volumes]
 
 
-def _volume(volume: T1Stack) -> _Volume:
+def _believable(moments: Sequence[Moment]) -> list[Moment]:
+    """The moments as they are, or none of them where an anonymiser wrote one clock into all."""
+    blank = len(moments) > 1 and len({m.at for m in moments}) == 1 and all(m.timed for m in moments)
+    return [Moment(None, timed=False)] * len(moments) if blank else list(moments)
+
+
+def _volume(volume: T1Stack, moment: Moment) -> _Volume:
     stack = volume.stack
     text = _own_text(stack)
     raw = " ".join(str(stack.first(k, "")) for k in ("SeriesDescription", "ImageComments"))
     seconds = spoken_delay(raw if raw.strip() else str(stack.first("ProtocolName", "")))
     delay = timedelta(seconds=seconds) if seconds is not None else None
-    return _Volume(volume.index, stack, moment_of(stack), _named_phase(text, delay), delay, text)
+    return _Volume(volume.index, stack, moment, _named_phase(text, delay), delay, text)
 
 
 def _own_text(stack: Stack) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from liverpair.dicom import vocabulary as say
+from liverpair.dicom.coverage import is_axial
+from liverpair.dicom.geometry import has_plane
 from liverpair.dicom.records import Stack
 from liverpair.dicom.role_types import RoleDecision, SeriesRole
 from liverpair.dicom.roles_mr import classify_mr
@@ -111,7 +113,14 @@ def _by_modality(stack: Stack) -> RoleDecision | None:
     return RoleDecision(SeriesRole.OTHER, f"modality {modality or 'absent'} is not used")
 
 
+def _is_cut_anew(stack: Stack) -> bool:
+    """Whether the slices of a tomograph that acquires axial ones lie in another plane."""
+    return any(has_plane(instance) for instance in stack.instances) and not is_axial(stack)
+
+
 def _pet_role(stack: Stack) -> RoleDecision:
+    if image_types(stack) & REFORMATTED_TYPES or _is_cut_anew(stack):
+        return RoleDecision(SeriesRole.DERIVED, "a reformation: PET is reconstructed in axial slices")
     series_type = [str(v).upper() for v in values_of(stack, "SeriesType")]
     if "REPROJECTION" in series_type:
         return RoleDecision(SeriesRole.DERIVED, "Series Type says reprojection")
@@ -135,6 +144,8 @@ def _pet_role(stack: Stack) -> RoleDecision:
         return RoleDecision(SeriesRole.PET_NAC, "called uncorrected by its description")
     if method:
         return RoleDecision(SeriesRole.PET_AC, "Attenuation Correction Method is stated")
+    if says(described(stack, "SeriesDescription"), say.CORRECTED):
+        return RoleDecision(SeriesRole.PET_AC, "called attenuation-corrected by its description; no attribute says it")
     return RoleDecision(SeriesRole.PET_NAC, "nothing in the header says that attenuation was corrected")
 
 
@@ -145,4 +156,6 @@ def _ct_role(stack: Stack) -> RoleDecision:
         return RoleDecision(SeriesRole.OTHER, "bolus timing or an attenuation map by its description")
     if types & (REFORMATTED_TYPES | {"AVERAGE"}) or says(text, say.CT_REFORMATTED):
         return RoleDecision(SeriesRole.DERIVED, "a reformation by its Image Type or description")
+    if _is_cut_anew(stack):
+        return RoleDecision(SeriesRole.DERIVED, "a reformation: its slices are not axial, as CT acquires them")
     return RoleDecision(SeriesRole.CT, "an axial CT volume")

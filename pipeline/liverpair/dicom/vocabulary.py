@@ -94,6 +94,12 @@ GADOXETATE: Final[Vocabulary] = {
 }
 #: Taken up so slowly that its hepatobiliary phase comes one to three hours later.
 GADOBENATE: Final[Vocabulary] = {"substance": "gadoben|gd ?bopta|bopta", "trade": "multi ?hance"}
+#: What is drunk or relaxes the bowel is no contrast of the liver, though it is written in the same attribute.
+NO_CONTRAST: Final[Vocabulary] = {
+    "any": "buscopan|scopolamin|butylscop|glucagon|glucagen|lumirem|ananas|pineapple|oral|per os|"
+          "manganese|volumen|nacl|"
+           "saline|kochsalz|mannit|water",
+}  # fmt: skip
 #: "The liver-specific agent", unnamed, in the words of a study ("con mdc epatospecifico", "leberspez. KM").
 LIVER_AGENT_WORDS: Final = (
     "hepato ?spe[cz]|leber ?spez|liver ?spec|lever ?spec|epato ?spec|hepato ?espec|karaciger spes|hepatobil|"
@@ -253,13 +259,22 @@ UNCORRECTED: Final[Vocabulary] = {
     "nl": "niet ?gecorr|ongecorr|zonder corr",
     "tr": "duzeltilmemis|duzeltmesiz|ac siz|acsiz",
 }
+CORRECTED: Final[Vocabulary] = {
+    "en": "ac |[a-z]*ctac|mac |mr ?ac |acct|attenuation corr|corrected",
+    "de": "schwachungskorr|schwaechungskorr|korrigiert",
+    "fr": "corrigee?s? |correction d ?atten",
+    "es": "corregid|con correccion",
+    "it": "corrett|con correzione",
+    "nl": "gecorrigeerd",
+    "tr": "duzeltilmis|duzeltmeli",
+}
 CT_HELPER: Final[Vocabulary] = {
     "en": "bolus|monitor|smart ?prep|premonit|tracker|tracking|test ?bol|locator|u ?map|mu ?map|"
           "attenuation ?map|timing|"
           "ctac map|calibration|phantom",
 }  # fmt: skip
 CT_REFORMATTED: Final[Vocabulary] = {
-    "en": "mpr |mpr$|cor |cor$|coron|sag |sag$|sagit|frontal|reformat|oblique",
+    "en": "mpr |mpr$|cor |cor$|coron(?!ary)|sag |sag$|sagit|frontal|reformat|oblique",
     "de": "koronar|frontal",
     "fr": "frontale|coro ",
     "es": "coronal",
