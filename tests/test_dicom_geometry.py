@@ -6,18 +6,22 @@ The phantom is one affine and one value per voxel; every test writes it in anoth
 from __future__ import annotations
 
 import random
+import shutil
+import subprocess
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from liverpair.core.errors import GeometryRefusal
-from liverpair.core.geometry import Grid
+from liverpair.core.geometry import Grid, lps_to_ras
 from liverpair.core.volume import Volume
 from liverpair.dicom.geometry import missing_ends, stack_geometry
 from liverpair.dicom.load import find_stacks
@@ -321,6 +325,50 @@ def test_slices_written_from_the_other_end_with_columns_reversed_are_the_same_pl
     for index in ((0, 0, 0), (5, 4, 6), (2, 1, 3)):
         at = np.rint(volume.grid.to_index(Grid(box.shape, box.affine).to_world(index))).astype(int)
         assert volume.values[tuple(at)] == box.values[index]
+
+
+# --- the other reader -----------------------------------------------------------------------------------------------
+
+#: Archives of the shared data without an image that both can read: contours, microscopy and reports.
+NO_VOLUMES = ("SCAN_001_rtstruct.zip", "highdicom_test_files.zip", "sr-example.zip")
+
+
+def corners(affine: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.float64]:
+    """The eight corner voxels' centres in RAS mm, in an order that does not depend on the direction of the axes."""
+    ends = np.array([[i, j, k, 1] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1) for k in (0, shape[2] - 1)])
+    points = (ends @ affine.T)[:, :3]
+    return np.asarray(points[np.lexsort(np.round(points, 1).T)])
+
+
+def test_dcm2niix_puts_every_volume_of_the_shared_data_where_we_do(shared_data: Path, tmp_path: Path) -> None:
+    program = shutil.which("dcm2niix")
+    if program is None:
+        pytest.skip("dcm2niix is not installed (apt-get install dcm2niix), so there is nothing to compare with")
+    compared = 0
+    for number, archive in enumerate(sorted(shared_data.rglob("*.zip"))):
+        if archive.name in NO_VOLUMES:
+            continue
+        source, target = tmp_path / f"{number}", tmp_path / f"{number}_nii"
+        target.mkdir()
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(source)
+        subprocess.run([program, "-z", "n", "-b", "n", "-f", "%j_%r", "-o", target, source], capture_output=True)
+        theirs = []
+        for path in target.glob("*.nii"):
+            image = nibabel.load(path)
+            shape = (*image.shape, 1)[:3]
+            theirs.append((sorted(shape), corners(image.affine, shape)))
+        for stack in find_stacks(archive):
+            geometry = stack_geometry(stack.instances)
+            shape = (int(stack.first("Columns")), int(stack.first("Rows")), geometry.n_slices)
+            ours = corners(lps_to_ras(geometry.affine), shape)
+            apart = [float(np.abs(ours - other).max()) for size, other in theirs if size == sorted(shape)]
+            if max(shape) == 1024:  # a planar bone scan, which is no volume
+                continue
+            assert apart, f"{archive.name}: dcm2niix made nothing of {shape}"
+            assert min(apart) < 0.01, archive.name
+            compared += 1
+    assert compared >= 45
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------

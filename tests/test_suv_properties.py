@@ -120,7 +120,7 @@ def test_an_enhanced_object_whose_injection_is_in_another_zone_than_its_frames_i
 @cache
 def silent(damage: str, nuclide: str) -> tuple[str, ...]:
     """The styles in which this damage gives a wrong factor without a warning."""
-    exam, found = an_exam(nuclide=nuclide), []
+    exam, found = an_exam(nuclide=nuclide, slices_per_bed=1), []
     for name, style in STYLES.items():
         datasets, truth = classic(exam, style)
         CORRUPTIONS[damage](datasets, exam)
@@ -183,6 +183,19 @@ def test_a_refused_reference_still_shows_every_candidate() -> None:
 def test_an_injection_filled_with_the_scans_own_time_is_refused() -> None:
     exam = an_exam(uptake_s=10.0)
     assert refused(classic(exam, STYLES["siemens"])[0]) == "uptake_implausible"
+
+
+def test_a_series_cut_short_keeps_its_suv_unless_the_earliest_bed_is_the_reference() -> None:
+    exam = an_exam()
+    datasets, truth = classic(exam, STYLES["siemens"])
+    result = suv_factors(datasets[2:])
+    assert worst(result, truth[2:]) <= RELATIVE
+    assert any(w.startswith("slices_missing") for w in result.warnings)
+    late = replace(STYLES["toshiba"], series_time="late")
+    datasets, truth = classic(exam, late)
+    assert worst(suv_factors(datasets), truth) <= RELATIVE
+    assert suv_factors(datasets).status == "ok"
+    assert refused(datasets[2:]) == "reference_time_unresolved"
 
 
 def test_the_first_frame_of_a_dynamic_scan_starts_at_the_injection() -> None:

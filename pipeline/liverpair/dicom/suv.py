@@ -17,7 +17,7 @@ from liverpair.core.errors import GeometryRefusal, SuvRefusal
 from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
 from liverpair.dicom.nuclides import HALF_LIVES_S, identify_nuclide
-from liverpair.dicom.suv_gate import real_world_scale, refuse_unquantitative
+from liverpair.dicom.suv_gate import missing_slices, real_world_scale, refuse_unquantitative
 from liverpair.dicom.suv_header import FrameFacts, SeriesFacts, read_frames, read_series
 from liverpair.dicom.suv_injection import resolve_administration, stop_disagrees, usual_uptake_s
 from liverpair.dicom.suv_result import Notes, SuvResult, outcome
@@ -190,6 +190,11 @@ def _from_activity(
     reference = notes.reference = resolve_reference(candidates, decay_constant)
     notes.warn(*reference.warnings)
     refuse_contradicted(reference, candidates, frames, decay_constant)
+    if reference.rule == "earliest_acquisition" and missing_slices(series, frames):
+        raise SuvRefusal(
+            "reference_time_unresolved",
+            "the reference is the earliest acquisition, and slices that may be earlier are missing; fetch the series",
+        )
     start = notes.administration = resolve_administration(series, reference.time, half_life)
     notes.warn(*start.warnings)
     notes.warn(*stop_disagrees(series, start.time))

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from liverpair.core.errors import SuvRefusal
 from liverpair.dicom.suv_header import FrameFacts, SeriesFacts
 
-__all__ = ["real_world_scale", "refuse_unquantitative"]
+__all__ = ["missing_slices", "real_world_scale", "refuse_unquantitative"]
 
 #: Attenuation Correction Methods that say there was none.
 NOT_CORRECTED = ("NONE", "NO", "NAC", "NOT CORRECTED")
-#: From this slope on, pixels stored as SUV would be steps of a tenth: more likely they are Bq/mL by another name.
-COARSE_SUV_SLOPE = 0.1
+#: From this slope on, pixels stored as SUV would be too coarse for any use: more likely Bq/mL by another name.
+COARSE_SUV_SLOPE = 0.25
 #: Two slopes written as DS and as double are the same within this.
 SAME_SLOPE = 1e-6
 #: Takes a warning "code: sentence".
@@ -41,8 +41,16 @@ def refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], war
     if any(s is None for s in slopes):
         warn("slope_missing: Rescale Slope is absent in a slice; the factor applies to the stored values as read")
     elif series.units in ("GML", "CM2ML") and min(s for s in slopes if s is not None) >= COARSE_SUV_SLOPE:
-        warn(f"scale_unusual: Units {series.units} with a Rescale Slope of 0.1 or more; are these Bq/mL?")
+        warn(f"scale_unusual: Units {series.units} with a Rescale Slope of 0.25 or more; are these Bq/mL?")
+    missing = missing_slices(series, frames)
+    if missing:
+        warn(f"slices_missing: Number of Slices promises {missing} more than the {len(frames)} that are here")
     _refuse_unsplit(series, frames, warn)
+
+
+def missing_slices(series: SeriesFacts, frames: Sequence[FrameFacts]) -> int:
+    """How many slices Number of Slices (0054,0081) promises beyond those given; 0 where it is silent."""
+    return max(0, int(series.promised_slices or 0) - len(frames))
 
 
 def real_world_scale(frame: FrameFacts) -> float:

@@ -94,6 +94,7 @@ class SeriesFacts:
     offset: timedelta | None
     decay_factor_is_one: bool
     decay_factor_applied: bool
+    promised_slices: float | None
 
 
 def _offset(dataset: Dataset) -> timedelta | None:
@@ -268,6 +269,7 @@ def _series(head: Dataset) -> SeriesFacts:
         explicit_references=dict(_explicit_references(head)),
         offset=offset,
         decay_factor_is_one=number(head, "DecayFactor") == 1.0,
+        promised_slices=number(head, "NumberOfSlices"),
         decay_factor_applied=abs((number(head, "DecayFactor") or 1.0) - 1.0) > APPLIED_DECAY,
     )
 
