@@ -147,7 +147,10 @@ class Facts:
                 )
             if self._character_set:
                 elements.append(self._element(CHARACTER_SET, "CS", self._character_set))
-            return element_value(self._dataset(elements), BaseTag(tag), many=tag in MANY_VALUED)
+            try:
+                return element_value(self._dataset(elements), BaseTag(tag), many=tag in MANY_VALUED)
+            except Exception as error:
+                raise UnusualError("a value that pydicom has to judge") from error
 
     def _dataset(self, elements: list[RawDataElement | DataElement]) -> Dataset:
         dataset = Dataset({element.tag: element for element in elements})

@@ -105,7 +105,10 @@ class Kind:
                 raise UnusualError("private elements in big endian")
             if len(self._b_values) >= B_VALUES_REMEMBERED:
                 self._b_values.clear()
-            self._b_values[key] = private_b_value(self.facts.private(private), dict(header))
+            try:
+                self._b_values[key] = private_b_value(self.facts.private(private), dict(header))
+            except Exception as error:
+                raise UnusualError("private elements that pydicom has to judge") from error
         return self._b_values[key]
 
     def _runs(self, elements: list[bytes], seen: frozenset[bytes]) -> list[Run]:
