@@ -37,6 +37,8 @@ SYNTAXES: Final = (
     "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70",
     "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.100", "9.9", "",
 )  # fmt: skip
+#: Sequences are no longer multiplied in an object of so many items: damage costs time too.
+MANY_ITEMS: Final = 100
 #: Attributes whose value says how much memory to take or where a frame lies.
 TELLING_TAGS: Final = (
     0x00280010, 0x00280011, 0x00280008, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280002, 0x00280004,
@@ -328,9 +330,9 @@ def _rearranged(content: bytes, rng: random.Random) -> bytes:
                     del target[tag]
                 elif choice == 1:
                     element.value = Sequence() if element.VR == "SQ" else None
-                elif choice == 2 and element.VR == "SQ" and element.value:
+                elif choice == 2 and element.VR == "SQ" and element.value and len(items) < MANY_ITEMS:
                     element.value = Sequence([*element.value, *element.value] * rng.choice((1, 20)))
-                else:
+                elif element.VR != "SQ":  # a sequence moved into itself would have no end
                     rng.choice(items)[tag] = element
             stream = io.BytesIO()
             dataset.save_as(stream)

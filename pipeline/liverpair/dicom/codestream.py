@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["announced_size", "ends_early"]
+__all__ = ["announced", "ends_early"]
 
 #: Start of frame in JPEG (T.81 table B.1, without DHT C4, JPG C8 and DAC CC) and JPEG-LS (T.87: F7).
 STARTS_OF_FRAME: Final = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
@@ -19,7 +19,11 @@ TILE_PART: Final = b"\xff\x90"
 J2K_END: Final = b"\xff\xd9"
 
 
-def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
+def _number(frame: bytes, start: int, width: int) -> int:
+    return int.from_bytes(frame[start : start + width], "big")
+
+
+def _jpeg(frame: bytes) -> tuple[int, int, int] | None:
     place = 2
     while place + 9 <= len(frame) and frame[place] == 0xFF:
         marker = frame[place + 1]
@@ -27,41 +31,37 @@ def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
             place += 1 if marker == 0xFF else 2
             continue
         if marker in STARTS_OF_FRAME:
-            return int.from_bytes(frame[place + 5 : place + 7], "big"), int.from_bytes(
-                frame[place + 7 : place + 9], "big"
-            )
-        place += 2 + max(2, int.from_bytes(frame[place + 2 : place + 4], "big"))
+            return _number(frame, place + 5, 2), _number(frame, place + 7, 2), frame[place + 4]
+        place += 2 + max(2, _number(frame, place + 2, 2))
     return None
 
 
-def _numbers(frame: bytes, start: int, count: int) -> list[int]:
-    return [int.from_bytes(frame[start + 4 * n : start + 4 * n + 4], "big") for n in range(count)]
-
-
-def announced_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) a JPEG, JPEG-LS or JPEG 2000 stream says it holds; None where it says nothing."""
+def announced(frame: bytes) -> tuple[int, int, int] | None:
+    """(rows, columns, bits) a JPEG, JPEG-LS or JPEG 2000 stream says it holds; None where it says nothing."""
     if frame[:3] == JPEG_START:
-        return _jpeg_size(frame)
+        return _jpeg(frame)
     start = frame.find(J2K_START, 0, BOXES)
-    if start < 0 or len(frame) < start + 40:
+    if start < 0 or len(frame) < start + 43:
         return None
-    width, height, left, top = _numbers(frame, start + 8, 4)
-    return height - top, width - left
+    width, height, left, top = (_number(frame, start + place, 4) for place in (8, 12, 16, 20))
+    return height - top, width - left, (frame[start + 42] & 0x7F) + 1
 
 
 def ends_early(frame: bytes) -> bool:
     """Whether a JPEG 2000 stream is shorter than its tile-parts say (decoders fill it up without a word)."""
-    place = frame.find(J2K_START, 0, BOXES) + 2
-    while 2 <= place <= len(frame) - 4 and frame[place] == 0xFF:
-        length = int.from_bytes(frame[place + 2 : place + 4], "big")
+    start = frame.find(J2K_START, 0, BOXES)
+    place, tiles = start + 2, 0
+    while start >= 0 and place <= len(frame) - 4 and frame[place] == 0xFF:
+        length = _number(frame, place + 2, 2)
         if frame[place : place + 2] == J2K_END:
             return False
         if frame[place : place + 2] == TILE_PART:
             # Psot counts from the marker; 0 says that the tile-part goes on to the end (T.800 A.4.2).
-            length = int.from_bytes(frame[place + 6 : place + 10], "big")
+            length = _number(frame, place + 6, 4)
             if length == 0:
                 return False
-            place += max(length, 12)
+            place, tiles = place + max(length, 12), tiles + 1
         else:
             place += 2 + length
-    return place > len(frame)
+    rest = frame[place:].rstrip(b"\0")
+    return start >= 0 and (not tiles or place > len(frame) or (0 < len(rest) < 4 and rest[:2] != J2K_END))

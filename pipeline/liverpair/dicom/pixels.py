@@ -33,7 +33,7 @@ from pydicom.uid import (
 )
 
 from liverpair.core.errors import Refusal
-from liverpair.dicom.codestream import announced_size, ends_early
+from liverpair.dicom.codestream import announced, ends_early
 from liverpair.dicom.jpeg import decode_jpeg
 
 __all__ = ["LOSSY_SYNTAXES", "decode"]
@@ -172,10 +172,11 @@ def _offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
 
 def _refuse_other_stream(layout: Layout, frame: bytes) -> None:
     """Refuse a stream whose own header gives another size than the object's, or that was cut."""
-    size = announced_size(frame)
-    if size != (layout.rows, layout.columns):
-        found = "nothing that can be read" if size is None else f"{size[0]} × {size[1]} pixels"
-        raise Refusal("bad_pixels", f"a compressed frame holds {found}, the header {layout.rows} × {layout.columns}")
+    found = announced(frame)
+    if found is None or found[:2] != (layout.rows, layout.columns) or found[2] > layout.bits:
+        what = "nothing that can be read" if found is None else f"{found[0]} × {found[1]} pixels of {found[2]} bits"
+        said = f"{layout.rows} × {layout.columns} of {layout.bits}"
+        raise Refusal("bad_pixels", f"a compressed frame holds {what} where the header says {said}")
     if ends_early(frame):
         raise Refusal("undecodable_pixels", "a compressed frame ends before its image does; export it again")
 

@@ -148,7 +148,7 @@ def _refuse_endless(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _slices(records: Sequence[InstanceRecord], factors: Sequence[float] | None) -> NDArray[np.float32]:
     """Rescaled pixels [column, row, slice] of the frames in their order."""
-    columns, rows = int(records[0].get("Columns") or 0), int(records[0].get("Rows") or 0)
+    columns, rows = (int(finite_number(records[0].get(word)) or 0) for word in ("Columns", "Rows"))
     values: NDArray[np.float32] | None = None
     decoded: dict[int, NDArray[Any]] = {}
     for position, dataset, frame in _datasets(records, pixels=True):
