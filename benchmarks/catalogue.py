@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from liverpair.dicom.catalogue import Catalogue
-from liverpair.dicom.indexing import MEMBER_BITS, Batch, Part, Task
+from liverpair.dicom.indexing import MEMBER_BITS, Batch, Task
 from liverpair.dicom.listing import Entry, Folder
 from liverpair.dicom.packing import Packer
 from liverpair.dicom.records import InstanceRecord
@@ -81,10 +81,10 @@ def _read(tasks: Iterator[Task], expected: int) -> Generator[Batch, None, None]:
     del expected
     packer, batch = Packer(), Batch()
     for task in tasks:
-        record = InstanceRecord(task.source.locator, None, _header(task.number - 1))
+        record = InstanceRecord(task.locator, None, _header(task.number - 1))
         batch.add(task.number << MEMBER_BITS, packer.pack([record]))
-        batch.parts.append(Part(task, 1, 1))
-        if len(batch.parts) == BATCH:
+        batch.files.append(task.number)
+        if len(batch.files) == BATCH:
             yield batch
             batch = Batch()
     yield batch

@@ -126,10 +126,10 @@ def test_an_indexer_killed_at_random_moments_loses_nothing(
 ) -> None:
     draw = random.Random(7)
     killed = 0
-    for attempt in range(12):
+    for attempt in range(5):
         moments = [(draw.randint(1, 25), draw.random() * 0.02) for _ in range(draw.randint(1, 5))]
         killed += _check_killed(archive, tmp_path / f"index{attempt}", expected, moments)
-    assert killed > 10
+    assert killed > 4
 
 
 def test_a_changed_archive_after_a_kill_is_as_if_read_anew(tmp_path: Path) -> None:

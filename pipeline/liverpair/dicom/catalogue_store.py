@@ -11,9 +11,7 @@ from typing import Final
 
 from liverpair.dicom.catalogue_walk import reason_number
 from liverpair.dicom.indexing import MEMBER_BITS, Batch, Part, Task
-from liverpair.dicom.listing import NO_SIZE
 from liverpair.dicom.paths import locator
-from liverpair.dicom.sources import Source
 
 __all__ = ["pending_tasks", "prepare_to_store", "store_all"]
 
@@ -37,7 +35,7 @@ def pending_tasks(reader: sqlite3.Connection) -> Iterator[Task]:
     )
     while rows := reader.execute(query, (last, SLICE)).fetchall():
         for number, folder, name, size, mtime_ns, stored in rows:
-            yield Task(number, Source(locator(folder, name), max(NO_SIZE, size), mtime_ns), stored)
+            yield Task(number, locator(folder, name), size, mtime_ns, stored)
         last = rows[-1][0]
 
 
@@ -99,7 +97,7 @@ class _Writer:
         first = number << MEMBER_BITS
         for table in ("objects", "members", "problems"):
             self.db.execute(f"DELETE FROM {table} WHERE id >= ? AND id < ?", (first + start, first + part.stop))
-        archive = self.archives.setdefault(number, _Archive(0 if part.task.follows else start))
+        archive = self.archives.setdefault(number, _Archive(0 if part.task.total else start))
         archive.add(start, part.stop)
         if archive.stored >= part.total:
             del self.archives[number]
@@ -107,15 +105,15 @@ class _Writer:
         self.db.execute("UPDATE pending SET stored = ? WHERE file = ?", (archive.stored, number))
         return False
 
-    def _finish_files(self, parts: list[Part]) -> int:
+    def _finish_files(self, batch: Batch) -> int:
         """Note which files are read to the end; returns how many."""
-        done = [(p.task.number,) for p in parts if (p.total == 1 and not p.task.start) or self._archive_part(p)]
-        self.db.executemany("DELETE FROM pending WHERE file = ?", done)
+        done = [*batch.files, *(part.task.number for part in batch.parts if self._archive_part(part))]
+        self.db.executemany("DELETE FROM pending WHERE file = ?", [(number,) for number in done])
         return len(done)
 
     def write(self, batch: Batch) -> int:
         """Store the rows of a batch; returns the number of files that are done with it."""
-        done = self._finish_files(batch.parts)
+        done = self._finish_files(batch)
         series = [self._series_number(key) for key in batch.series]
         bases = [self._base_number(*base) for base in batch.bases]
         self.db.executemany(

@@ -51,22 +51,28 @@ CRASHED: Final = Problem("reader_crashed", "reading the file ended the process t
 TOO_MANY: Final = Problem("archive_bomb", "the archive holds more members than any export; unpack it by hand")
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """A file to be read, or the members of an archive from ``start`` on; ``number`` is its number in the index.
 
-    ``follows`` marks the later parts of an archive, which the result of the first part called for.
+    ``total`` members are known of an archive whose first part called for this one (0: a first part). A plain
+    tuple, as it travels to workers by the million.
     """
 
     number: int
-    source: Source
+    locator: str
+    size: int
+    mtime_ns: int
     start: int = 0
-    follows: bool = False
+    total: int = 0
+
+    @property
+    def source(self) -> Source:
+        """The file on disk."""
+        return Source(self.locator, self.size, self.mtime_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What was read of a task's file: its members from the start to before ``stop`` of ``total`` (plain file: 1)."""
+class Part(NamedTuple):
+    """What was read of an archive: the members from the task's start to before ``stop`` of ``total``."""
 
     task: Task
     stop: int
@@ -77,9 +83,11 @@ class Part:
 class Batch:
     """Rows for the index as workers send them: numbers and bytes, which cross between processes cheaply.
 
+    ``files`` are the numbers of plain files that were read, ``parts`` what was read of archives.
     ``objects``: (object number, place in ``series``, place in ``bases``, SOP key, frames, own values).
     """
 
+    files: list[int] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     series: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
     bases: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -131,7 +139,7 @@ def _read(locator: str, stream: BinaryIO) -> PackedObject | Problem:
 
 def _read_member(batch: Batch, number: int, task: Task, member: Source) -> None:
     """One member of an archive, by its name inside the archive."""
-    name = member.locator[len(task.source.locator) + len(MEMBER_SEPARATOR) :]
+    name = member.locator[len(task.locator) + len(MEMBER_SEPARATOR) :]
     if name:
         batch.members.append((number, os.fsencode(name)))
     if member.problem:
@@ -164,15 +172,14 @@ def _read_archive(batch: Batch, task: Task) -> None:
 
 def _read_plain(batch: Batch, task: Task) -> PackedObject | Problem | None:
     """The object that is a file on disk; None where its first bytes are those of an archive."""
-    source = task.source
-    if source.size == 0:
+    if task.size == 0:
         return EMPTY_FILE
     try:
-        with open_file(source.locator) as stream:
+        with open_file(task.locator) as stream:
             if may_be_archive(stream.read(START_BYTES)):
                 return None
             stream.seek(0)
-            found = _read(source.locator, stream)
+            found = _read(task.locator, stream)
             if isinstance(found, Problem) and found.reason == "dicomdir":
                 stream.seek(0)
                 batch.listed += [(task.number, "/".join(path)) for path in listed_files(stream)]
@@ -189,7 +196,7 @@ def _read_file(batch: Batch, task: Task) -> None:
         _read_archive(batch, task)
         return
     batch.add(task.number << MEMBER_BITS, found)
-    batch.parts.append(Part(task, 1, 1))
+    batch.files.append(task.number)
 
 
 def read_batch(tasks: list[Task]) -> Batch:
@@ -207,9 +214,9 @@ def read_batch(tasks: list[Task]) -> Batch:
 def _rest(batch: Batch) -> Iterator[list[Task]]:
     """Where archives that hold more members than one batch go on."""
     for part in batch.parts:
-        if not part.task.follows:
+        if not part.task.total:
             for start in range(part.stop, part.total, BATCH):
-                yield [Task(part.task.number, part.task.source, start, follows=True)]
+                yield [part.task._replace(start=start, total=part.total)]
 
 
 def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
@@ -231,8 +238,10 @@ def _crashed(tasks: list[Task]) -> Batch:
     """Stands in for a task whose worker died."""
     batch = Batch()
     for task in tasks:
-        batch.add((task.number << MEMBER_BITS) + task.start, CRASHED)
-        batch.parts.append(Part(task, task.start + 1, task.start + 1))
+        stop = min(task.start + BATCH, task.total or task.start + 1)
+        for place in range(task.start, stop):
+            batch.add((task.number << MEMBER_BITS) + place, CRASHED)
+        batch.parts.append(Part(task, stop, task.total or stop))
     return batch
 
 
