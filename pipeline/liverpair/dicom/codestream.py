@@ -58,6 +58,8 @@ def ends_early(frame: bytes) -> bool:
         if frame[place : place + 2] == TILE_PART:
             # Psot counts from the marker; 0 says that the tile-part goes on to the end (T.800 A.4.2).
             length = _number(frame, place + 6, 4)
+            if place + 12 > len(frame):
+                return True
             if length == 0:
                 return False
             place, tiles = place + max(length, 12), tiles + 1
