@@ -8,17 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from liverpair.core.study import StudyPair
+from liverpair.dicom.classification import classify_studies
 from liverpair.dicom.cohort_rows import group_by_series, series_exclusions, series_row
 from liverpair.dicom.cohort_settings import CohortSettings
 from liverpair.dicom.examinations import Study
 from liverpair.dicom.pair_stacks import StackReference, refer_to
 from liverpair.dicom.patient_pairs import Ledger, kinds_of, pair_patient
-from liverpair.dicom.patients import Owner, Patients, look_alikes, read_patient_map
+from liverpair.dicom.patients import Patients, look_alikes, read_patient_map
 from liverpair.dicom.records import Exclusion, SeriesRecord, Stack
-from liverpair.dicom.roles import classify_study
-from liverpair.dicom.selection import Classified, classified
-from liverpair.dicom.split import split
-from liverpair.dicom.tracer import TracerSettings, identify_tracer
+from liverpair.dicom.tracer import TracerSettings
 
 __all__ = ["Cohort", "CohortSettings", "GroupSelection", "build_cohort", "gather", "patient_rule", "select_groups"]
 
@@ -140,7 +138,7 @@ def _select(series: Sequence[SeriesRecord], settings: CohortSettings, rule: Pati
     """Classify a group's series, choose each examination's images, pair PET with MRI patient by patient."""
     owners = rule.owners(series)
     ledger = Ledger()
-    studies, strays = _studies(series, owners, settings)
+    studies, strays = classify_studies(series, owners, TracerSettings(settings.ssr_nuclides_without_ligand))
     stray_series = [c.uid for study in strays for c in study.items]
     ledger.counts["studies"] += len(studies)
     by_patient: dict[str, list[Study]] = defaultdict(list)
@@ -164,34 +162,6 @@ def _select(series: Sequence[SeriesRecord], settings: CohortSettings, rule: Pati
         dict(ledger.counts),
         {study.uid: study.patient for study in studies if study.patient and study.uid in ledger.ends},
     )
-
-
-def _studies(
-    series: Sequence[SeriesRecord], owners: Mapping[str, Owner], settings: CohortSettings
-) -> tuple[list[Study], list[Study]]:
-    """The group's studies with classified stacks; and apart what strays into one under another patient's ID."""
-    groups: dict[str, list[SeriesRecord]] = defaultdict(list)
-    for record in series:
-        groups[record.study_uid].append(record)
-    studies, strays = [], []
-    for uid in sorted(groups):
-        apart = owners[uid].strays
-        own = [record for record in groups[uid] if record.series_uid not in apart]
-        studies.append(Study(owners[uid].patient, uid, _classified_study(own, settings)))
-        if apart:
-            other = [record for record in groups[uid] if record.series_uid in apart]
-            strays.append(Study("", uid, _classified_study(other, settings)))
-    return studies, strays
-
-
-def _classified_study(series: Sequence[SeriesRecord], settings: CohortSettings) -> tuple[Classified, ...]:
-    stacks = [stack for record in series for stack in split(record)]
-    tracer_settings = TracerSettings(settings.ssr_nuclides_without_ligand)
-    items = []
-    for stack, decision in zip(stacks, classify_study(stacks), strict=True):
-        is_pet = str(stack.first("Modality", "")).upper() == "PT"
-        items.append(classified(stack, decision, identify_tracer(stack, tracer_settings) if is_pet else None))
-    return tuple(items)
 
 
 def _exclusions(studies: Sequence[Study], paired: Sequence[Mapping[str, Stack]], ledger: Ledger) -> Iterator[Exclusion]:

@@ -21,6 +21,7 @@ __all__ = [
     "as_mr",
     "as_pet",
     "day_of",
+    "modality_of",
     "mr_stacks",
 ]
 
@@ -103,11 +104,17 @@ def _written_days(stacks: Iterable[Stack], keyword: str) -> list[date]:
 def day_of(study: Study, chosen: Iterable[Stack]) -> date | NoExam:
     """Study Date of the chosen images; without a believable one their Acquisition, Series or Content Date.
 
+    Study Dates days apart under one Study Instance UID are several studies that an export has run together: refused.
+
     Placeholders (19000101 and the like) are no dates; neither are those of a study that says that its dates were
     removed (Longitudinal Temporal Information Modified, PS3.15 E.3.6). Dates shifted by de-identification, also into
     the future, keep their intervals and are used.
     """
     stacks = list(chosen)
+    stated = [day for day in _written_days(stacks, "StudyDate") if day not in PLACEHOLDER_DAYS]
+    if stated and (max(stated) - min(stated)).days > MIDNIGHT_DAYS:
+        apart = (max(stated) - min(stated)).days
+        return NoExam("study_date_conflict", f"one Study Instance UID holds images {apart} days apart: several studies")
     if any(str(s.first("LongitudinalTemporalInformationModified", "")).upper() == "REMOVED" for s in stacks):
         return NoExam(
             "missing_date", "the header says that dates were removed by de-identification; nothing to pair by"
@@ -177,9 +184,10 @@ def as_pet(study: Study, siblings: Sequence[Study]) -> PetExam | NoExam:
     covering = [c for c in ssr if c.covers]
     if not covering:
         return NoExam("pet_without_liver", "; ".join(sorted({c.coverage_reason for c in ssr})))
+    together = day_of(study, [c.stack for c in covering])
     chosen = choose_pet(covering)
     assert chosen is not None  # covering is not empty
-    day = day_of(study, [chosen.stack])
+    day = together if isinstance(together, NoExam) else day_of(study, [chosen.stack])
     if isinstance(day, NoExam):
         return day
     return PetExam(study, day, chosen, choose_ct(chosen.stack, _session_cts(study, siblings, day)))
@@ -210,5 +218,6 @@ def as_mr(study: Study) -> MrExam | NoExam:
         wanted = study.with_role(*MR_ROLES)
         why = sorted({c.coverage_reason for c in wanted if not c.covers}) or ["no T1, T2 or diffusion-weighted volume"]
         return NoExam("not_liver_mr", "; ".join(why))
-    day = day_of(study, stacks.values())
+    together = day_of(study, [c.stack for c in study.with_role(*MR_ROLES) if c.covers])
+    day = together if isinstance(together, NoExam) else day_of(study, stacks.values())
     return day if isinstance(day, NoExam) else MrExam(study, day, stacks)

@@ -11,7 +11,7 @@ from liverpair.dicom.phases import acquired_at
 from liverpair.dicom.records import Stack
 from liverpair.dicom.roles import SeriesRole
 
-__all__ = ["mr_copies", "mr_rank", "pet_copies", "pet_rank", "unite_sessions"]
+__all__ = ["mr_copies", "mr_rank", "pet_copies", "pet_rank", "same_session", "unite_sessions"]
 
 #: A hepatobiliary phase follows up to 2 h after the injection (gadobenate); longer gaps are another examination.
 SESSION_GAP = timedelta(hours=3)
@@ -20,16 +20,19 @@ SCANNER = ("Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "St
 
 
 def pet_rank(pet: PetExam) -> tuple[int, ...]:
-    """Among PETs equally near: with a CT of its own study, of another one, without; then the earlier in the day."""
+    """Among PETs equally near: with a CT of its own study, of another one, without; then the earlier in the day,
+    then the one with more images (a delivery may be incomplete).
+    """
     moment = acquired_at(pet.chosen.stack)
     seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second if moment else 86400
     ct = 2 if pet.ct is None else int(pet.ct.stack.series.study_uid != pet.study.uid)
-    return ct, seconds
+    return ct, seconds, -len(pet.chosen.stack.instances)
 
 
 def mr_rank(exam: MrExam) -> tuple[int, ...]:
-    """Among MRIs equally near: with a hepatobiliary phase first, then with more roles."""
-    return int(SeriesRole.MR_HBP.value not in exam.stacks), -len(exam.stacks)
+    """Among MRIs equally near: with a hepatobiliary phase first, then with more roles, then with more images."""
+    images = sum(len(stack.instances) for stack in exam.stacks.values())
+    return int(SeriesRole.MR_HBP.value not in exam.stacks), -len(exam.stacks), -images
 
 
 def pet_copies(pets: Sequence[PetExam]) -> dict[str, str]:
@@ -81,7 +84,7 @@ def unite_sessions(exams: Sequence[MrExam], studies: Sequence[Study]) -> list[Mr
             stacks = offers[other.uid]
             missing = {role: stack for role, stack in stacks.items() if role not in exam.stacks}
             apart = other.uid in used or other.uid == exam.study.uid or days.get(other.uid, exam.day) != exam.day
-            if missing and not apart and _same_session(list(exam.stacks.values()), list(stacks.values())):
+            if missing and not apart and same_session(list(exam.stacks.values()), list(stacks.values())):
                 exam = replace(exam, stacks={**exam.stacks, **missing}, parts=(*exam.parts, other))
                 used.add(other.uid)
         used.add(exam.study.uid)
@@ -89,7 +92,8 @@ def unite_sessions(exams: Sequence[MrExam], studies: Sequence[Study]) -> list[Mr
     return united
 
 
-def _same_session(first: Sequence[Stack], second: Sequence[Stack]) -> bool:
+def same_session(first: Sequence[Stack], second: Sequence[Stack]) -> bool:
+    """Whether two groups of stacks of one patient were made in one visit: same scanner, day, and place or time."""
     for keyword in SCANNER:
         one, two = (
             {str(s.first(keyword)).strip().upper() for s in side if s.first(keyword)} for side in (first, second)
