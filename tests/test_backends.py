@@ -270,7 +270,7 @@ def test_a_region_label_is_all_of_its_values(tmp_path: Path) -> None:
 
 def test_an_unknown_label_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no label hepar.*Liver, tumour"):
-        NnunetBackend(write_folder(tmp_path), labels=("hepar",)).prepare()
+        NnunetBackend(write_folder(tmp_path), labels=("hepar",)).prepare("ct")
 
 
 def test_every_missing_piece_of_a_folder_is_named(tmp_path: Path) -> None:
@@ -300,11 +300,13 @@ def test_a_model_for_other_images_or_for_several_is_an_error(tmp_path: Path) -> 
     model = write_folder(tmp_path)
     with pytest.raises(UsageError, match=r"is for ct .*not for 'mr-hbp'"):
         NnunetBackend(model).segment(image, "mr-hbp")
+    with pytest.raises(UsageError, match=r"is for ct .*not for 'mr-t2'"):
+        NnunetBackend(model).prepare("mr-t2")
     with pytest.raises(UsageError, match="is for mr-t2"):
         NnunetBackend(model, roles=("mr-t2",)).segment(image, "ct")
     write_folder(model, dataset={"channel_names": {"0": "CT", "1": "PET"}})
     with pytest.raises(UsageError, match=r"wants 2 images .CT, PET"):
-        NnunetBackend(model).prepare()
+        NnunetBackend(model).prepare("ct")
 
 
 # ---- optional packages
@@ -346,7 +348,7 @@ def test_a_missing_package_is_said_with_the_way_to_get_it(
         monkeypatch.setitem(sys.modules, module, None)
     options = {"model": write_folder(tmp_path)} if name == "nnunet" else {}
     image = ct_of(egg(grid_of()), grid_of())
-    for ask in (lambda b: b.prepare(), lambda b: b.segment(image, "ct")):
+    for ask in (lambda b: b.prepare("ct"), lambda b: b.segment(image, "ct")):
         with pytest.raises(UsageError, match=rf"not installed here: pip install 'liverpair\[{name}\]'"):
             ask(backend(name, **options))
 
@@ -427,7 +429,7 @@ def test_nnunet_finds_the_label_by_its_name(tmp_path: Path, no_network: list[obj
     liver = egg(grid)
     model = write_toy_model(tmp_path / "model", spacing=(5.0, 4.0, 4.0))
     chosen = NnunetBackend(model)
-    chosen.prepare()
+    chosen.prepare("ct")
     answer = chosen.segment(ct_of(liver, grid), "ct")
     assert answer.verdict == "usable"
     assert answer.reasons == ()
@@ -534,17 +536,25 @@ def write_weights(root: Path, folder: str, trainer: str, names: dict[int, str], 
     )
 
 
-def test_totalsegmentator_names_the_weights_that_are_missing(tmp_path: Path, no_network: list[object]) -> None:
+def test_totalsegmentator_names_the_weights_that_are_missing(
+    tmp_path: Path, no_network: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     need_totalsegmentator()
     image = ct_of(egg(grid_of()), grid_of())
     (tmp_path / "nnUNet" / "3d_fullres" / "Task256_TotalSegmentator_3mm_1139subj").mkdir(parents=True)
-    for ask in (lambda b: b.prepare(), lambda b: b.segment(image, "ct")):
+    for ask in (lambda b: b.prepare("ct"), lambda b: b.segment(image, "ct")):
         with pytest.raises(UsageError, match=rf"Dataset291_.*Dataset298_.*looked for in {tmp_path}.*totalseg_download"):
             ask(TotalSegmentatorBackend(weights=tmp_path))
     with pytest.raises(UsageError, match=r"Dataset850_.*Dataset852_"):
         TotalSegmentatorBackend(weights=tmp_path).segment(image, "mr-hbp")
     with pytest.raises(UsageError, match=r"missing: Dataset297_[a-zA-Z0-9_]*;"):
         TotalSegmentatorBackend(weights=tmp_path, fast=True).segment(image, "ct")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("TOTALSEG_HOME_DIR", "TOTALSEG_WEIGHTS_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match=rf"looked for in {tmp_path}/home/.totalsegmentator/nnunet/results"):
+        TotalSegmentatorBackend().prepare("mr-t2")
+    assert not (tmp_path / "home").exists()
     assert no_network == []
     assert (tmp_path / "nnUNet" / "3d_fullres" / "Task256_TotalSegmentator_3mm_1139subj").is_dir()
 

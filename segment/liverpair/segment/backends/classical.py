@@ -17,7 +17,7 @@ class ClassicalBackend:
     settings: LiverSettings = field(default_factory=LiverSettings)
     name: str = "classical"
 
-    def prepare(self) -> None:
+    def prepare(self, role: str) -> None:
         """Nothing is needed beyond liverpair itself."""
 
     def segment(self, image: Volume, role: str, pet: Volume | None = None) -> LiverSegmentation:

@@ -30,7 +30,7 @@ class GivenMaskBackend:
     quality: QualityLimits = field(default_factory=QualityLimits)
     name: str = "given"
 
-    def prepare(self) -> None:
+    def prepare(self, role: str) -> None:
         """Nothing is needed beyond the mask.
 
         Raises Refusal("mask_empty").
@@ -43,7 +43,7 @@ class GivenMaskBackend:
 
         Raises Refusal("mask_empty" | "mask_elsewhere") and GeometryRefusal("other_frame_of_reference").
         """
-        self.prepare()
+        self.prepare(role)
         frames = {self.mask.grid.frame_of_reference, image.grid.frame_of_reference} - {""}
         if len(frames) > 1:
             raise GeometryRefusal(

@@ -62,9 +62,9 @@ class NnunetBackend:
     quality: QualityLimits = field(default_factory=QualityLimits)
     name: str = "nnunet"
 
-    def prepare(self) -> None:
-        """Check the folder, the label names and the package; UsageError says what is missing and where."""
-        self._folder()
+    def prepare(self, role: str) -> None:
+        """Check the folder, its labels, its kind of image and the package; UsageError says what is wrong and where."""
+        self._check_role(self._folder(), role)
         self._packages()
 
     def segment(self, image: Volume, role: str, pet: Volume | None = None) -> LiverSegmentation:

@@ -29,8 +29,8 @@ class LiverBackend(Protocol):
         """The backend's name in settings and provenance."""
         ...
 
-    def prepare(self) -> None:
-        """Check that everything needed is there, before the first case: raises UsageError saying what is missing."""
+    def prepare(self, role: str) -> None:
+        """Check that all is there for images of ``role``, before the first case; UsageError says what is missing."""
         ...
 
     def segment(self, image: Volume, role: str, pet: Volume | None = None) -> LiverSegmentation:

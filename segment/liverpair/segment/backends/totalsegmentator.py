@@ -76,18 +76,16 @@ class TotalSegmentatorBackend:
     quality: QualityLimits = field(default_factory=QualityLimits)
     name: str = "totalsegmentator"
 
-    def prepare(self) -> None:
-        """Check the package and the weights of both tasks' models (CT and MR); UsageError says what is missing."""
-        package = self._package()
-        for task in (CT_TASK, MR_TASK):
-            self._provide(package, task)
+    def prepare(self, role: str) -> None:
+        """Check the package and the weights of the models for that kind of image; UsageError says what is missing."""
+        self._provide(self._package(), _task(role))
 
     def segment(self, image: Volume, role: str, pet: Volume | None = None) -> LiverSegmentation:
         """The liver that TotalSegmentator finds; ``pet`` is not used.
 
         Raises UsageError (package or weights missing) and Refusal("backend_failed").
         """
-        task = CT_TASK if role == "ct" else MR_TASK
+        task = _task(role)
         package = self._package()
         needed = self._provide(package, task)
         order = axis_order(image.grid, "RAS")
@@ -192,6 +190,10 @@ class TotalSegmentatorBackend:
             "versions": {package: version_of(package) for package in (PACKAGE, "nnunetv2", "torch")},
             "device": self.device,
         }
+
+
+def _task(role: str) -> str:
+    return CT_TASK if role == "ct" else MR_TASK
 
 
 def _nifti(image: Volume, order: AxisOrder, role: str) -> Any:
