@@ -26,7 +26,7 @@ SHORT = {
     "SV": "SequenceVariant", "AC": "AcquisitionContrast", "EP": "EchoPulseSequence", "CI": "CorrectedImage",
     "AM": "AttenuationCorrectionMethod", "K": "ConvolutionKernel", "AD": "AcquisitionDate", "ST": "SeriesType",
     "n": "slices", "MF": "MagneticFieldStrength", "ETL": "EchoTrainLength", "IC": "ImageComments",
-    "TRES": "TemporalResolution", "SO": "ScanOptions", "MAT": "MRAcquisitionType",
+    "TRES": "TemporalResolution", "SO": "ScanOptions", "MAT": "MRAcquisitionType", "U": "Units",
 }  # fmt: skip
 NUMBERS = {"TE", "TR", "FA", "TI", "b", "n", "MF", "ETL", "TRES"}
 LISTS = {"IT", "SS", "SV", "CI", "ST", "SO"}

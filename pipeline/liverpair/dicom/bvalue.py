@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any, Final
 
@@ -27,6 +28,9 @@ def _private_tags() -> list[BaseTag]:
     return tags
 
 
+#: A number as text (IS, DS), with the padding and the further values of GE; anything else of 4 or 8 bytes is binary.
+WRITTEN: Final = re.compile(rb"[ \0]*[-+]?\d[\d.eE+-]*[ \0]*(?:\\[^\\]*)*")
+
 #: The elements that may hold a b-value, and those that say whose they are.
 PRIVATE_TAGS: Final = _private_tags()
 
@@ -44,8 +48,8 @@ def _privatefinite_number(element: RawDataElement | DataElement, *, little_endia
     """First number of a private element, whether stored as text, as a binary float or as unknown bytes."""
     value = element.value
     if isinstance(value, bytes):
-        if element.VR in (None, "UN", "FL", "FD", "OB") and not value.strip(b" \0")[:1].isdigit():
-            order = "<" if little_endian else ">"
+        if element.VR in (None, "UN", "FL", "FD", "OB") and not WRITTEN.fullmatch(value):
+            order = "<" if little_endian or element.VR == "UN" else ">"  # UN is little endian (PS3.5 6.2.2)
             form = {4: "f", 8: "d"}.get(len(value))
             return finite_number(struct.unpack(order + form, value)[0]) if form else None
         if element.VR in ("FL", "FD"):

@@ -62,7 +62,9 @@ def bounding_box(stack: Stack) -> Box | None:
         axes = orientation(first)
     except GeometryRefusal:
         return None
-    spacing = first.get("PixelSpacing") or [1.0, 1.0]
+    spacing = first.get("PixelSpacing", ())
+    if len(spacing) != 2:
+        spacing = [1.0, 1.0]
     across = axes[0] * float(spacing[1]) * (int(first.get("Columns", 1)) - 1)
     down = axes[1] * float(spacing[0]) * (int(first.get("Rows", 1)) - 1)
     origins = np.array([instance.get("ImagePositionPatient") for instance in placed], dtype=np.float64)
@@ -102,6 +104,10 @@ def covers_liver(stack: Stack) -> Coverage:
     own = described(stack, "SeriesDescription", "ProtocolName")
     part = described(stack, "BodyPartExamined")
     whole = described(stack, "StudyDescription", "RequestedProcedureDescription")
+    if says(own, say.HEPATOBILIARY):
+        return Coverage(True, "the series is called hepatobiliary")
+    if says(whole, say.LIVER) and not says(own, say.OTHER_REGION):
+        return Coverage(True, "the study is one of the liver, whatever Body Part Examined was left at")
     for where, text in (("series", own), ("body part", part), ("study", whole)):
         if says(text, say.LIVER_REGION):
             return Coverage(True, f"the {where} names the abdomen or the whole body")

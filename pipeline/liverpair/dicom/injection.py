@@ -16,9 +16,9 @@ from liverpair.dicom.delays import Agent, Moment, agent_of, has_contrast
 from liverpair.dicom.geometry import has_plane, orientation, slice_normal
 from liverpair.dicom.records import Stack
 from liverpair.dicom.role_types import SeriesRole
-from liverpair.dicom.words import described, number, says
+from liverpair.dicom.words import described, number, says, values_of
 
-__all__ = ["Dated", "injected_at", "kind_of", "order_of"]
+__all__ = ["Dated", "injected_at", "is_dynamic_kind", "is_enhanced", "kind_of", "order_of"]
 
 #: A T1 volume, its moment, the phase and the delay that its name tells.
 Dated = tuple[Stack, Moment, SeriesRole | None, timedelta | None]
@@ -182,6 +182,18 @@ def _run(volumes: Sequence[Dated]) -> list[tuple[Stack, datetime]]:
     if count >= LEAST_PHASES:
         return [(stack, at) for stack, at in timed if likeness(stack) == usual]
     return timed if enhanced else []
+
+
+def is_dynamic_kind(stack: Stack) -> bool:
+    """Whether the sequence can follow a bolus: gradient echoes do, a spin echo takes minutes."""
+    return "SE" not in {str(code).upper() for code in values_of(stack, "ScanningSequence")}
+
+
+def is_enhanced(stacks: Sequence[Stack]) -> bool:
+    """Whether anything in the headers says that contrast was given in this examination."""
+    return agent_of(stacks) is not Agent.UNKNOWN or any(
+        has_contrast(stack) or says(described(stack, "SeriesDescription"), say.POST) for stack in stacks
+    )
 
 
 def _after_the_first(native: datetime, second: datetime) -> datetime:

@@ -9,7 +9,7 @@ from typing import Final
 
 from liverpair.dicom import vocabulary as say
 from liverpair.dicom.delays import Agent, Moment, acquired_at, agent_of, has_contrast, moment_of, spoken_delay
-from liverpair.dicom.injection import injected_at, kind_of, order_of
+from liverpair.dicom.injection import injected_at, is_dynamic_kind, is_enhanced, kind_of, order_of
 from liverpair.dicom.records import Stack
 from liverpair.dicom.role_types import RoleDecision, SeriesRole
 from liverpair.dicom.words import described, says, without
@@ -181,7 +181,11 @@ def _minutes(delay: timedelta) -> str:
 
 def _by_rank(volume: _Volume, known: Sequence[_Volume], agent: Agent) -> RoleDecision | None:
     """Phases of which only the order is known: those of one series under one clock, or all where there is no clock."""
+    if not is_dynamic_kind(volume.stack):
+        return None
     if volume.moment.at is None:
+        if not is_enhanced([v.stack for v in known]):
+            return None
         group = [v for v in known if v.named is None and kind_of(v.stack) == kind_of(volume.stack)]
         if len(group) < 4 or any(v.moment.at is not None for v in known):
             return None

@@ -25,8 +25,12 @@ OVERLAY_MODALITIES = frozenset({"SEG", "RTSTRUCT", "REG", "RTDOSE", "RTPLAN", "R
 LOCALIZER_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM", "TOPO", "SCANOGRAM", "SURVEY"})
 DERIVED_TYPES = frozenset(
     {"MIP", "MINIP", "PROJECTION IMAGE", "PROJECTION", "VOLUME RENDERING", "SUBTRACT", "SUBTRACTION", "SUB",
-     "3D RENDER", "CPR", "RADIAL", "MPR3D", "FUSED", "FUSION", "COMPOSED", "OVERLAY", "VRT", "MNIP", "MINIMUM"}
+     "3D RENDER", "CPR", "RADIAL", "MPR3D", "FUSED", "FUSION", "COMPOSED", "OVERLAY", "VRT", "MNIP", "MINIMUM", "REGISTERED", "RESAMPLED", "PARAMETRIC"}
 )  # fmt: skip
+#: Units of PET (PS3.3 C.8.9.1.1.3) that no concentration has.
+PARAMETRIC_UNITS = frozenset(
+    {"UMOLML", "MLMINML", "MLMING", "MLML", "MGMINML", "UMOLMINML", "PCNT", "1CM", "NONE", "CM2", "STDDEV"}
+)
 #: Reformations: other planes cut from a volume that is stored as well.
 REFORMATTED_TYPES = frozenset({"REFORMATTED", "MPR", "CURVED"})
 
@@ -78,7 +82,7 @@ def _not_a_volume(stack: Stack) -> RoleDecision | None:
         return RoleDecision(
             SeriesRole.DERIVED, "a projection, reformation, subtraction or fusion by its Image Type or description"
         )
-    if (number(stack, "SamplesPerPixel") or 1) > 1:
+    if modality in ("MR", "CT", "PT") and (number(stack, "SamplesPerPixel") or 1) > 1:
         return RoleDecision(SeriesRole.DERIVED, "a colour picture: its values measure nothing")
     return None
 
@@ -121,6 +125,9 @@ def _is_cut_anew(stack: Stack) -> bool:
 def _pet_role(stack: Stack) -> RoleDecision:
     if image_types(stack) & REFORMATTED_TYPES or _is_cut_anew(stack):
         return RoleDecision(SeriesRole.DERIVED, "a reformation: PET is reconstructed in axial slices")
+    units = str(stack.first("Units", "")).strip().upper()
+    if says(described(stack, "SeriesDescription"), say.PARAMETRIC) or units in PARAMETRIC_UNITS:
+        return RoleDecision(SeriesRole.DERIVED, "a map of a kinetic model, not of activity")
     series_type = [str(v).upper() for v in values_of(stack, "SeriesType")]
     if "REPROJECTION" in series_type:
         return RoleDecision(SeriesRole.DERIVED, "Series Type says reprojection")

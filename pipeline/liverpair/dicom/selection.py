@@ -189,5 +189,7 @@ def _rank_dwi(c: Classified) -> tuple[Any, ...]:
 
 
 def _is_reformat(stack: Stack) -> bool:
+    """Whether another image was made into this one: calculated b-values, reformations, filtered copies (SECONDARY)."""
     text = described(stack, "SeriesDescription")
-    return bool(image_types(stack) & {"MPR", "REFORMATTED", "CALC_BVALUE"}) or has_word(text, "mpr |calc|comp ?b")
+    made = {"MPR", "REFORMATTED", "CALC_BVALUE", "SECONDARY"}
+    return bool(image_types(stack) & made) or has_word(text, "mpr |calc|comp ?b")

@@ -229,7 +229,8 @@ DERIVED: Final[Vocabulary] = {
           "kep |ve map|"
           "ttp|time to peak|wash ?(?:in|out)|i?auc |perfusion map|sub ?traction|color map|colou?r map|mpr |mpr$|"
           "reformat",
-    "de": "projektion|fusioniert|rekonstruktion mip|subtrakt",
+    "trade": "registered|co ?regist|resampled|resliced|aligned to|atlas",
+    "de": "projektion|fusioniert|auf pet |rekonstruktion mip|subtrakt",
     "fr": "soustract|fusionn",
     "es": "sustrac|resta |fusionad",
     "it": "sottraz|fusione",
@@ -268,13 +269,17 @@ CORRECTED: Final[Vocabulary] = {
     "nl": "gecorrigeerd",
     "tr": "duzeltilmis|duzeltmeli",
 }
+#: Kinetic models of a PET: rates and volumes, no concentration.
+PARAMETRIC: Final[Vocabulary] = {
+    "en": "patlak|logan|parametric|ki |k1 |k2 |influx|mr ?fdg|distribution volume|intercept|slope"
+}
 CT_HELPER: Final[Vocabulary] = {
     "en": "bolus|monitor|smart ?prep|premonit|tracker|tracking|test ?bol|locator|u ?map|mu ?map|"
           "attenuation ?map|timing|"
           "ctac map|calibration|phantom",
 }  # fmt: skip
 CT_REFORMATTED: Final[Vocabulary] = {
-    "en": "mpr |mpr$|cor |cor$|coron(?!ary)|sag |sag$|sagit|frontal|reformat|oblique",
+    "en": "mpr |mpr$|cor |cor$|coron(?!ary)|sag |sag$|sagit|frontal|reformat",
     "de": "koronar|frontal",
     "fr": "frontale|coro ",
     "es": "coronal",
@@ -311,6 +316,10 @@ LIVER_REGION: Final[Vocabulary] = {
     "sv": "buk |lever",
     "agent": "primovist|eovist|gadoxet",
 }  # fmt: skip
+#: The liver itself, not merely its neighbourhood.
+LIVER: Final[Vocabulary] = {
+    "any": "liver|hepat|leber|foie|higado|fegato|epat|lever |karaciger|figado|watrob|primovist|eovist|gadoxet",
+}
 #: Regions whose images, if they are wide enough, still do not show the liver as a liver study must.
 OTHER_REGION: Final[Vocabulary] = {
     "en": "brain|head|neuro(?!end)|cerebr|crane|cranium|encephal|knee|shoulder|spine|spinal|lumb|cervical|"
