@@ -125,4 +125,4 @@ def test_to_suv_scales_slice_by_slice_and_says_so_in_the_unit(shared_data: Path)
     )
     suv = to_suv(volume, result)
     assert suv.unit is Unit.SUVBW
-    assert suv.values == pytest.approx(rescaled * np.asarray(result.factor), rel=1e-6)
+    assert np.allclose(suv.values, rescaled * np.asarray(result.factor), rtol=1e-6, atol=0)

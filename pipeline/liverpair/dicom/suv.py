@@ -224,7 +224,7 @@ def _undecayed(
         )
     first = min(t for t in times if t is not None)
     start = notes.administration = resolve_administration(series, first, half_life)
-    candidates = {"earliest_acquisition": first, **({"series": series.start} if series.start else {})}
+    candidates = reference_candidates(frames, series, decay_constant).moments
     notes.reference = Reference("per_slice_acquisition", first, candidates, None, ())
     notes.warn(*start.warnings)
     if series.start and not same_factor(series.start, first, decay_constant):
@@ -284,9 +284,8 @@ def _note_uptake(series: SeriesFacts, frames: Sequence[FrameFacts], settings: Su
         if not acquired:
             return
         notes.administration = resolve_administration(series, min(acquired), half_life)
-        notes.reference = Reference(
-            "administration", notes.administration.time, {"earliest_acquisition": min(acquired)}, None, ()
-        )
+        candidates = reference_candidates(frames, series, math.log(2) / half_life).moments
+        notes.reference = Reference("administration", notes.administration.time, candidates, None, ())
         _warn_unusual_uptake((min(acquired) - notes.administration.time).total_seconds(), half_life, notes)
     except SuvRefusal as refusal:
         notes.warn(f"uptake_unknown: {refusal.reason}; the SUV does not depend on it (Decay Correction ADMIN)")
