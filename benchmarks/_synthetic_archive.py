@@ -23,12 +23,22 @@ __all__ = ["ArchiveSize", "write_archive"]
 STORAGE: Final = {"CT": CTImageStorage, "MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
 #: The arc of UIDs made for examples; nothing real lives below it.
 UID_ROOT: Final = "1.2.826.0.1.3680043.8.498.77"
-#: Vendors' private blocks: group, creator, number of elements. Together they fill a header to about 250 elements,
-#: which is what the headers that the goal was measured on hold.
+#: Private blocks: group, creator, number of elements. Together they fill a header to about 250 elements, which is what
+#: the headers that the goal was measured on hold. The creators are made up: real ones would give the elements meanings.
 PRIVATE_BLOCKS: Final = {
-    "SIEMENS": ((0x0019, "SIEMENS CT VA0  COAD", 80), (0x0021, "SIEMENS MED", 30), (0x0051, "SIEMENS MR HEADER", 40)),
-    "GE MEDICAL SYSTEMS": ((0x0009, "GEMS_IDEN_01", 25), (0x0019, "GEMS_ACQU_01", 70), (0x0043, "GEMS_PARM_01", 55)),
-    "Philips": ((0x2001, "Philips Imaging DD 001", 80), (0x2005, "Philips MR Imaging DD 001", 75)),
+    "SIEMENS": ((0x0019, "PHANTOM CT VA0  COAD", 80), (0x0021, "PHANTOM MED", 30), (0x0051, "PHANTOM HEADER", 40)),
+    "GE MEDICAL SYSTEMS": (
+        (0x0009, "PHANTOM_IDEN_01", 25),
+        (0x0019, "PHANTOM_ACQU_01", 70),
+        (0x0043, "PHANTOM_PARM_01", 55),
+    ),
+    "Philips": ((0x2001, "PHANTOM Imaging DD 001", 80), (0x2005, "PHANTOM MR Imaging DD 001", 75)),
+}
+#: Where the vendors put the b-value of a diffusion image.
+B_VALUES: Final = {
+    "SIEMENS": (0x0019, "SIEMENS MR HEADER", 0x0C, "IS", 800),
+    "GE MEDICAL SYSTEMS": (0x0043, "GEMS_PARM_01", 0x39, "IS", [1000000800, 8, 0, 0]),
+    "Philips": (0x2001, "Philips Imaging DD 001", 0x03, "FL", 800.0),
 }
 VENDORS: Final = tuple(PRIVATE_BLOCKS)
 DESCRIPTIONS: Final = {
@@ -85,7 +95,7 @@ def _identity(dataset: Dataset, modality: str, vendor: str, series: int) -> None
     dataset.ReferringPhysicianName, dataset.PerformingPhysicianName = "A^B", "C^D"
     dataset.StationName, dataset.StudyDescription = "STATION01", "PET-CT Ganzkörper"
     dataset.ProcedureCodeSequence = [_code("PETCT", "99LOCAL", "PET-CT Ganzkörper")]
-    dataset.SeriesDescription = DESCRIPTIONS[modality][series % 3]
+    dataset.SeriesDescription = DESCRIPTIONS[modality][series // 3 % 3]
     dataset.InstitutionalDepartmentName, dataset.OperatorsName = "Nuklearmedizin", "E^F"
     dataset.ManufacturerModelName = f"Model {series % 4}"
     dataset.ReferencedStudySequence = [_reference("1.2.840.10008.3.1.2.3.1", study)]
@@ -131,7 +141,11 @@ def _technique(dataset: Dataset, modality: str) -> None:
         dataset.MagneticFieldStrength, dataset.SpacingBetweenSlices, dataset.EchoTrainLength = 1.5, 3.0, 1
         dataset.PercentSampling, dataset.PercentPhaseFieldOfView, dataset.PixelBandwidth = 78.0, 81.25, 400.0
         dataset.ContrastBolusAgent, dataset.FlipAngle, dataset.SAR = "Gd-EOB-DTPA", 10.0, 0.11
-        dataset.VariableFlipAngleFlag, dataset.TransmitCoilName, dataset.AcquisitionMatrix = "N", "Body", [0, 256, 160, 0]
+        dataset.VariableFlipAngleFlag, dataset.TransmitCoilName, dataset.AcquisitionMatrix = (
+            "N",
+            "Body",
+            [0, 256, 160, 0],
+        )
     else:
         dataset.ImageType = ["ORIGINAL", "PRIMARY"]
         dataset.RadiopharmaceuticalInformationSequence = [_dose()]
@@ -149,8 +163,20 @@ def _private(dataset: Dataset, vendor: str, rng: random.Random) -> None:
         block = dataset.private_block(group, creator, create=True)
         for number in range(count):
             kind = number % 5
-            value: Any = ("DERIVED VALUE", f"{rng.uniform(0, 999):.6f}", rng.randrange(1000), rng.random(), b"\x01" * 60)[kind]
+            value: Any = (
+                "DERIVED VALUE",
+                f"{rng.uniform(0, 999):.6f}",
+                rng.randrange(1000),
+                rng.random(),
+                b"\x01" * 60,
+            )[kind]
             block.add_new(number + 0x40, ("LO", "DS", "US", "FD", "OB")[kind], value)
+
+
+def _diffusion(dataset: Dataset, vendor: str) -> None:
+    group, creator, element, vr, value = B_VALUES[vendor]
+    dataset.private_block(group, creator, create=True).add_new(element, vr, value)
+    dataset.ScanningSequence = ["EP", "SE"]
 
 
 def _vary(dataset: Dataset, modality: str, vendor: str, number: int, rng: random.Random) -> None:
@@ -182,6 +208,8 @@ def _objects(size: ArchiveSize, rng: random.Random) -> Iterator[tuple[int, int, 
         _geometry(dataset, size.edge)
         _technique(dataset, modality)
         _private(dataset, vendor, rng)
+        if modality == "MR" and dataset.SeriesDescription.startswith("ep2d"):
+            _diffusion(dataset, vendor)
         dataset.PixelData = rng.randbytes(2 * size.edge**2)
         dataset["PixelData"].VR = "OW"
         for number in range(min(size.files_per_series, size.files - series * size.files_per_series)):
