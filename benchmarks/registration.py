@@ -43,6 +43,8 @@ NEEDS: Final = {
 DEFORMABLE: Final = ("simpleitk", "elastix", "greedy", "ants")
 #: Seeds that no setting was chosen on.
 SEEDS: Final = (9101, 9102, 9103)
+#: Where the package `benchmarks` is; the methods run in their scratch folder, since some leave files where they run.
+ROOT: Final = Path(__file__).resolve().parent.parent
 #: Step of the lattice on which the Jacobian and the overlap are measured, mm.
 LATTICE_MM: Final = 3.0
 
@@ -102,7 +104,7 @@ def _run(method: str, folder: Path) -> tuple[float, float, float] | None:
     with (folder / f"{method}.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.registration_peers", method, str(folder)],
-            stdout=log, stderr=log, env=os.environ | threads,
+            stdout=log, stderr=log, cwd=folder, env=os.environ | threads | {"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = status

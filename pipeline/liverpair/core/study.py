@@ -62,7 +62,9 @@ class AlignedPair:
     """Images with livers found and the MRI registered to the PET/CT.
 
     ``transform`` is None where the registration failed; ``verdict`` is usable | rigid_only | failed.
-    ``uncertainty`` holds the registration's local 95 % bound in mm on a coarse grid in the PET/CT frame.
+    ``uncertainty`` holds the registration's local 95 % bound in mm on a coarse grid in the PET/CT frame. ``pet_shift``
+    (LPS mm): how far the liver lies from its place in the CT in the PET as acquired; ``images.pet`` has been put back
+    by it, (0, 0, 0) where nothing was to correct.
     """
 
     images: Images
@@ -72,6 +74,7 @@ class AlignedPair:
     verdict: str
     uncertainty: Volume | None
     quality: dict[str, Any]
+    pet_shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from liverpair.core.geometry import Grid
 from liverpair.core.study import AlignedPair, Images
@@ -13,6 +14,7 @@ from liverpair.core.transform import SpatialTransform
 from liverpair.core.volume import Mask, Volume
 from liverpair.flow.config import Settings
 from liverpair.register.align import Registration, register
+from liverpair.register.pet_motion import PetMotion, pet_motion
 from liverpair.register.resample import resample_mask
 from liverpair.register.sequences import align_sequence
 from liverpair.segment.liver import LiverSegmentation, refine_liver, segment_liver
@@ -71,19 +73,73 @@ def _usable(segmentation: LiverSegmentation | None) -> Mask | None:
     return segmentation.mask
 
 
+def _put_back(pet: Volume, shift: NDArray[np.float64]) -> Volume:
+    """The same PET voxels where the CT has their tissue."""
+    affine = pet.grid.affine.copy()
+    affine[:3, 3] -= shift
+    return replace(pet, grid=Grid(pet.grid.shape, affine, pet.grid.frame_of_reference))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Session:
+    """The PET/CT of a pair: its PET where the CT's liver is, that liver, and what was found on the way."""
+
+    pet: Volume | None
+    found: LiverSegmentation | None
+    motion: PetMotion | None
+
+
+def _pet_ct(images: Images, settings: Settings) -> _Session:
+    """The CT's liver, and the PET put back where breathing moved it by more than the settings tolerate.
+
+    A displaced PET has misled the CT's segmentation: after a correction both are done once more.
+    """
+    if images.ct is None:
+        return _Session(images.pet, None, None)
+    found = segment_liver(images.ct, "ct", settings.liver, images.pet)
+    liver = _usable(found)
+    motion = (
+        pet_motion(images.pet, liver, settings.pet_motion) if images.pet is not None and liver is not None else None
+    )
+    if images.pet is None or motion is None or not motion.corrected:
+        return _Session(images.pet, found, motion)
+    again = segment_liver(images.ct, "ct", settings.liver, _put_back(images.pet, motion.shift))
+    liver = _usable(again)
+    better = pet_motion(images.pet, liver, settings.pet_motion) if liver is not None else None
+    if better is None or not better.corrected or better.agreement < motion.agreement:
+        return _Session(_put_back(images.pet, motion.shift), found, motion)
+    return _Session(_put_back(images.pet, better.shift), again, better)
+
+
+def _motion_facts(motion: PetMotion | None) -> dict[str, Any]:
+    if motion is None:
+        return {"verdict": "unknown"}
+    return {
+        "verdict": "corrected" if motion.corrected else "tolerated",
+        "shift_mm": motion.shift.tolist(),
+        "sd_mm": motion.sd_mm.tolist(),
+        "agreement": motion.agreement,
+        "agreement_before": motion.before,
+    }
+
+
 def align_pair(images: Images, settings: Settings) -> AlignedPair:
     """Livers, sequence alignment and the registration of the MRI to the CT of the PET/CT.
 
     Without a CT or a usable MRI sequence the pair stays unaligned (verdict "failed", with the reason).
     """
     main = main_role(images.mr)
-    ct_found = segment_liver(images.ct, "ct", settings.liver, images.pet) if images.ct is not None else None
+    session = _pet_ct(images, settings)
+    images, ct_found = replace(images, pet=session.pet), session.found
+    shift = session.motion.shift if session.motion is not None and session.motion.corrected else np.zeros(3)
+    pet_shift = (float(shift[0]), float(shift[1]), float(shift[2]))
     mr_found = segment_liver(images.mr[main], main, settings.liver) if main is not None else None
     ct_liver, mr_liver = _usable(ct_found), _usable(mr_found)
     quality: dict[str, Any] = {
         "main_sequence": main,
         "liver_ct": _liver_facts(ct_found),
         "liver_mr": _liver_facts(mr_found),
+        "pet_ct_motion": _motion_facts(session.motion),
     }
     if main is not None:
         placed, quality["sequence_motion_mm"] = align_sequences(images.mr, main, mr_liver)
@@ -91,11 +147,13 @@ def align_pair(images: Images, settings: Settings) -> AlignedPair:
     if images.ct is None or main is None:
         missing = "no_ct" if images.ct is None else "no_mr_sequence"
         quality["registration"] = {"verdict": "failed", "reasons": [missing]}
-        return AlignedPair(images, ct_liver, mr_liver, None, "failed", None, quality)
+        return AlignedPair(images, ct_liver, mr_liver, None, "failed", None, quality, pet_shift)
     found: Registration = register(images.ct, images.mr[main], ct_liver, mr_liver, settings.register)
     quality["registration"] = {"verdict": found.verdict, "reasons": list(found.reasons), **found.quality}
     if found.verdict == "usable" and found.transform is not None and ct_liver is not None and mr_liver is not None:
         warped = resample_mask(mr_liver, images.ct.grid, found.transform)
         ct_liver = refine_liver(images.ct, ct_liver, warped)
         quality["liver_ct"]["refined_volume_ml"] = ct_liver.volume_ml
-    return AlignedPair(images, ct_liver, mr_liver, found.transform, found.verdict, found.uncertainty, quality)
+    return AlignedPair(
+        images, ct_liver, mr_liver, found.transform, found.verdict, found.uncertainty, quality, pet_shift
+    )

@@ -21,6 +21,7 @@ from liverpair.evaluate.concordance import ConcordanceSettings
 from liverpair.evaluate.match import MatchSettings
 from liverpair.flow.scanner import ScannerSettings
 from liverpair.register.align import RegisterSettings
+from liverpair.register.pet_motion import PetMotionSettings
 from liverpair.segment.liver import LiverSettings
 from liverpair.segment.mr_lesions import MrDetectionSettings
 from liverpair.segment.pet_lesions import PetDetectionSettings
@@ -29,7 +30,7 @@ from liverpair.segment.reference_region import ReferenceSettings
 __all__ = ["CASE_SECTIONS", "Settings", "case_fingerprint", "dump_settings", "load_settings", "settings_fingerprint"]
 
 #: The sections that decide what is found in a pair; the others only judge what was found.
-CASE_SECTIONS = ("suv", "liver", "reference", "register", "pet", "mr", "scanner", "match", "calls")
+CASE_SECTIONS = ("suv", "liver", "pet_motion", "reference", "register", "pet", "mr", "scanner", "match", "calls")
 
 _T = TypeVar("_T")
 
@@ -41,6 +42,7 @@ class Settings:
     cohort: CohortSettings = field(default_factory=CohortSettings)
     suv: SuvSettings = field(default_factory=SuvSettings)
     liver: LiverSettings = field(default_factory=LiverSettings)
+    pet_motion: PetMotionSettings = field(default_factory=PetMotionSettings)
     reference: ReferenceSettings = field(default_factory=ReferenceSettings)
     register: RegisterSettings = field(default_factory=RegisterSettings)
     pet: PetDetectionSettings = field(default_factory=PetDetectionSettings)

@@ -118,13 +118,14 @@ def _image_of(segmented: SegmentedPair, detection: Detection) -> Volume:
     raise Refusal("grid_mismatch", "no sequence has the grid of the lesions' label map")
 
 
-def _pet_lesion(number: int, found: _Found) -> Lesion:
+def _pet_lesion(number: int, found: _Found, aligned: AlignedPair) -> Lesion:
+    """A PET lesion; its native place is the one in the PET as acquired."""
     c = found.candidate
     flags = tuple(dict.fromkeys((*c.flags, *found.measurement.flags)))
     return Lesion(
         f"P{number:02d}",
         Modality.PET,
-        c.centre_lps,
+        c.centre_lps + np.asarray(aligned.pet_shift),
         c.centre_lps,
         found.measurement,
         c.z,
@@ -153,7 +154,7 @@ def _mr_lesion(number: int, found: _Found, aligned: AlignedPair) -> Lesion:
 def measure_and_match(segmented: SegmentedPair, settings: Settings) -> MatchedPair:
     """Measured lesions of both examinations, matched where the registration allows it, with the PET's evidence."""
     aligned = segmented.aligned
-    pet = [_pet_lesion(n, f) for n, f in enumerate(_measured_pet(segmented), start=1)]
+    pet = [_pet_lesion(n, f, aligned) for n, f in enumerate(_measured_pet(segmented), start=1)]
     mr = [_mr_lesion(n, f, aligned) for n, f in enumerate(_measured_mr(segmented), start=1)]
     matching = match_lesions(pet, mr, aligned.verdict, settings.match)
     facts: dict[str, Any] = {

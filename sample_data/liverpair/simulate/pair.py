@@ -28,7 +28,8 @@ class PairSettings:
 
     Lengths in mm, angles in degrees. ``lesions`` None draws a mixed bag. ``sequences`` are the MR images to make.
     ``anatomy_seed`` gives two pairs the same body (one patient, two dates); ``uptake`` is the
-    tracer's physiology, ssr or fdg.
+    tracer's physiology, ssr or fdg. ``pet_drift_mm``: how much higher the liver lies in the PET than in its CT; the
+    lesions' true PET places stay those in the CT.
     """
 
     lesions: tuple[LesionRequest, ...] | None = None
@@ -46,6 +47,7 @@ class PairSettings:
     pet_fwhm_mm: float = 6.0
     pet_cov: float | None = None
     pet_respiration_mm: float | None = None
+    pet_drift_mm: float = 0.0
     field_of_view_mm: tuple[float, float, float] = (356.0, 276.0, 240.0)
     mr_protocol: MrProtocol = field(default_factory=MrProtocol)
     rotation_deg: float | None = None
@@ -214,6 +216,7 @@ def _simulate(seed: int, settings: PairSettings) -> SimulatedPair:
         cov,
         respiration,
         settings.heterogeneity,
+        settings.pet_drift_mm,
     )
     mr, mr_liver = acquire_mr(
         magnet,

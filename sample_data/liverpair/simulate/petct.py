@@ -106,8 +106,12 @@ def acquire_pet(
     cov: float,
     respiration_mm: float,
     heterogeneity: float,
+    drift_mm: float = 0.0,
 ) -> Volume:
-    """The PET in SUVbw. ``cov`` is the liver's voxel noise (sd / mean), ``respiration_mm`` peak to peak."""
+    """The PET in SUVbw. ``cov`` is the liver's voxel noise (sd / mean), ``respiration_mm`` peak to peak.
+
+    ``drift_mm``: how much higher the liver and what breathes with it lie, on average, than in the CT.
+    """
     grid = _grid(extent_mm, spacing_mm, offset, frame)
     space = anatomy.space
     image = compose(anatomy, values, 0.0, heterogeneity)
@@ -115,7 +119,8 @@ def acquire_pet(
     targets = _axes(grid, offset)
     sources = (space.x, space.y, space.z)
     x, y, still = (sampling_matrix(s, t, w, fwhm_mm) for s, t, w in zip(sources, targets, spacing_mm, strict=True))
-    moving = sampling_matrix(sources[2], targets[2], spacing_mm[2], fwhm_mm, respiratory_shifts(respiration_mm))
+    offsets, shares = respiratory_shifts(respiration_mm)
+    moving = sampling_matrix(sources[2], targets[2], spacing_mm[2], fwhm_mm, (offsets + drift_mm, shares))
     weight = np.ones(grid.shape, dtype=np.float32)
     for axis in range(3):
         bump = np.exp(-0.5 * ((targets[axis] - BREATHING_CENTRE_MM[axis]) / BREATHING_WIDTH_MM[axis]) ** 2)
