@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import os
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from liverpair.core.errors import Refusal
 from liverpair.dicom import indexing
 from liverpair.dicom.catalogue import Catalogue
 from liverpair.dicom.sources import open_source
@@ -296,6 +298,44 @@ def test_a_reader_that_dies_takes_one_file_with_it(tmp_path: Path, monkeypatch: 
     assert (len(objects), reasons) == (11, Counter(reader_crashed=1))
 
 
+def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "archive").mkdir()
+    for number, content in enumerate(IMAGES):
+        (tmp_path / "archive" / str(number)).write_bytes(content)
+    (tmp_path / "archive" / "text").write_text("no image " * 30)
+    opened = indexing.open_file
+    tried: list[str] = []
+
+    def denied(path: str) -> Any:
+        tried.append(Path(path).name)
+        if path.endswith("3"):
+            raise Refusal("unreadable_file", "the file cannot be opened (PermissionError)")
+        return opened(path)
+
+    monkeypatch.setattr(indexing, "open_file", denied)
+    _, reasons = _index(tmp_path / "index", tmp_path / "archive")
+    assert reasons == Counter(unreadable_file=1, not_dicom=1)
+    tried.clear()
+    _index(tmp_path / "index", tmp_path / "archive")
+    assert tried == ["3"]
+    monkeypatch.undo()
+    objects, reasons = _index(tmp_path / "index", tmp_path / "archive")
+    assert (len(objects), reasons) == (12, Counter(not_dicom=1))
+
+
+def test_an_archive_without_room_to_unpack_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "a.zip").write_bytes(_zip([("image", IMAGES[0])]))
+
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", no_room)
+    assert _reasons(tmp_path / "index", tmp_path / "archive") == {"a.zip!image": "no_room_to_unpack"}
+    monkeypatch.undo()
+    assert _reasons(tmp_path / "index", tmp_path / "archive") == {}
+
+
 # --- media directories -------------------------------------------------------------------------------------------
 
 
@@ -322,6 +362,7 @@ def _media_directory(listed: list[list[str]]) -> bytes:
 LISTED = [["IMAGES", "IM0"], ["IMAGES", "IM1"], ["IMAGES", "IM2"], ["GONE", "IM3"], ["..", "..", "ETC", "PASSWD"]]
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
 def test_a_media_directory_names_what_is_missing_now(tmp_path: Path) -> None:
     archive = tmp_path / "archive"
     (archive / "images").mkdir(parents=True)
@@ -342,6 +383,7 @@ def test_a_media_directory_names_what_is_missing_now(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
 def test_a_media_directory_given_alone_stands_for_its_files(tmp_path: Path) -> None:
     archive = tmp_path / "archive"
     (archive / "IMAGES").mkdir(parents=True)
@@ -354,6 +396,7 @@ def test_a_media_directory_given_alone_stands_for_its_files(tmp_path: Path) -> N
     assert reasons == Counter(dicomdir=1, missing_file=1)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
 def test_a_media_directory_inside_an_archive_names_what_the_archive_lacks(tmp_path: Path) -> None:
     (tmp_path / "archive").mkdir()
     members = [("cd/DICOMDIR", _media_directory(LISTED)), ("cd/IMAGES/IM0", IMAGES[0]), ("cd/images/im1", IMAGES[1])]
@@ -373,6 +416,7 @@ def test_a_real_media_directory_lists_files_that_are_there(tmp_path: Path) -> No
     assert reasons == Counter(dicomdir=1)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
 def test_a_damaged_media_directory_lists_nothing(tmp_path: Path) -> None:
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "DICOMDIR").write_bytes(_media_directory(LISTED)[:700])

@@ -243,6 +243,16 @@ def test_what_shares_a_patient_or_a_study_comes_together(tmp_path: Path) -> None
         assert catalogue.series() == [series for group in catalogue.groups() for series in group]
 
 
+def test_patient_ids_of_one_identity_come_together(tmp_path: Path) -> None:
+    for patient, study in (("A", "1.1"), ("B", "1.2"), ("C", "1.3"), ("old", "1.4")):
+        _study(tmp_path / "a", patient[0], study)
+    _update(tmp_path / "index", tmp_path / "a")
+    names = {"A": "1", "B": "2", "C": "1", "o": "2"}
+    with Catalogue.open(tmp_path / "index") as catalogue:
+        groups = [[s.patient_id for s in group] for group in catalogue.groups(names.__getitem__)]
+    assert groups == [["A", "C"], ["B", "o"]]
+
+
 def test_one_series_is_read_again_as_it_was(archive: Path, tmp_path: Path) -> None:
     _update(tmp_path / "index", archive)
     with Catalogue.open(tmp_path / "index") as catalogue:

@@ -133,7 +133,7 @@ class Archive:
         try:
             self._open(stream, kind, name)
         except ARCHIVE_ERRORS as error:
-            raise Refusal("unreadable_archive", _sentence(f"the {kind} archive is damaged", error)) from error
+            raise _refusal("unreadable_archive", f"the {kind} archive is damaged", error) from error
         self._names = sorted(self._entries)
 
     def _open(self, stream: BinaryIO, kind: str, name: str) -> None:
@@ -218,7 +218,7 @@ class Archive:
             detail = "the archive's member is packed by a method that is not known here (Deflate64?); unpack it by hand"
             raise Refusal("unreadable_member", detail) from error
         except ARCHIVE_ERRORS as error:
-            raise Refusal("unreadable_member", _sentence("the archive's member is damaged", error)) from error
+            raise _refusal("unreadable_member", "the archive's member is damaged", error) from error
 
     def _unpack(self, entry: zipfile.ZipInfo | tarfile.TarInfo | None) -> BinaryIO:
         if isinstance(entry, zipfile.ZipInfo) and self._zip is not None:
@@ -247,11 +247,12 @@ class Archive:
             raise Refusal("archive_bomb", f"the archive's member claims {size} bytes from {packed}; it is not unpacked")
 
 
-def _sentence(what: str, error: Exception) -> str:
+def _refusal(reason: str, what: str, error: Exception) -> Refusal:
     """What went wrong and what to do; a lack of room is not the archive's fault."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "the temporary folder has no room to unpack the archive; set TMPDIR to a larger disk and index again"
-    return f"{what} ({type(error).__name__}); export it again"
+        where = "the temporary folder has no room to unpack the archive"
+        return Refusal("no_room_to_unpack", f"{where}; set TMPDIR to a larger disk and index again")
+    return Refusal(reason, f"{what} ({type(error).__name__}); export it again")
 
 
 def _spooled(content: IO[bytes], announced: int) -> BinaryIO:

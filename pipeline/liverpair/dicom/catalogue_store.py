@@ -20,6 +20,10 @@ COMMIT_S: Final = 5.0
 COMMIT_ROWS: Final = 50_000
 #: Numbers of series and bases kept at hand; the rest are looked up.
 REMEMBERED: Final = 20_000
+#: Reasons that may be gone at the next update although the file is the same: its stamp is then set to one that no
+#: file has.
+PASSING: Final = frozenset(("unreadable_file", "missing_file", "no_room_to_unpack", "reader_crashed"))
+NO_TIME: Final = -1
 #: An index is grown while one file in so many is new; beyond it is built anew.
 GROWS_UP_TO: Final = 10
 #: Pending files fetched at a time.
@@ -126,6 +130,8 @@ class _Writer:
         self.db.executemany(
             "INSERT INTO problems VALUES (?, ?)", [(n, numbers[reason, detail]) for n, reason, detail in batch.problems]
         )
+        again = {(NO_TIME, n >> MEMBER_BITS) for n, reason, _ in batch.problems if reason in PASSING}
+        self.db.executemany("UPDATE files SET mtime_ns = ? WHERE id = ?", sorted(again))
         self.db.executemany(
             "INSERT INTO listed VALUES (?, ?, 0)",
             [(n, path.encode("utf-8", "surrogatepass")) for n, path in batch.listed],
