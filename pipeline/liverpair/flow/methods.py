@@ -48,7 +48,7 @@ def methods_paragraphs(
     suv, cov = [r["mean"] for r in references], [r["sd"] / r["mean"] for r in references]
     return [
         "Selection. Retrospective: SSR-PET/CT and liver MRI of an archive were recognised from DICOM headers and "
-        f"paired within {settings.cohort.window_days} days. All pairs of the archive that meet this are in the study, "
+        f"paired within {settings.cohort.window_words}. All pairs of the archive that meet this are in the study, "
         "without further choice; every study that is in no pair is listed with its reason.",
         "SUV. SUVbw was computed slice by slice from the header; a series that would have needed a guess was refused.",
         "Liver and registration. The liver was segmented on CT and MRI without learned weights; the MRI was registered "
