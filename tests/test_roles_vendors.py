@@ -9,7 +9,7 @@ from liverpair.dicom.split import split
 from tests.series_tables import Row, studies
 from tests.vendor_headers import classified_roles
 
-TABLES = ("mr_protocols.txt", "pet_ct.txt", "held_out.txt", "held_out_pet_ct.txt")
+TABLES = ("mr_protocols.txt", "pet_ct.txt", "held_out.txt", "held_out_pet_ct.txt", "held_out_2.txt")
 STUDIES = [(f"{table}: {name}", rows) for table in TABLES for name, rows in studies(table)]
 #: A row whose role is arguable and not tested (another part of the body, whose coverage is).
 ANY_ROLE = ("*",)

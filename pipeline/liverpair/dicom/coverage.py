@@ -106,7 +106,7 @@ def covers_liver(stack: Stack) -> Coverage:
     whole = described(stack, "StudyDescription", "RequestedProcedureDescription")
     if says(own, say.HEPATOBILIARY):
         return Coverage(True, "the series is called hepatobiliary")
-    if says(whole, say.LIVER) and not says(own, say.OTHER_REGION):
+    if says(whole, say.LIVER) and not says(own + whole, say.OTHER_REGION):
         return Coverage(True, "the study is one of the liver, whatever Body Part Examined was left at")
     for where, text in (("series", own), ("body part", part), ("study", whole)):
         if says(text, say.LIVER_REGION):

@@ -25,12 +25,11 @@ OVERLAY_MODALITIES = frozenset({"SEG", "RTSTRUCT", "REG", "RTDOSE", "RTPLAN", "R
 LOCALIZER_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM", "TOPO", "SCANOGRAM", "SURVEY"})
 DERIVED_TYPES = frozenset(
     {"MIP", "MINIP", "PROJECTION IMAGE", "PROJECTION", "VOLUME RENDERING", "SUBTRACT", "SUBTRACTION", "SUB",
-     "3D RENDER", "CPR", "RADIAL", "MPR3D", "FUSED", "FUSION", "COMPOSED", "OVERLAY", "VRT", "MNIP", "MINIMUM", "REGISTERED", "RESAMPLED", "PARAMETRIC"}
+     "3D RENDER", "CPR", "RADIAL", "MPR3D", "FUSED", "FUSION", "COMPOSED", "OVERLAY", "VRT", "MNIP",
+     "MINIMUM", "REGISTERED", "RESAMPLED", "PARAMETRIC"}
 )  # fmt: skip
 #: Units of PET (PS3.3 C.8.9.1.1.3) that no concentration has.
-PARAMETRIC_UNITS = frozenset(
-    {"UMOLML", "MLMINML", "MLMING", "MLML", "MGMINML", "UMOLMINML", "PCNT", "1CM", "NONE", "CM2", "STDDEV"}
-)
+PARAMETRIC_UNITS = frozenset({"UMOLML", "MLMINML", "MLMING", "MLML", "MGMINML", "UMOLMINML"})
 #: Reformations: other planes cut from a volume that is stored as well.
 REFORMATTED_TYPES = frozenset({"REFORMATTED", "MPR", "CURVED"})
 
