@@ -243,6 +243,7 @@ def enhanced(exam: Exam, *, shared: bool = True, zone: bool = True) -> tuple[lis
     for keyword in ("DecayCorrected", "AttenuationCorrected", "ScatterCorrected", "RandomsCorrected"):
         setattr(dataset, keyword, "YES")
     dataset.DecayCorrectionDateTime = dt(exam.local(exam.scan_start)) + suffix
+    dataset.AcquisitionDateTime = dt(exam.local(exam.scan_start)) + suffix
     dataset.PatientWeight, dataset.PatientSize, dataset.PatientSex = exam.weight_kg, exam.height_m, exam.sex
     first = exam.local(exam.scan_start)
     dataset.SeriesDate, dataset.SeriesTime = dt(first)[:8], tm(first)

@@ -8,6 +8,9 @@ from datetime import date, datetime, time, timedelta
 
 __all__ = ["Stamp", "parse_date", "parse_datetime", "parse_offset", "parse_time"]
 
+#: PS3.5 6.2: zones lie between -1200 and +1400.
+EARLIEST_ZONE = timedelta(hours=-12)
+LATEST_ZONE = timedelta(hours=14)
 _TIME = re.compile(r"^(\d{2}):?(\d{2})?:?(\d{2})?(?:\.(\d+))?$")
 _DATETIME = re.compile(r"^(\d{8})(\d{2,6}(?:\.\d+)?)?([+-]\d{4})?$")
 _OFFSET = re.compile(r"^([+-])(\d{2})(\d{2})$")
@@ -63,12 +66,13 @@ def parse_datetime(text: object) -> Stamp | None:
 
 
 def parse_offset(text: object) -> timedelta | None:
-    """An offset from UTC written ±HHMM (Timezone Offset From UTC, or the end of a DT value)."""
+    """An offset from UTC written ±HHMM (Timezone Offset From UTC, or the end of a DT value); None for no such zone."""
     match = _OFFSET.match(_clean(text))
     if not match:
         return None
     sign = -1 if match.group(1) == "-" else 1
-    return sign * timedelta(hours=int(match.group(2)), minutes=int(match.group(3)))
+    offset = sign * timedelta(hours=int(match.group(2)), minutes=int(match.group(3)))
+    return offset if EARLIEST_ZONE <= offset <= LATEST_ZONE else None
 
 
 def _clean(text: object) -> str:

@@ -45,6 +45,8 @@ HALF_LIFE_REFUSAL = 0.10
 OUT_OF_RANGE = "a date, time or number of the header lies beyond what can be computed with; correct the header"
 #: No static PET starts sooner after the injection: positioning and the CT alone take longer.
 SHORTEST_UPTAKE_S = 300.0
+#: From ⁸²Rb to ⁹⁰Y, ⁸⁹Zr and ¹⁷⁷Lu: nothing is imaged that lives shorter or longer; the number has another unit.
+HALF_LIFE_RANGE_S = (60.0, 1e7)
 #: Two ways to the same factor that differ by more than this are reported.
 FACTOR_TOLERANCE = 0.01
 
@@ -262,6 +264,11 @@ def _half_life(series: SeriesFacts, settings: SuvSettings, notes: Notes) -> floa
             "half_life_contradictory",
             f"Radionuclide Half Life is {stated:g} s and the nuclide is coded {nuclide.by_code} ({table:g} s); "
             "correct the header or set half_life_s",
+        )
+    if not HALF_LIFE_RANGE_S[0] <= stated <= HALF_LIFE_RANGE_S[1]:
+        raise SuvRefusal(
+            "half_life_implausible",
+            f"Radionuclide Half Life is {stated:g} s, which no imaged nuclide has; correct the header or set half_life_s",
         )
     if notes.tracer and "nuclide_contradictory" in notes.tracer.flags and not settings.half_life_s:
         raise SuvRefusal(
