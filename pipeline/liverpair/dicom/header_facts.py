@@ -20,19 +20,27 @@ from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_sequence
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
 from pydicom.values import convert_string
 
 from liverpair.dicom.header_sequences import LONG_VRS, SHORT_VRS, UNDEFINED_LENGTH, Syntax, UnusualError
-from liverpair.dicom.plain import KEYWORD_OF_TAG, MANY_VALUED, VR_OF_TAG, element_value, quick_values, shaped
+from liverpair.dicom.plain import (
+    KEYWORD_OF_TAG,
+    MANY_VALUED,
+    VR_OF_TAG,
+    as_the_dictionary_says,
+    element_value,
+    quick_values,
+    shaped,
+)
 
 __all__ = ["CONTEXTUAL", "Fact", "Facts", "Pending", "decode_head"]
 
 #: Wanted attributes whose value may depend on Pixel Representation.
 CONTEXTUAL: Final = frozenset(KEYWORD_OF_TAG[tag] for tag, vr in VR_OF_TAG.items() if vr == "SQ" or " or " in vr)
 CONTEXTUAL_TAGS: Final = frozenset(tag for tag, keyword in KEYWORD_OF_TAG.items() if keyword in CONTEXTUAL)
-CHARACTER_SET: Final = Tag("SpecificCharacterSet")
-PIXEL_REPRESENTATION: Final = Tag("PixelRepresentation")
+CHARACTER_SET: Final = 0x00080005
+PIXEL_REPRESENTATION: Final = 0x00280103
 PIXEL_REPRESENTATION_BYTES: Final = 2
 #: Values remembered at a time, some 300 bytes each, and sequences. What has been forgotten is worked out again.
 REMEMBERED: Final = 10_000
@@ -115,7 +123,7 @@ class Facts:
         known_vr = vr or VR_OF_TAG[tag]
         values = quick_values(content[start:], known_vr, little_endian=self.syntax.little_endian)
         if values is not None:
-            return shaped(values, known_vr, many=tag in MANY_VALUED)
+            return as_the_dictionary_says(shaped(values, known_vr, many=tag in MANY_VALUED), tag)
         return self._judged(content, tag, None)
 
     def resolve(self, pending: Pending, pixel_representation: int | None) -> Any:

@@ -14,8 +14,8 @@ def value(dataset: Dataset, keyword: str) -> Any:
     """The attribute's value, or None where it is absent, empty or not readable as its VR."""
     try:
         found = dataset.get(keyword)
-    except (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError):
-        return None  # pydicom converts on access: a malformed DS or IS raises here
+    except Exception:  # noqa: BLE001 - pydicom converts on access, and raises whatever damaged bytes provoke
+        return None
     if found is None or (isinstance(found, str | bytes) and not found.strip()):
         return None
     return found

@@ -67,8 +67,12 @@ def find_series(path: Path) -> list[SeriesRecord]:
 
 def find_stacks(path: Path) -> tuple[Stack, ...]:
     """Every stack of image frames (CT, MR, PT, NM with positions) at ``path``, in a stable order."""
-    series = [s for s in find_series(path) if s.first("Modality") in IMAGE_MODALITIES]
-    return tuple(stack for one in series for stack in split(one) if all(has_plane(f) for f in stack.instances))
+    return tuple(
+        stack
+        for series in find_series(path)
+        for stack in split(series)
+        if all(has_plane(f) and f.get("Modality") in IMAGE_MODALITIES for f in stack.instances)
+    )
 
 
 def _describe(number: int, stack: Stack) -> str:

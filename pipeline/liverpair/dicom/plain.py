@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from liverpair.dicom.attributes import WANTED
 __all__ = [
     "KEYWORD_OF_TAG",
     "TEXT_VRS",
+    "as_the_dictionary_says",
     "element_value",
     "finite_number",
     "is_many_valued",
@@ -139,8 +141,50 @@ def quick_values(content: bytes, vr: str, *, little_endian: bool) -> list[Any] |
     return _texts(text, vr) if vr in TEXT_VRS else _numbers(text, vr)
 
 
+@lru_cache(maxsize=4096)
+def _kind(tag: int) -> str:
+    """What the dictionary says the attribute is: text, float, integer, items, or nothing that is kept."""
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:
+        return ""
+    kinds = {"text": TEXT_VRS, "float": FLOAT_VRS, "integer": INTEGER_VRS, "items": ("SQ",)}
+    return next((kind for kind, vrs in kinds.items() if vr[:2] in vrs), "")
+
+
+def _of_kind(value: Any, kind: str) -> Any:
+    if kind == "text":
+        return None if isinstance(value, dict) else str(value)
+    if isinstance(value, str):
+        value = finite_number(value)
+    if value is None or isinstance(value, dict):
+        return None
+    return int(value) if kind == "integer" else value
+
+
+def as_the_dictionary_says(value: Any, tag: int) -> Any:
+    """The plain value in the type of the dictionary's VR, whatever VR the file states; None where it is none.
+
+    Damage and careless writers change VRs: Columns as text would break whatever counts with it.
+    """
+    kind = _kind(tag)
+    if value is None or not kind:
+        return value
+    if not isinstance(value, list):
+        plain = (str,) if kind == "text" else (int,) if kind == "integer" else (int, float)
+        return None if kind == "items" else value if isinstance(value, plain) else _of_kind(value, kind)
+    if kind == "items":
+        return value if all(isinstance(part, dict) for part in value) else None
+    return [part for one in value if (part := _of_kind(one, kind)) is not None] or None
+
+
 def element_value(dataset: Dataset, tag: BaseTag, *, many: bool) -> Any:
     """The plain value of one element; None where it is empty or its bytes cannot be understood."""
+    return as_the_dictionary_says(_stated_value(dataset, tag, many=many), int(tag))
+
+
+def _stated_value(dataset: Dataset, tag: BaseTag, *, many: bool) -> Any:
+    """The value in the type of the VR that the file states."""
     raw = dataset.get_item(tag)
     if isinstance(raw, RawDataElement):
         vr = raw.VR or VR_OF_TAG.get(int(tag), "")
