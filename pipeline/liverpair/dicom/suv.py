@@ -74,9 +74,9 @@ class _FirstDataset:
         """The attribute as plain JSON."""
         try:
             value = self._dataset.get(keyword)
-        except (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError):
-            return default  # an unreadable attribute is an absent one
-        return _plain(value) if value is not None else default
+            return _plain(value) if value is not None else default
+        except Exception:  # noqa: BLE001 - pydicom raises whatever damaged bytes provoke
+            return default  # an unreadable attribute, or one with an unreadable item, is an absent one
 
 
 def _plain(value: Any) -> Any:
