@@ -122,6 +122,15 @@ def test_an_archive_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.Mon
         open_source(f"{tmp_path}/bomb.zip!a")
 
 
+def test_a_compressed_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "RATIO_COUNTS_FROM_BYTES", 10_000)
+    (tmp_path / "a.dcm.gz").write_bytes(gzip.compress(bytes(128) + b"DICM" + bytes(3_000_000)))
+    (tmp_path / "b.tgz").write_bytes(gzip.compress(_tar({"zeros": bytes(3_000_000)})))
+    assert [source.problem and source.problem[0] for source in walk([tmp_path])] == [None, "archive_bomb"]
+    with pytest.raises(Refusal, match="archive_bomb"):
+        open_source(f"{tmp_path}/a.dcm.gz!a.dcm")
+
+
 def test_archives_nested_without_end_are_left_alone(tmp_path: Path) -> None:
     content = _zip({"image": b"x"})
     for _ in range(6):

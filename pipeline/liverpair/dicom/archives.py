@@ -6,6 +6,7 @@ import bz2
 import errno
 import gzip
 import lzma
+import os
 import tarfile
 import tempfile
 import zipfile
@@ -23,8 +24,11 @@ MAX_MEMBER_BYTES: Final = 4 * 2**30
 #: members.
 MAX_RATIO: Final = 200
 RATIO_COUNTS_FROM_BYTES: Final = 256 * 2**20
-#: Unpacked nested archives are kept in memory up to this size and in an unnamed temporary file above it.
-SPOOL_BYTES: Final = 128 * 2**20
+#: What is unpacked is kept in memory up to this size and in an unnamed temporary file above it; a few archives
+#: are open at once.
+SPOOL_BYTES: Final = 32 * 2**20
+#: A compressed tar of a whole archive may unpack to this.
+MAX_TAR_BYTES: Final = 64 * 2**30
 #: Litter of operating systems and viewers: never images.
 LITTER_NAMES: Final = frozenset((".DS_Store", "Thumbs.db", "desktop.ini", ".directory"))
 LITTER_PREFIX: Final = "._"
@@ -128,6 +132,7 @@ class Archive:
         self._zip: zipfile.ZipFile | None = None
         self._tar: tarfile.TarFile | None = None
         self._packed: BinaryIO | None = None
+        self._packed_bytes = 0
         self._entries: dict[str, zipfile.ZipInfo | tarfile.TarInfo | None] = {}
         self.problems: dict[str, tuple[str, str]] = {}
         try:
@@ -139,6 +144,7 @@ class Archive:
     def _open(self, stream: BinaryIO, kind: str, name: str) -> None:
         if kind == "packed":
             self._packed = stream
+            self._packed_bytes = _length(stream)
             base = name.replace("\\", "/").rsplit("/", 1)[-1]
             self._entries[base.rsplit(".", 1)[0] or base] = None
         elif kind == "zip":
@@ -236,7 +242,7 @@ class Archive:
             start = self._packed.read(len(XZ))
             self._packed.seek(0)
             with _decompressor(self._packed, start) as unpacked:
-                return _spooled(unpacked, MAX_MEMBER_BYTES)
+                return _spooled(unpacked, _believable(self._packed_bytes, MAX_MEMBER_BYTES), sure=False)
         raise Refusal("unreadable_member", "the archive's member is not a regular file")
 
     @staticmethod
@@ -255,10 +261,13 @@ def _refusal(reason: str, what: str, error: Exception) -> Refusal:
     return Refusal(reason, f"{what} ({type(error).__name__}); export it again")
 
 
-def _spooled(content: IO[bytes], announced: int) -> BinaryIO:
-    """A seekable copy of ``content``, refused when it holds more than it announced or any image does."""
+def _spooled(content: IO[bytes], announced: int, *, sure: bool = True) -> BinaryIO:
+    """A seekable copy of ``content``, refused when it holds more than it announced or any image does.
+
+    Where the announced size is not ``sure`` but a limit, the copy begins in memory.
+    """
     # A spooled file that starts on the disk: growing one in memory would copy it once more.
-    limit = 1 if SPOOL_BYTES < announced < MAX_MEMBER_BYTES else SPOOL_BYTES
+    limit = 1 if sure and announced > SPOOL_BYTES else SPOOL_BYTES
     target: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=limit)  # noqa: SIM115 - the caller closes it
     total = 0
     while chunk := content.read(1 << 20):
@@ -269,6 +278,18 @@ def _spooled(content: IO[bytes], announced: int) -> BinaryIO:
         target.write(chunk)
     target.seek(0)
     return cast("BinaryIO", target)
+
+
+def _length(stream: BinaryIO) -> int:
+    """Bytes in the stream, which is left at its start."""
+    length = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return length
+
+
+def _believable(packed: int, limit: int) -> int:
+    """The most that so many compressed bytes may unpack to before they are taken for a bomb."""
+    return min(limit, max(RATIO_COUNTS_FROM_BYTES, MAX_RATIO * packed))
 
 
 def _decompressor(stream: BinaryIO, start: bytes) -> IO[bytes]:
@@ -284,13 +305,17 @@ def _unpacked(stream: BinaryIO) -> BinaryIO:
     stream.seek(0)
     if not start.startswith((GZIP, BZIP2, XZ)):
         return stream
+    limit = _believable(_length(stream), MAX_TAR_BYTES)
     target = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115 - lives with the tar
     total = 0
     with _decompressor(stream, start) as content:
         while chunk := content.read(1 << 20):
             total += len(chunk)
-            if total > 16 * MAX_MEMBER_BYTES:
-                raise Refusal("archive_bomb", "the compressed tar unpacks to more than 64 GiB; unpack it by hand")
+            if total > limit:
+                target.close()
+                raise Refusal(
+                    "archive_bomb", f"the compressed tar unpacks to more than {limit} bytes; unpack it by hand"
+                )
             target.write(chunk)
     target.seek(0)
     return target

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from liverpair.core.errors import Refusal
 from liverpair.dicom.catalogue_file import begin
-from liverpair.dicom.indexing import MEMBER_BITS, POOL_PAYS_FROM, spread
+from liverpair.dicom.indexing import MEMBER_BITS
 from liverpair.dicom.packing import Base, sop_instance_uid
 from liverpair.dicom.paths import locator, locator_bytes
 from liverpair.dicom.sources import open_source
+from liverpair.dicom.workers import POOL_PAYS_FROM, spread
 
 __all__ = ["compare_copies"]
 
