@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import zipfile
 from pathlib import Path
@@ -11,12 +12,16 @@ import numpy as np
 import pydicom
 import pytest
 from liverpair.core.errors import LiverpairError, Refusal
+from liverpair.dicom.catalogue import Catalogue
 from liverpair.dicom.load import load_image, load_labels
 from liverpair.dicom.rtstruct import fill_contours, read_regions
 from liverpair.dicom.scan import scan
 from liverpair.dicom.seg import read_segmentation
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from benchmarks import fuzz
+from benchmarks.fuzz_chain import Outcome, exercise
+from benchmarks.fuzz_seeds import Seed, all_seeds, encoded
 from tests.dicom_phantom import as_bytes, make_slice, numbered_pixels
 from tests.test_dicom_load import _grid, _segmentation, _structure_set
 from tests.test_dicom_scan import _enhanced
@@ -143,3 +148,66 @@ def test_noise_in_the_pixels_never_breaks_the_volume(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(as_bytes(make_slice(pixels, (0, 0, 0), RescaleSlope=1e-5, RescaleIntercept=-3.0)))
     assert np.allclose(load_image(path).values[:, :, 0], pixels.T * 1e-5 - 3.0)
+
+
+def test_a_few_hundred_files_damaged_in_every_way_give_no_finding() -> None:
+    """The harness itself, on what every machine has: `python -m benchmarks.fuzz` reads fifty thousand."""
+    tally = fuzz.run(250, 20261122, 1, shared=False)
+    assert tally.files == 250
+    assert tally.findings == []
+    assert {"index: kept", "volume: read", "regions: read", "nifti: read"} <= set(tally.codes)
+
+
+@pytest.mark.slow
+def test_thousands_of_damaged_real_files_give_no_finding(shared_data: Path) -> None:
+    tally = fuzz.run(5000, 7, 2)
+    assert tally.files == 5000
+    assert tally.findings == []
+    assert tally.slowest[0] < fuzz.CPU_LIMIT_S
+    assert tally.largest[0] < fuzz.MEMORY_LIMIT_MB
+
+
+def test_a_case_is_the_same_whenever_it_is_drawn() -> None:
+    seeds = all_seeds(shared=False)
+    drawn = [fuzz.case(seeds, 3, number)[1] for number in range(60)]
+    assert drawn == [fuzz.case(seeds, 3, number)[1] for number in range(60)]
+    assert len({damage.content for damage in drawn}) > 55
+    assert drawn != [fuzz.case(seeds, 4, number)[1] for number in range(60)]
+
+
+def _damage_all(monkeypatch: pytest.MonkeyPatch, work: object) -> fuzz.Tally:
+    """The harness with ``work`` in place of reading."""
+    monkeypatch.setattr(fuzz, "all_seeds", lambda shared: (Seed("x", "image", b"x" * 400),))
+    monkeypatch.setattr(fuzz, "sound_files", lambda seeds, folder: [])
+    monkeypatch.setattr(fuzz, "exercise", work)
+    return fuzz.run(3, 1, 1)
+
+
+def test_the_harness_finds_a_crash_a_hang_a_hog_and_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watchdog that never barked would prove nothing."""
+    monkeypatch.setattr(fuzz, "KILL_CPU_S", 0.3)
+
+    def crash(*_: object, **__: object) -> None:
+        os.abort()
+
+    def hang(*_: object, **__: object) -> None:
+        while True:
+            pass
+
+    def hog(*_: object, **__: object) -> Outcome:
+        assert np.ones(600 * 2**17).sum() > 0
+        return Outcome()
+
+    assert {text for _, text in _damage_all(monkeypatch, crash).findings} == {"crash: the process ended (SIGABRT)"}
+    assert all("hang" in text for _, text in _damage_all(monkeypatch, hang).findings)
+    monkeypatch.setattr(fuzz, "KILL_CPU_S", 60.0)
+    hogs = [text for _, text in _damage_all(monkeypatch, hog).findings if "memory" in text]
+    assert len(hogs) == 3
+
+
+def test_the_harness_finds_a_cut_image_that_gives_a_volume(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(encoded(make_slice(numbered_pixels(3), (0, 0, 0))))
+    with Catalogue.open(tmp_path / "index.sqlite") as catalogue:
+        assert exercise(path, catalogue).findings == []
+        assert any("cut" in text for text in exercise(path, catalogue, may_exist=False).findings)
