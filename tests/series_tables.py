@@ -118,6 +118,8 @@ def _parts(vendor: str, kind: str) -> list[dict[str, Any]]:
                 own |= {"ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "CALC_BVALUE", "NORM"]}
             parts.append(own)
         return parts
+    if name == "dwiorder":
+        return [_diffusion(vendor, None)] * int(argument)
     if name == "dwidir":
         axes = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
         types = ["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE"]

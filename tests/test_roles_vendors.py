@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from liverpair.dicom.coverage import covers_liver
+from liverpair.dicom.records import SeriesRecord
+from liverpair.dicom.roles import classify_study
+from liverpair.dicom.selection import Classified, choose_ct, choose_mr, classified
 from liverpair.dicom.split import split
 
 from tests.series_tables import Row, studies
-from tests.vendor_headers import classified_roles
+from tests.vendor_headers import classified_roles, ct, dwi, joined, pet, t1
 
 TABLES = ("mr_protocols.txt", "pet_ct.txt", "held_out.txt", "held_out_pet_ct.txt", "held_out_2.txt")
 STUDIES = [(f"{table}: {name}", rows) for table in TABLES for name, rows in studies(table)]
@@ -42,3 +45,45 @@ def test_the_tables_hold_hundreds_of_series_of_every_vendor() -> None:
 def test_other_parts_of_the_body_do_not_show_the_liver(row: Row) -> None:
     coverage = covers_liver(split(row.record)[0])
     assert coverage.covers == (row.covers == "yes"), coverage.reason
+
+
+# --- which of several the study takes ----------------------------------------------------------------------------
+
+
+def _classified(records: list[SeriesRecord]) -> list[Classified]:
+    stacks = [stack for record in records for stack in split(record)]
+    return [classified(s, d, None) for s, d in zip(stacks, classify_study(stacks), strict=True)]
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [["Br64d", "3"], ["I70f", "3"], "B70f", "LUNG", "BONEPLUS", "FC51", "FC30", "B_VSHARP_B", "Bl57d", "YC", "Hr60"],
+)
+def test_a_sharp_kernel_yields_to_a_soft_one_of_the_same_acquisition(kernel: str | list[str]) -> None:
+    sharp, soft = ct("1", ConvolutionKernel=kernel), ct("2", ConvolutionKernel=["Br38f", "3"])
+    chosen = choose_ct(split(pet("3"))[0], _classified([sharp, soft]))
+    assert chosen is not None
+    assert chosen.uid == "2"
+
+
+@pytest.mark.parametrize(
+    "kernel", ["FC13", "FC18", "STANDARD", "SOFT", "B", "B30f", ["Br40d", "3"], "B_SOFT_C", "I30f"]
+)
+def test_a_soft_kernel_is_not_taken_for_a_sharp_one(kernel: str | list[str]) -> None:
+    soft, sharp = ct("2", ConvolutionKernel=kernel), ct("1", ConvolutionKernel="LUNG")
+    chosen = choose_ct(split(pet("3"))[0], _classified([sharp, soft]))
+    assert chosen is not None
+    assert chosen.uid == "2"
+
+
+def test_the_measured_image_is_taken_before_a_copy_that_other_software_filtered() -> None:
+    original = t1("1", "092000", "t1_vibe_hbp", ImageType=["ORIGINAL", "PRIMARY", "M"])
+    filtered = t1("2", "092100", "t1_vibe_hbp denoised", ImageType=["DERIVED", "SECONDARY", "M"])
+    assert choose_mr(_classified([filtered, original]))["mr-hbp"].series.series_uid == "1"
+
+
+def test_the_measured_b_800_is_taken_before_calculated_and_lower_ones() -> None:
+    calculated = dwi("1", 800.0, ImageType=["DERIVED", "PRIMARY", "DIFFUSION", "CALC_BVALUE"])
+    measured = joined(*(dwi("2", b) for b in (50.0, 400.0, 800.0)))
+    chosen = choose_mr(_classified([calculated, measured]))["mr-dwi"]
+    assert (chosen.series.series_uid, chosen.key["DiffusionBValue"]) == ("2", 800.0)

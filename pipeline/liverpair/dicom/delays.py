@@ -33,8 +33,9 @@ SPOKEN: Final = re.compile(
     r"(minutes?|minuten|minutos?|minuti|minuut|mins?|mn|m|dk|dakika|['’′](?!['’′]))|"
     r"(seconds?|sekunden?|secondes?|segundos?|secs?|seks?|seg|sn|s|\"|''))(?![a-z0-9])"
 )
-#: "20 s" after "bh" is how long the breath is held.
+#: "20 s" beside "bh" is how long the breath is held.
 HELD: Final = re.compile(r"(?:bh|breath ?hold|apnoe|apnee) ?$")
+HOLDING: Final = re.compile(r"[ _-]?(?:bh|breath|apn)")
 #: "post20", "post 20": minutes after the injection where no unit follows.
 POST_MINUTES: Final = re.compile(r"(?:post|p\.?i\.?|hbp|nach)[ _-]?(10|15|20|25|30|40|45|60|90|120)(?![\d.,]| ?[a-z])")
 
@@ -171,7 +172,7 @@ def spoken_delay(text: str) -> float | None:
             return amount * 3600
         if match.group(3):
             return amount * 60
-        if not HELD.search(plain[: match.start()]):
+        if not HELD.search(plain[: match.start()]) and not HOLDING.match(plain[match.end() :]):
             return amount
     found = POST_MINUTES.search(plain)
     return float(found.group(1)) * 60 if found else None

@@ -72,7 +72,7 @@ def classify_mr(stacks: Sequence[Stack]) -> tuple[RoleDecision, ...]:
 
 
 def b_value(stack: Stack) -> float | None:
-    """The stack's b-value in s/mm²: the attribute, else the largest "b800" of the description or sequence name."""
+    """The stack's b-value in s/mm²: the attribute, else the "b800" of sequence name, description or comment."""
     stated = [float(v) % GE_OFFSET for v in values_of(stack, "DiffusionBValue") if _is_number(v)]
     if len(stated) == 1:
         return stated[0]
@@ -81,14 +81,30 @@ def b_value(stack: Stack) -> float | None:
     if "DiffusionBValue" in stack.key and any(i.get("DiffusionBValue") for i in stack.series.instances):
         return 0.0  # Philips and others write no b-value on the reference image of a series that has them
     for keyword in ("SequenceName", "SeriesDescription", "ImageComments"):
-        written = _B_VALUES.findall(str(stack.first(keyword, "")).lower().replace("_", " "))
-        if len(written) == 1 and written[0][0] and not written[0][1].strip():
-            return float(written[0][0])
+        written = _written_b_values(str(stack.first(keyword, "")))
+        if len(written) == 1:
+            return written[0]
+        rank = stack.key.get("InstanceOrder")
+        if len(written) > 1 and isinstance(rank, int) and _stacks_alike(stack) == len(written):
+            return written[rank - 1]  # nothing but their order tells the b-values apart, and the name lists them
     return None
 
 
-#: "b800", "b=50", and a list ("b50 400 800"), whose further numbers are the second group.
-_B_VALUES = re.compile(r"(?<![a-z0-9])b *=? *(\d{1,4})(?!\d)((?: *[ ,/+-] *\d{2,4}(?!\d))*)")
+#: "b800", "b=50", "DWIb800", and a list ("b50 400 800"), whose further numbers are the second group.
+_B_VALUES = re.compile(r"(?:(?<![a-z0-9])|(?<=dwi))b *=? *(\d{1,4})(?!\d)((?: *[ ,/+-] *\d{2,4}(?!\d))*)")
+
+
+def _written_b_values(text: str) -> list[float]:
+    """The b-values that a name lists, in its order."""
+    found = []
+    for first, further in _B_VALUES.findall(text.lower().replace("_", " ")):
+        found += [float(first), *(float(n) for n in re.findall(r"\d+", further))]
+    return found
+
+
+def _stacks_alike(stack: Stack) -> int:
+    """How many stacks as large as this one its series holds."""
+    return round(len(stack.series.instances) / max(1, len(stack.instances)))
 
 
 def _is_number(value: object) -> bool:

@@ -185,7 +185,8 @@ def _rank_dwi(c: Classified) -> tuple[Any, ...]:
     b = b_value(c.stack)
     directional = "DiffusionGradientOrientation" in c.stack.key
     distance = abs(b - PREFERRED_B) if b is not None else PREFERRED_B
-    return not is_axial(c.stack), _is_reformat(c.stack), distance, directional
+    order = c.stack.key.get("InstanceOrder", 0)  # b-values are acquired in ascending order: the last is the highest
+    return not is_axial(c.stack), _is_reformat(c.stack), distance, directional, -order
 
 
 def _is_reformat(stack: Stack) -> bool:
