@@ -16,10 +16,13 @@ class CohortSettings:
     ``window_days``: largest |MRI − PET| in days, inclusive (92: three months, the published study's);
     ``days_before`` / ``days_after`` replace it on one side, for an MRI before or after the PET.
 
-    The closest PET and MRI of a patient are paired first, then the closest of what is left. Equal intervals are decided
-    by: the MRI with a hepatobiliary phase, then with more kinds of sequences; the PET with a CT; the earlier MRI; the
-    earlier PET; the smaller Study Instance UID. ``mr_reuse``: whether one MRI may serve several PETs (each then takes
-    its nearest); by default every examination serves once, as pairs that share an MRI are no independent readings.
+    The closest PET and MRI of a patient are paired first, then the closest of what is left: nobody reads an MRI of 69
+    days so that another PET may give up its MRI of the next day, even if that leaves one PET without a partner. Equal
+    intervals are decided by: the MRI with a hepatobiliary phase, then with more kinds of sequences, then with more
+    images; the PET with a CT of its own study, of a sibling study, without; the earlier in the day; the earlier MRI;
+    the earlier PET; the smaller Study Instance UID. ``mr_reuse``: whether one MRI may serve several PETs (each then
+    takes its nearest); by default every examination serves once, as pairs that share an MRI are no independent
+    readings.
 
     ``join_issuers``: whether one Patient ID of two issuers is one patient. ``patient_map``: a CSV with the columns
     old_id,new_id: patients whose Patient ID has changed are joined under the new one. Patient IDs that merely look

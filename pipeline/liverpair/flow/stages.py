@@ -71,8 +71,7 @@ def pair_stage(workspace: Workspace, settings: Settings, tick: Tick = lambda don
     if not workspace.catalogue.exists():
         raise UsageError("the workspace has no index yet; run `liverpair index ARCHIVE... -o WS` first.")
     with Catalogue.open(workspace.catalogue) as catalogue:
-        if not catalogue.is_complete():
-            log.warning("pair: the index is not complete (an `index` runs or was interrupted); run it again afterwards")
+        complete = catalogue.is_complete()
         rule = patient_rule(settings.cohort)
         selections = select_groups(_counted(catalogue.groups(rule.person), tick), settings.cohort, rule)
         cohort = gather(selections)
@@ -83,15 +82,17 @@ def pair_stage(workspace: Workspace, settings: Settings, tick: Tick = lambda don
     write_pair_stacks(workspace, cohort.stacks, settings.cohort)
     numbers = {
         "pairs": len(cohort.pairs),
+        "index_complete": complete,
         "exclusions": len(cohort.exclusions) + len(set_aside),
         "series": len(cohort.series_rows),
         "examinations": dict(sorted(cohort.flow.items())),
         "excluded_studies": dict(sorted(Counter(e.reason for e in cohort.exclusions if e.level == "study").items())),
     }
     log.info("pair: %s", numbers)
-    return StageResult(
-        f"Found {numbers['pairs']} pairs; every other study is in exclusions.csv with its reason.", numbers
-    )
+    sentence = f"Found {numbers['pairs']} pairs; every other study is in exclusions.csv with its reason."
+    if not complete:
+        sentence += " The index is not complete (`liverpair index` runs or was interrupted): index and pair again."
+    return StageResult(sentence, numbers)
 
 
 def _counted(groups: Iterable[Sequence[SeriesRecord]], tick: Tick) -> Iterator[Sequence[SeriesRecord]]:

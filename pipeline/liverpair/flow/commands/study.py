@@ -93,7 +93,15 @@ def index(
 
 @command
 def pair(ws: Existing, config: Config = None, as_json: Json = False) -> Answer:
-    """Select SSR-PET/CT and liver MRI from the headers and pair them within the window (92 days by default)."""
+    """Select SSR-PET/CT and liver MRI from the headers and pair them: the closest in time first, within 92 days.
+
+    Equal intervals: the MRI with a hepatobiliary phase, then with more kinds of sequences, then with more images; the
+    PET with its own CT, then the earlier; the earlier MRI; the smaller Study Instance UID. Every examination serves
+    once. Every other study is in exclusions.csv with its reason.
+
+    Settings, in the section cohort of the file given by --config: window_days, days_before, days_after, mr_reuse (one
+    MRI may serve several PETs), join_issuers, patient_map (a CSV old_id,new_id of patients whose ID has changed).
+    """
     from liverpair.flow import run
 
     return run.pair(ws, config)
