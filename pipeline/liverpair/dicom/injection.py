@@ -161,8 +161,8 @@ def _from_rhythm(volumes: Sequence[Dated]) -> datetime | None:
 def _run(volumes: Sequence[Dated]) -> list[tuple[Stack, datetime]]:
     """The volumes of the most frequent kind, if there are three of it; all volumes otherwise.
 
-    Without any word of contrast, volumes of a dynamic series also share their name: a native examination repeats
-    T1 volumes under other names.
+    Without any word of contrast, volumes of a dynamic series also share their name and are one more: a native
+    examination has T1 volumes under other names, or repeats one that moved.
     """
     timed = [
         (stack, m.at)
@@ -179,7 +179,7 @@ def _run(volumes: Sequence[Dated]) -> list[tuple[Stack, datetime]]:
 
     kinds = Counter(likeness(stack) for stack, _ in timed)
     usual, count = max(kinds.items(), key=lambda item: (item[1], str(item[0])), default=((), 0))
-    if count >= LEAST_PHASES:
+    if count >= (LEAST_PHASES if enhanced else LEAST_PHASES + 1):
         return [(stack, at) for stack, at in timed if likeness(stack) == usual]
     return timed if enhanced else []
 

@@ -144,18 +144,22 @@ def _named(volume: _Volume, agent: Agent) -> RoleDecision | None:
 
 def _timed(volume: _Volume, known: Sequence[_Volume], injected: datetime | None, agent: Agent) -> RoleDecision:
     moment = volume.moment
+    post = says(volume.text, say.POST)
     if injected is not None and moment.timed and moment.at is not None:
-        return _by_delay(moment.at - injected, agent)
+        decided = _by_delay(moment.at - injected, agent)
+        alone = len(volume.stack.instances) == len(volume.stack.series.instances)
+        if not (post and alone and decided.role is SeriesRole.MR_T1_NATIVE and not says(volume.text, say.NATIVE)):
+            return decided
     ranked = _by_rank(volume, known, agent)
     if ranked is not None:
         return ranked
-    given = has_contrast(volume.stack) or says(volume.text, say.POST)
+    given = post or has_contrast(volume.stack)
     late = says(volume.text, say.LATE)
     if agent is Agent.GADOXETATE and (late or _is_last_group(volume, known, given)):
         return RoleDecision(
             SeriesRole.MR_HBP, "the last or a late T1 volume with a hepatocyte-specific agent and no clock against it"
         )
-    if late or (given and not _is_first_group(volume, known)):
+    if late or post or (given and not _is_first_group(volume, known)):
         return RoleDecision(SeriesRole.OTHER, "T1-weighted volume after contrast, at a delay that nothing tells")
     return RoleDecision(SeriesRole.MR_T1_NATIVE, "T1-weighted volume; nothing says that contrast was given before it")
 
