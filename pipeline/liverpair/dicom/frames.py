@@ -55,7 +55,7 @@ IMAGE_MODALITIES: Final = ("MR", "CT", "PT", "NM")
 
 def is_enhanced(dataset: Dataset) -> bool:
     """Whether the object's frames are described by functional groups and are images."""
-    return bool(dataset.get(FRAMES)) and dataset.get("Modality") in IMAGE_MODALITIES
+    return dataset.get("Modality") in IMAGE_MODALITIES and bool(dataset.get(FRAMES))
 
 
 def _absorb(target: Dataset, group_item: Dataset) -> None:
