@@ -268,7 +268,7 @@ def _half_life(series: SeriesFacts, settings: SuvSettings, notes: Notes) -> floa
     if not HALF_LIFE_RANGE_S[0] <= stated <= HALF_LIFE_RANGE_S[1]:
         raise SuvRefusal(
             "half_life_implausible",
-            f"Radionuclide Half Life is {stated:g} s, which no imaged nuclide has; correct the header or set half_life_s",
+            f"Radionuclide Half Life is {stated:g} s, which no imaged nuclide has; correct it or set half_life_s",
         )
     if notes.tracer and "nuclide_contradictory" in notes.tracer.flags and not settings.half_life_s:
         raise SuvRefusal(
