@@ -13,16 +13,20 @@ from liverpair.core.study import AlignedPair, Images
 from liverpair.core.transform import SpatialTransform
 from liverpair.core.volume import Mask, Volume
 from liverpair.flow.config import Settings
+from liverpair.flow.livers import find_liver
 from liverpair.register.align import Registration, register
 from liverpair.register.pet_motion import PetMotion, pet_motion
 from liverpair.register.resample import resample_mask
 from liverpair.register.sequences import align_sequence
-from liverpair.segment.liver import LiverSegmentation, refine_liver, segment_liver
+from liverpair.segment.liver import LiverSegmentation, refine_liver
 
 __all__ = ["MAIN_ROLES", "align_pair", "main_role"]
 
 #: The sequence that carries the MRI's geometry and lesion sizes: the first of these that the examination has.
 MAIN_ROLES = ("mr-hbp", "mr-portal", "mr-t1-native", "mr-arterial", "mr-t2", "mr-dwi")
+
+#: What a backend says about itself that belongs in a case's record.
+BACKEND_FACTS = ("backend", "detail", "task", "model", "models", "weights_sha256", "versions")
 
 
 def main_role(mr: dict[str, Volume]) -> str | None:
@@ -64,6 +68,7 @@ def _liver_facts(segmentation: LiverSegmentation | None) -> dict[str, Any]:
         "verdict": segmentation.verdict,
         "reasons": list(segmentation.reasons),
         "volume_ml": segmentation.volume_ml,
+        **{key: segmentation.facts[key] for key in BACKEND_FACTS if key in segmentation.facts},
     }
 
 
@@ -71,6 +76,12 @@ def _usable(segmentation: LiverSegmentation | None) -> Mask | None:
     if segmentation is None or segmentation.verdict != "usable":
         return None
     return segmentation.mask
+
+
+def _find(images: Images, image: Volume, role: str, settings: Settings, pet: Volume | None = None) -> LiverSegmentation:
+    """The liver by the backend that the settings name for this role."""
+    series_uid = images.provenance.get("series_uids", {}).get(role, "")
+    return find_liver(image, role, series_uid, settings.liver, settings.backend, pet)
 
 
 def _put_back(pet: Volume, shift: NDArray[np.float64]) -> Volume:
@@ -96,14 +107,16 @@ def _pet_ct(images: Images, settings: Settings) -> _Session:
     """
     if images.ct is None:
         return _Session(images.pet, None, None)
-    found = segment_liver(images.ct, "ct", settings.liver, images.pet)
+    found = _find(images, images.ct, "ct", settings, images.pet)
     liver = _usable(found)
     motion = (
         pet_motion(images.pet, liver, settings.pet_motion) if images.pet is not None and liver is not None else None
     )
     if images.pet is None or motion is None or not motion.corrected:
         return _Session(images.pet, found, motion)
-    again = segment_liver(images.ct, "ct", settings.liver, _put_back(images.pet, motion.shift))
+    if settings.backend.ct != "classical":  # no other backend looks at the PET
+        return _Session(_put_back(images.pet, motion.shift), found, motion)
+    again = _find(images, images.ct, "ct", settings, _put_back(images.pet, motion.shift))
     liver = _usable(again)
     better = pet_motion(images.pet, liver, settings.pet_motion) if liver is not None else None
     if better is None or not better.corrected or better.agreement < motion.agreement:
@@ -133,7 +146,7 @@ def align_pair(images: Images, settings: Settings) -> AlignedPair:
     images, ct_found = replace(images, pet=session.pet), session.found
     shift = session.motion.shift if session.motion is not None and session.motion.corrected else np.zeros(3)
     pet_shift = (float(shift[0]), float(shift[1]), float(shift[2]))
-    mr_found = segment_liver(images.mr[main], main, settings.liver) if main is not None else None
+    mr_found = _find(images, images.mr[main], main, settings) if main is not None else None
     ct_liver, mr_liver = _usable(ct_found), _usable(mr_found)
     quality: dict[str, Any] = {
         "main_sequence": main,
@@ -150,7 +163,14 @@ def align_pair(images: Images, settings: Settings) -> AlignedPair:
         return AlignedPair(images, ct_liver, mr_liver, None, "failed", None, quality, pet_shift)
     found: Registration = register(images.ct, images.mr[main], ct_liver, mr_liver, settings.register)
     quality["registration"] = {"verdict": found.verdict, "reasons": list(found.reasons), **found.quality}
-    if found.verdict == "usable" and found.transform is not None and ct_liver is not None and mr_liver is not None:
+    refined = settings.backend.ct == "classical"  # what a reader drew or a model found stays as it is
+    if (
+        refined
+        and found.verdict == "usable"
+        and found.transform is not None
+        and ct_liver is not None
+        and mr_liver is not None
+    ):
         warped = resample_mask(mr_liver, images.ct.grid, found.transform)
         ct_liver = refine_liver(images.ct, ct_liver, warped)
         quality["liver_ct"]["refined_volume_ml"] = ct_liver.volume_ml

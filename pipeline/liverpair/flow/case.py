@@ -19,6 +19,7 @@ from liverpair.flow.alignment import align_pair
 from liverpair.flow.config import Settings, case_fingerprint
 from liverpair.flow.images import read_images
 from liverpair.flow.lesions import find_lesions, measure_and_match
+from liverpair.flow.livers import given_masks_digest
 from liverpair.flow.pictures import draw_case
 from liverpair.flow.record import case_record, failure_record, provenance_record
 from liverpair.flow.workspace import Workspace
@@ -66,7 +67,8 @@ def recipe(settings: Settings) -> str:
 
 def case_key(pair: StudyPair, references: Mapping[str, StackReference], settings: Settings) -> str:
     """The hash that says whether a finished case still holds: its frames' headers, the settings and the code."""
-    return fingerprint([pair, {role: r.digest for role, r in references.items()}, recipe(settings)])
+    masks = given_masks_digest(settings.backend, (r.series_uid for r in references.values()))
+    return fingerprint([pair, {role: r.digest for role, r in references.items()}, masks, recipe(settings)])
 
 
 def run_pair(pair: StudyPair, stacks: Mapping[str, Stack], settings: Settings) -> MatchedPair:

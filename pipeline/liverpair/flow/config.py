@@ -19,6 +19,7 @@ from liverpair.evaluate.attribution import AttributionSettings
 from liverpair.evaluate.calls import CallSettings
 from liverpair.evaluate.concordance import ConcordanceSettings
 from liverpair.evaluate.match import MatchSettings
+from liverpair.flow.livers import BackendSettings
 from liverpair.flow.scanner import ScannerSettings
 from liverpair.register.align import RegisterSettings
 from liverpair.register.pet_motion import PetMotionSettings
@@ -30,7 +31,19 @@ from liverpair.segment.reference_region import ReferenceSettings
 __all__ = ["CASE_SECTIONS", "Settings", "case_fingerprint", "dump_settings", "load_settings", "settings_fingerprint"]
 
 #: The sections that decide what is found in a pair; the others only judge what was found.
-CASE_SECTIONS = ("suv", "liver", "pet_motion", "reference", "register", "pet", "mr", "scanner", "match", "calls")
+CASE_SECTIONS = (
+    "suv",
+    "liver",
+    "backend",
+    "pet_motion",
+    "reference",
+    "register",
+    "pet",
+    "mr",
+    "scanner",
+    "match",
+    "calls",
+)
 
 _T = TypeVar("_T")
 
@@ -42,6 +55,7 @@ class Settings:
     cohort: CohortSettings = field(default_factory=CohortSettings)
     suv: SuvSettings = field(default_factory=SuvSettings)
     liver: LiverSettings = field(default_factory=LiverSettings)
+    backend: BackendSettings = field(default_factory=BackendSettings)
     pet_motion: PetMotionSettings = field(default_factory=PetMotionSettings)
     reference: ReferenceSettings = field(default_factory=ReferenceSettings)
     register: RegisterSettings = field(default_factory=RegisterSettings)

@@ -39,6 +39,7 @@ def read_images(pair: StudyPair, stacks: Mapping[str, Stack], settings: SuvSetti
                 volumes[role] = read_stack(stack)
         except Refusal as refusal:
             refusals[role] = (refusal.reason, refusal.detail)
+    provenance["series_uids"] = {role: stack.series.series_uid for role, stack in sorted(stacks.items())}
     ct = volumes.get("ct")
     if ct is not None and ct.unit is not Unit.HOUNSFIELD:
         refusals["ct"] = (

@@ -13,6 +13,7 @@ from liverpair.flow import stages
 from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings, load_settings
 from liverpair.flow.engine import default_jobs
+from liverpair.flow.livers import prepare_backends
 from liverpair.flow.progress import bar, console
 from liverpair.flow.stages import StageResult
 from liverpair.flow.workspace import Workspace, write_text
@@ -62,6 +63,7 @@ def analyze(archives: Sequence[Path], out: Path, reports: Path | None, config: P
     workspace = Workspace.create(out)
     workspace.start_log(run.verbose)
     settings = resolve_settings(workspace, config)
+    prepare_backends(settings.backend)  # a missing model is said now, not after an hour of reading headers
     numbers: dict[str, Any] = {}
 
     def note(name: str, result: StageResult) -> StageResult:

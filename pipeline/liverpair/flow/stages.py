@@ -21,6 +21,7 @@ from liverpair.flow.case import CaseTask, PreparedCase, case_key, process_case, 
 from liverpair.flow.config import Settings, dump_settings
 from liverpair.flow.engine import run_many
 from liverpair.flow.evaluation import evaluate_workspace
+from liverpair.flow.livers import prepare_backends
 from liverpair.flow.pair_files import read_pair_stacks, read_pairs, write_pair_stacks
 from liverpair.flow.progress import Tick
 from liverpair.flow.tables import COLUMNS, Row, parse_table
@@ -130,6 +131,7 @@ def process_stage(
     if only is not None and only not in pairs:
         raise UsageError(f"there is no pair {only}; pairs.csv lists the {len(pairs)} that exist.")
     wanted = [only] if only is not None else sorted(pairs)
+    prepare_backends(settings.backend)
     tasks = [_task(workspace, pairs[pair_id], references[pair_id], settings) for pair_id in wanted]
     todo = [task for task in tasks if not _is_done(workspace, task)]
     tick(len(tasks) - len(todo), len(tasks))

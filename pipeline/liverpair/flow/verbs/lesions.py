@@ -14,11 +14,11 @@ from liverpair.evaluate.measure import measure_mr, measure_pet
 from liverpair.flow.answer import Answer
 from liverpair.flow.commands.shared import FAILED_CASES
 from liverpair.flow.config import Settings
+from liverpair.flow.livers import find_liver
 from liverpair.flow.record import lesion_row
 from liverpair.flow.tables import COLUMNS, format_table
 from liverpair.flow.verbs.images import check_nifti_name, quantified
 from liverpair.flow.workspace import write_text
-from liverpair.segment.liver import segment_liver
 from liverpair.segment.mr_lesions import detect_mr
 from liverpair.segment.pet_lesions import detect_pet
 from liverpair.segment.reference_region import liver_reference
@@ -29,7 +29,7 @@ __all__ = ["detect", "segment"]
 def segment(image: Path, role: str, output: Path, which: str | None, settings: Settings) -> Answer:
     """Find the liver and write its mask; a failed one is said (exit code 1) and not written."""
     check_nifti_name(output)
-    found = segment_liver(load_image(image, series=which), role, settings.liver)
+    found = find_liver(load_image(image, series=which), role, "", settings.liver, settings.backend)
     facts = {"verdict": found.verdict, "reasons": found.reasons, "volume_ml": found.volume_ml, "facts": found.facts}
     if found.verdict != "usable" or found.mask is None:
         return Answer(facts, f"No usable liver: {'; '.join(found.reasons)}. No mask is written.", FAILED_CASES)
@@ -62,7 +62,7 @@ def _liver_mask(volume: Volume, role: str, liver: Path | None, settings: Setting
         return load_mask(liver, volume.grid)
     if role == "pet":
         raise UsageError("PET alone does not show where the liver ends: give --liver MASK (e.g. of its CT).")
-    found = segment_liver(volume, role, settings.liver)
+    found = find_liver(volume, role, "", settings.liver, settings.backend)
     if found.verdict != "usable" or found.mask is None:
         raise UsageError(f"no usable liver was found ({'; '.join(found.reasons)}); give --liver MASK.")
     return found.mask

@@ -16,12 +16,12 @@ from liverpair.dicom.nifti import write_nifti
 from liverpair.flow.answer import Answer
 from liverpair.flow.commands.shared import FAILED_CASES
 from liverpair.flow.config import Settings
+from liverpair.flow.livers import find_liver
 from liverpair.flow.tables import format_table
 from liverpair.flow.workspace import Workspace, write_text
 from liverpair.register.align import register as register_volumes
 from liverpair.register.resample import resample
 from liverpair.register.transform_io import read_transform, write_transform
-from liverpair.segment.liver import segment_liver
 
 __all__ = ["register", "transform_points"]
 
@@ -46,7 +46,7 @@ def _liver(image: Volume, given: Path | None, role: str, settings: Settings) -> 
     """The liver that was given, or the one found here (None where none can be trusted)."""
     if given is not None:
         return load_mask(given, image.grid)
-    found = segment_liver(image, role, settings.liver)
+    found = find_liver(image, role, "", settings.liver, settings.backend)
     return found.mask if found.verdict == "usable" else None
 
 
