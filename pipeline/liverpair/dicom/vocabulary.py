@@ -25,6 +25,9 @@ HEPATOBILIARY: Final[Vocabulary] = {
     "it": "epato ?bil|epato ?spec|epatocit",
     "nl": "hepatobil|lever ?spec",
     "tr": "hepatobil|karaciger spes|hepatosel",
+    "sv": "lever ?spec",
+    "pl": "hepatobil|watrobowo",
+    "cs": "hepatobil",
 }  # fmt: skip
 #: Late without saying how late: minutes after an extracellular agent, the hepatobiliary phase after gadoxetate.
 LATE: Final[Vocabulary] = {
@@ -35,6 +38,9 @@ LATE: Final[Vocabulary] = {
     "it": "tardiv|ritard",
     "nl": "laat |late ",
     "tr": "gec |gecikm",
+    "sv": "sen |sena |senfas",
+    "pl": "pozn|opozn",
+    "cs": "pozdni",
 }
 TRANSITIONAL: Final[Vocabulary] = {
     "en": "equi|transit|interstit|late ven|late port|lv phase",
@@ -53,6 +59,7 @@ ARTERIAL: Final[Vocabulary] = {
     "it": "arterios",
     "nl": "arterieel",
     "tr": "arteri?yel",
+    "pl": "tetnicz",
 }
 PORTAL: Final[Vocabulary] = {
     "en": "port|por |por$|pv |pv$|pvp|pven|ven |ven$|venous|pvphase",
@@ -62,6 +69,8 @@ PORTAL: Final[Vocabulary] = {
     "it": "portal|venos",
     "nl": "portaal|veneus|portoven",
     "tr": "portal|venoz",
+    "pl": "wrotn|zyln",
+    "cs": "portaln|venozn",
 }
 NATIVE: Final[Vocabulary] = {
     "en": "nativ|pre |pre$|pre\\d|precon|pre ?(?:km|gd|gado|contrast|inj)|unenh|plain|non ?contrast|non ?enh|"
@@ -73,6 +82,10 @@ NATIVE: Final[Vocabulary] = {
     "it": "senza (?:mdc|contr|gd)|basal|diretta|pre ?mdc|prima",
     "nl": "blanco|zonder (?:contrast|gd|gado)|voor (?:contrast|gd|gado)",
     "tr": "kontrastsiz|pre ?kontrast|ilacsiz",
+    "sv": "utan (?:km|kontrast|gd)|ut(?:a|e)n kontrast|uden kontrast",
+    "pl": "bez (?:kontr|km|srodka)",
+    "cs": "bez kontr|nativni",
+    "pt": "sem contr|pre ?contr",
 }  # fmt: skip
 #: Contrast was given, at a delay that the words do not tell.
 POST: Final[Vocabulary] = {
@@ -83,6 +96,10 @@ POST: Final[Vocabulary] = {
     "it": "con mdc|dopo mdc|post ?mdc|con contr",
     "nl": "met contrast|na (?:contrast|gd|gado)",
     "tr": "kontrastli|ilacli|post ?kontrast",
+    "sv": "med (?:km|kontrast)|efter (?:km|kontrast)",
+    "pl": "z kontr|po kontr",
+    "cs": "s kontr|po kontr",
+    "pt": "com contr|apos contr|pos ?contr",
 }
 
 # --- contrast agents ---------------------------------------------------------------------------------------------
