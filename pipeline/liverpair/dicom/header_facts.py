@@ -49,6 +49,9 @@ SEQUENCES_REMEMBERED: Final = 1000
 LONGEST_REMEMBERED: Final = 1 << 10
 LONGEST_SEQUENCE_REMEMBERED: Final = 1 << 14
 
+#: Where the value begins after every head but the long ones of explicit VR.
+PLAIN_START: Final = 8
+
 #: A wanted element's keyword and plain value: None where it is empty or cannot be understood, ``Pending`` where it
 #: depends on more than its own bytes.
 Fact = tuple[str, Any]
@@ -93,7 +96,9 @@ class Facts:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._encodings = _encodings(character_set)
+        self._little_endian = syntax.little_endian
         self._facts: dict[bytes, Fact] = {}
+        self._plans: dict[bytes, tuple[str, str, bool]] = {}
         self._resolved: dict[tuple[bytes, Any], Any] = {}
         #: Heads of elements by their first eight bytes, as ``header`` decodes them.
         self.heads: dict[bytes, Any] = {}
@@ -102,13 +107,32 @@ class Facts:
 
     def fact(self, content: bytes) -> Fact:
         """The fact that the wanted element states whose bytes, from tag to last byte, are ``content``."""
-        tag, vr, start, length = decode_head(content, self.syntax)
-        found = (KEYWORD_OF_TAG[tag], self._value(content, tag, vr, start, length))
+        found = self._plain_fact(content)
+        if found is None:
+            tag, vr, start, length = decode_head(content, self.syntax)
+            found = (KEYWORD_OF_TAG[tag], self._value(content, tag, vr, start, length))
+            plain = tag not in CONTEXTUAL_TAGS and tag != PIXEL_REPRESENTATION and vr in ("", VR_OF_TAG[tag])
+            if plain and length and start == PLAIN_START:
+                self._plans[content[:PLAIN_START]] = (KEYWORD_OF_TAG[tag], VR_OF_TAG[tag], tag in MANY_VALUED)
         if len(content) <= LONGEST_REMEMBERED:
             if len(self._facts) >= REMEMBERED:
                 self._facts.clear()
+                self._plans.clear()
             self._facts[content] = found
         return found
+
+    def _plain_fact(self, content: bytes) -> Fact | None:
+        """The fact, where an element with the same head has been met whose VR is the dictionary's."""
+        plan = self._plans.get(content[:PLAIN_START])
+        if plan is None:
+            return None
+        keyword, vr, many = plan
+        values = quick_values(content[PLAIN_START:], vr, little_endian=self._little_endian)
+        if values is None:
+            return None
+        if many or len(values) != 1:
+            return keyword, shaped(values, vr, many=many)
+        return keyword, values[0]
 
     def _value(self, content: bytes, tag: int, vr: str, start: int, length: int) -> Any:
         if length == 0:

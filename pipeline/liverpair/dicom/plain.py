@@ -32,6 +32,8 @@ FLOAT_VRS: Final = frozenset(("DS", "FL", "FD"))
 INTEGER_VRS: Final = frozenset(("IS", "SL", "SS", "SV", "UL", "US", "UV"))
 #: A backslash in these is a backslash (PS3.5 §6.2).
 UNDIVIDED_VRS: Final = frozenset(("LT", "ST", "UR", "UT"))
+#: Any white space around these is padding to pydicom.
+SPACED_VRS: Final = frozenset(("AE", "UI", "UR"))
 #: Binary numbers by VR (PS3.5 Table 6.2-1): how one value is packed, in little and in big endian.
 PACKED: Final = {
     vr: (Struct("<" + form), Struct(">" + form))
@@ -103,10 +105,12 @@ def _element(dataset: Dataset, tag: BaseTag) -> DataElement | None:
 
 def _texts(text: str, vr: str) -> list[str]:
     """The values of a text; padding, which some VRs let be any white space, is no part of them (PS3.5 §6.2)."""
-    padding = None if vr in ("AE", "UI", "UR") else " \0"
     if "\\" not in text or vr in UNDIVIDED_VRS:
-        text = text.strip(" \0").strip(padding)
+        text = text.strip(" \0")
+        if vr in SPACED_VRS:
+            text = text.strip()
         return [text] if text else []
+    padding = None if vr in SPACED_VRS else " \0"
     return [part for piece in text.split("\\") if (part := piece.strip(" \0").strip(padding))]
 
 
