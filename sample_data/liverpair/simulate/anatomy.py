@@ -6,12 +6,13 @@ the level of the porta hepatis. Parts are painted in order, a later part covers 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from liverpair.simulate.disease import HEALTHY, LiverDisease
 from liverpair.simulate.habitus import (
     GALLBLADDER_TILT,
     Habitus,
@@ -40,6 +41,8 @@ LIVER_LOWER_MM = (-172.0, -118.0, -118.0)
 LIVER_UPPER_MM = (128.0, 118.0, 100.0)
 #: The liver's texture has a part that follows segments and one that follows sectors of perfusion.
 TEXTURE_SCALES_MM = (45.0, 14.0)
+#: Distance between the nodules of a cirrhotic surface.
+NODULE_SCALE_MM = 12.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,10 +197,13 @@ def _vessel_trees(
     return portal, veins
 
 
-def draw_anatomy(rng: np.random.Generator, volume_ml: float) -> Anatomy:
-    """Draw a patient whose liver has about ``volume_ml``."""
+def draw_anatomy(rng: np.random.Generator, volume_ml: float, disease: LiverDisease = HEALTHY) -> Anatomy:
+    """Draw a patient whose liver has about ``volume_ml``; a disease changes nobody's other random numbers."""
     space = Space.spanning([-e for e in EXTENT_MM], EXTENT_MM, CANONICAL_STEP_MM)
     habitus = draw_habitus(rng, space)
+    if disease != HEALTHY:
+        nodules = SmoothField.drawn(np.random.default_rng(int(1000 * habitus.a)), space, NODULE_SCALE_MM)
+        habitus = replace(habitus, disease=disease, nodules=nodules if disease.cirrhosis > 0 else None)
     sx, sy = habitus.sx, habitus.sy
     painter = Painter(space)
     ring, diaphragm = skin_distance(space, habitus), diaphragm_height(space, habitus)
@@ -255,6 +261,8 @@ def _paint_liver_region(
     space, sx, sy = painter.space, habitus.sx, habitus.sy
     window = space.window(LIVER_LOWER_MM, LIVER_UPPER_MM)
     liver = liver_distance(space.sub(window), habitus, growth_for_volume(space, habitus, volume_ml))
+    if habitus.disease.ascites_mm > 0:
+        painter.paint("fluid", _ascites(space.sub(window), habitus, liver), window)
     bounds = np.argwhere(liver < 3)
     start, stop = bounds.min(axis=0), bounds.max(axis=0) + 1
     liver = liver[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
@@ -276,6 +284,14 @@ def _paint_liver_region(
     centre, radii = habitus.gallbladder
     painter.ellipsoid("gallbladder", centre * [sx, sy, 1], radii, GALLBLADDER_TILT)
     return box, coverage(np.minimum(portal, veins), space.step)
+
+
+def _ascites(space: Space, habitus: Habitus, liver: Array) -> Array:
+    """Distance to the fluid around the liver: within the peritoneum and below the diaphragm."""
+    fluid = liver - np.float32(1.5 * habitus.disease.ascites_mm)
+    wall = skin_distance(space, habitus) + np.float32(habitus.fat + habitus.muscle + 1.0)
+    roof = space.open()[2] - diaphragm_height(space, habitus) + np.float32(2.0)
+    return np.asarray(np.maximum(np.maximum(fluid, wall), roof), dtype=np.float32)
 
 
 def _finished(painter: Painter, rng: np.random.Generator, box: Box, vessels: Array) -> Anatomy:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from liverpair.simulate.disease import HEALTHY, LiverDisease
 from liverpair.simulate.space import Array, Space, capsule, ellipsoid, smooth_max, smooth_min, tube
 from liverpair.simulate.texture import SmoothField
 
@@ -29,6 +30,12 @@ __all__ = [
 SIZING_STEP_MM = 5.0
 #: The gallbladder points forward and down, degrees about x, y, z.
 GALLBLADDER_TILT = (-28.0, 20.0, 0.0)
+#: A cirrhotic right lobe shrinks and the left one grows by these shares of their radii.
+RIGHT_SHRINKS, LEFT_GROWS = 0.18, 0.25
+#: Regenerative nodules raise the surface by up to this much (mm).
+NODULE_MM = 2.0
+#: The plane of a hemihepatectomy (x, mm): from the gallbladder's bed to the vena cava, slightly tilted.
+RESECTION_X_MM, RESECTION_TILT = -22.0, 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +55,8 @@ class Habitus:
     right_kidney: NDArray[np.float64]
     gallbladder: tuple[NDArray[np.float64], NDArray[np.float64]]
     wobble: SmoothField
+    disease: LiverDisease = HEALTHY
+    nodules: SmoothField | None = None
 
     @property
     def sx(self) -> float:
@@ -88,24 +97,30 @@ def _lobes(space: Space, habitus: Habitus, growth: float) -> Array:
     right = ellipsoid(
         space,
         (-66 * sx + shift[0], 2 * sy + shift[1], 4 + shift[2]),
-        (72 * sx * scale[0], 74 * sy * scale[1], 88 * scale[2]),
+        tuple(np.array([72 * sx, 74 * sy, 88]) * scale * (1 - RIGHT_SHRINKS * habitus.disease.cirrhosis)),
         (0, 8, -6),
     )
     left = ellipsoid(
         space,
         (12 * sx + shift[0], -36 * sy + shift[1], 42 + shift[2]),
-        tuple(habitus.left_lobe * growth),
+        tuple(habitus.left_lobe * growth * (1 + LEFT_GROWS * habitus.disease.cirrhosis)),
         (0, -14, 8),
     )
     body = smooth_min(right, left, 16.0)
     body = body + np.float32(3.5) * habitus.wobble.on(space)
+    if habitus.nodules is not None:
+        body = body + np.float32(NODULE_MM * habitus.disease.cirrhosis) * habitus.nodules.on(space)
+    if habitus.disease.resected:
+        plane = x / sx - RESECTION_X_MM - RESECTION_TILT * z
+        body = smooth_max(body, (plane if habitus.disease.resected == "left" else -plane).astype(np.float32), 8.0)
     visceral = (-34 + shift[2] + np.float32(0.72) * (x / sx + 20) - z) * np.float32(0.8)
     posterior = (y / sy - (30 - np.float32(0.55) * x / sx)) * np.float32(0.88)
     body = smooth_max(body, visceral.astype(np.float32), 14.0)
     body = smooth_max(body, posterior.astype(np.float32), 10.0)
-    cavity = skin_distance(space, habitus) + np.float32(habitus.fat + habitus.muscle + 1.5)
+    cavity = skin_distance(space, habitus) + np.float32(habitus.fat + habitus.muscle + 1.5 + habitus.disease.ascites_mm)
     body = smooth_max(body, np.broadcast_to(cavity, space.shape), 6.0)
-    body = smooth_max(body, (z - diaphragm_height(space, habitus) + 2.5).astype(np.float32), 6.0)
+    below_dome = z - diaphragm_height(space, habitus) + np.float32(2.5 + habitus.disease.ascites_mm)
+    body = smooth_max(body, below_dome.astype(np.float32), 6.0)
     fissure = capsule(space, (-14 * sx, -75 * sy, -5), (-8 * sx, -20 * sy, 12), 4.5, 2.0)
     return np.asarray(smooth_max(body, -fissure, 5.0), dtype=np.float32)
 

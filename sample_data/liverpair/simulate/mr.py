@@ -50,6 +50,7 @@ class MrProtocol:
     obliquity_deg: float = 6.0
     between_sequences_mm: float = 2.5
     between_sequences_deg: float = 0.8
+    fold_mm: float = 0.0  # cut from the field of view at the belly and at the back: it folds over to the other side
 
     def acquisition(self, role: str) -> str:
         """Which acquisition makes a role's image: t1 (all phases), t2 or dwi (with its ADC)."""
@@ -157,10 +158,25 @@ def acquire_mr(
             sequence = protocol.sequence(role)
             grid = _grid(sequence, protocol.extent_mm, centre + offset, direction, frame)
             scans[name] = _scan(sequence, grid, motion, shakes[name], offset)
-        images[role] = _one_image(rng, anatomy, role, values[role], lesions[role], scans[name], heterogeneity)
+        image = _one_image(rng, anatomy, role, values[role], lesions[role], scans[name], heterogeneity)
+        images[role] = _folded_over(image, protocol.fold_mm)
     first = scans[protocol.acquisition(next(iter(values)))]
     fraction = sample_points(anatomy.liver, anatomy, first.points[0])
-    return images, Mask(fraction >= 0.5, first.grid)
+    kept = images[next(iter(values))].grid
+    cut = (first.grid.shape[1] - kept.shape[1]) // 2
+    return images, Mask(fraction[:, cut : cut + kept.shape[1]] >= 0.5, kept)
+
+
+def _folded_over(image: Volume, fold_mm: float) -> Volume:
+    """The image with ``fold_mm`` less field of view at both ends of the second axis, whose signal lands opposite."""
+    cut = int(round(fold_mm / float(image.grid.spacing[1])))
+    if cut == 0:
+        return image
+    ni, nj, nk = image.grid.shape
+    values = image.values[:, cut : nj - cut].copy()
+    values[:, -cut:] += image.values[:, :cut]
+    values[:, :cut] += image.values[:, nj - cut :]
+    return replace(image, values=values, grid=image.grid.cropped([0, cut, 0], [ni, nj - cut, nk]))
 
 
 def _one_image(

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from liverpair.core.volume import Mask, Volume
 from liverpair.simulate.anatomy import Anatomy, draw_anatomy
 from liverpair.simulate.appearance import lesion_value, tissue_table
+from liverpair.simulate.disease import HEALTHY, LiverDisease
 from liverpair.simulate.lesions import LesionRequest, PlacedLesion, place_lesions, random_requests
 from liverpair.simulate.motion import Motion, draw_motion
 from liverpair.simulate.mr import MrProtocol, acquire_mr
@@ -20,6 +21,8 @@ __all__ = ["PairSettings", "SimulatedPair", "TrueLesion", "simulate_pair"]
 
 #: Landmarks of the truth: liver points at least this deep, so that they lie inside both livers.
 LANDMARK_DEPTH_MM = 4.0
+#: The liver's neighbours that may happen to have its intensity.
+ALIKE = ("kidney", "spleen", "heart", "stomach_wall", "stomach_content")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class PairSettings:
     Lengths in mm, angles in degrees. ``lesions`` None draws a mixed bag. ``sequences`` are the MR images to make.
     ``anatomy_seed`` gives two pairs the same body (one patient, two dates); ``uptake`` is the
     tracer's physiology, ssr or fdg. ``pet_drift_mm``: how much higher the liver lies in the PET than in its CT; the
-    lesions' true PET places stay those in the CT.
+    lesions' true PET places stay those in the CT. ``ct_phase``: native, arterial or portal.
+    ``disease`` shapes the liver without changing any other random number.
     """
 
     lesions: tuple[LesionRequest, ...] | None = None
@@ -43,6 +47,7 @@ class PairSettings:
     heterogeneity: float = 0.03
     ct_spacing_mm: tuple[float, float, float] = (2.0, 2.0, 3.0)
     ct_noise_hu: float = 11.0
+    ct_phase: str = "native"
     pet_spacing_mm: tuple[float, float, float] = (4.07, 4.07, 3.0)
     pet_fwhm_mm: float = 6.0
     pet_cov: float | None = None
@@ -54,6 +59,7 @@ class PairSettings:
     shift_mm: float | None = None
     breathing_mm: float | None = None
     local_mm: float | None = None
+    disease: LiverDisease = HEALTHY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +174,7 @@ def _simulate(seed: int, settings: PairSettings) -> SimulatedPair:
     pet_offset = np.array([choose.uniform(-8, 8), choose.uniform(-190, -140), choose.uniform(-900, -500)])
     mr_offset = np.array([choose.uniform(-25, 25), choose.uniform(-30, 30), choose.uniform(-60, 60)])
 
-    anatomy = draw_anatomy(body, liver_ml)
+    anatomy = draw_anatomy(body, liver_ml, settings.disease)
     requests = random_requests(place) if settings.lesions is None else settings.lesions
     lesions = place_lesions(place, anatomy, requests)
     motion = draw_motion(
@@ -179,10 +185,14 @@ def _simulate(seed: int, settings: PairSettings) -> SimulatedPair:
         _choice(move, settings.local_mm, 3.0, 5.0),
         _liver_points(anatomy, 2.0)[::997],
     )
+    ct_image = "ct" if settings.ct_phase == "native" else f"ct-{settings.ct_phase}"
     frame_pet, frame_mr = f"2.25.{1000 + seed}1", f"2.25.{1000 + seed}2"
 
     def values(image: str) -> dict[str, float]:
-        return tissue_table(image, liver_suv, steatosis, bile, settings.uptake)
+        table = tissue_table(image, liver_suv, steatosis, bile, settings.uptake)
+        if settings.disease.alike and image != "pet":
+            table |= dict.fromkeys(ALIKE, table["liver"])
+        return table
 
     def drawn_lesions(image: str) -> list[tuple[PlacedLesion, float]]:
         found = [
@@ -195,8 +205,8 @@ def _simulate(seed: int, settings: PairSettings) -> SimulatedPair:
     ct, ct_liver = acquire_ct(
         tomograph,
         anatomy,
-        values("ct"),
-        drawn_lesions("ct"),
+        values(ct_image),
+        drawn_lesions(ct_image),
         pet_offset,
         frame_pet,
         settings.field_of_view_mm,
