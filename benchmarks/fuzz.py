@@ -11,6 +11,7 @@ waits for ever), and 500 MB above what the process held before. Exits 1 on any f
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import multiprocessing
 import os
@@ -135,6 +136,7 @@ def _work(pipe: Connection, seeds: tuple[Seed, ...], draw: int, folder: Path) ->
     """A worker: reads the cases it is sent until told to stop. What decoders shout goes nowhere."""
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)
+    faulthandler.disable()  # a test runner's handler, inherited, would report a deliberate crash as its own
     warnings.simplefilter("ignore")
     size = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + ADDRESS_SPACE, size + ADDRESS_SPACE))

@@ -65,6 +65,17 @@ def test_factors_follow_the_slices(tmp_path: Path) -> None:
     assert volume.unit is Unit.SUVBW
 
 
+def test_stored_values_without_a_scale_become_no_suv(tmp_path: Path) -> None:
+    datasets = axial_slices(3, Modality="PT", Units="BQML")
+    for dataset in datasets:
+        if "RescaleSlope" in dataset:
+            del dataset.RescaleSlope
+    stack = load_stack(write_all(datasets, tmp_path))
+    with pytest.raises(Refusal) as refused:
+        read_stack(stack, factors=(1.0, 1.0, 1.0), unit=Unit.SUVBW)
+    assert refused.value.reason == "slope_missing"
+
+
 def test_signed_padding_and_monochrome1_stay_as_stored(tmp_path: Path) -> None:
     pixels = np.full((4, 5), -2000, dtype=np.int16)
     dataset = make_slice(

@@ -146,6 +146,16 @@ def _refuse_endless(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return values
 
 
+def _refuse_unscaled(record: InstanceRecord) -> None:
+    """Refuse a quantity whose stored numbers have no scale: PET requires a Rescale Slope (PS3.3 C.8.9.4)."""
+    if record.get("RescaleSlope") is None and not record.get("RealWorldValueMappingSequence"):
+        raise Refusal(
+            "slope_missing",
+            "a slice has neither Rescale Slope (0028,1053) nor a real-world value mapping; what its stored values mean "
+            "is not known. Export the series again",
+        )
+
+
 def _slices(records: Sequence[InstanceRecord], factors: Sequence[float] | None) -> NDArray[np.float32]:
     """Rescaled pixels [column, row, slice] of the frames in their order."""
     columns, rows = (int(finite_number(records[0].get(word)) or 0) for word in ("Columns", "Rows"))
@@ -159,6 +169,8 @@ def _slices(records: Sequence[InstanceRecord], factors: Sequence[float] | None) 
         if values is None:
             values = np.empty((columns, rows, len(records)), dtype=np.float32)
         slope, intercept = _rescale(records[position])
+        if factors is not None:
+            _refuse_unscaled(records[position])
         factor = 1.0 if factors is None else float(factors[position])
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
             rescaled = frames[frame].T.astype(np.float64) * (slope * factor) + intercept * factor

@@ -9,7 +9,8 @@ from liverpair.core.errors import Refusal, SuvRefusal
 from liverpair.core.study import Images, StudyPair
 from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
-from liverpair.dicom.read import read_headers, read_stack
+from liverpair.dicom.geometry import missing_ends
+from liverpair.dicom.read import read_headers, read_stack, stack_warnings
 from liverpair.dicom.records import Stack
 from liverpair.dicom.suv import SuvSettings, suv_factors
 
@@ -25,11 +26,23 @@ def read_suv(stack: Stack, settings: SuvSettings) -> tuple[Volume, dict[str, Any
     return read_stack(stack, factors=result.factor, unit=Unit.SUVBW), result.as_json()
 
 
+def _warnings(stack: Stack) -> list[str]:
+    """What a reader of this volume must know."""
+    found = list(stack_warnings(stack))
+    missing = missing_ends(stack.instances)
+    if missing:
+        found.append(f"{missing} slices that the header promises are not there; the volume ends early")
+    return found
+
+
 def read_images(pair: StudyPair, stacks: Mapping[str, Stack], settings: SuvSettings) -> Images:
     """All volumes of a pair by role; what cannot be read or quantified is refused with its reason, the rest goes on."""
     refusals: dict[str, tuple[str, str]] = {}
     provenance: dict[str, Any] = {}
     volumes: dict[str, Volume] = {}
+    warnings = {role: found for role, stack in sorted(stacks.items()) if (found := _warnings(stack))}
+    if warnings:
+        provenance["image_warnings"] = warnings
     for role, stack in sorted(stacks.items()):
         try:
             if role == "pet-ac":
