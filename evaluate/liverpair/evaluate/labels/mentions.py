@@ -36,7 +36,9 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
     reading.cues = rules.cues.find(words) + rules.features.find(words)
     reading.clauses = _clauses(sentence.tokens, words, reading.cues, rules)
     groups = _coordinated(reading.organ_hits, sentence.tokens, words, rules)
-    findings = [hit for hit in rules.findings.find(words) if hit.category != "uptake" or is_pet]
+    found = [hit for hit in rules.findings.find(words) if hit.category != "uptake" or is_pet]
+    reading.other_tumour = any(hit.category == "other_tumour" for hit in found)
+    findings = [hit._replace(category="benign") if hit.category == "other_tumour" else hit for hit in found]
     reading.findings = findings
     singular = {position for hit in rules.singular.find(words) for position in range(hit.start, hit.end)}
     for hit in findings:
@@ -45,7 +47,8 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
         reading.mentions.append(Mention(hit.category, hit.start, hit.end, organ, known, said, hit.end - 1 in singular))
     reading.mentions = _share_doubt(reading.mentions)
     reading.names_liver = sentence.heading == LIVER or any(hit.category == LIVER for hit in organs)
-    reading.liver_normal = _liver_is_normal(reading)
+    reading.liver_positive = is_pet and _liver_is_positive(reading)
+    reading.liver_normal = not reading.liver_positive and _liver_is_normal(reading)
     reading.last_organ = _last_organ(reading, groups)
     return reading
 
@@ -125,6 +128,16 @@ def _liver_is_normal(reading: Reading) -> bool:
     return any(
         cue.category in ("normal", "physiological")
         and (reading.sentence.heading == LIVER or reading.clauses[cue.end - 1] in liver_clauses)
+        for cue in reading.cues
+    )
+
+
+def _liver_is_positive(reading: Reading) -> bool:
+    """ "Leber pos.": the word stands right behind the liver."""
+    return any(
+        cue.category == "positive" and 0 <= cue.start - hit.end - (reading.words[hit.end] == ":") <= 0
+        for hit in reading.organ_hits
+        if hit.category == LIVER and hit.end < len(reading.words)
         for cue in reading.cues
     )
 

@@ -26,6 +26,7 @@ def _covers(cue: Hit, mention: Hit, reading: Reading, forward: bool, backward: b
 
 # (category, reaches forward, reaches backward, crosses commas), strongest reading first.
 _SCOPES = (
+    ("aside", False, False, False),
     ("hypothetical", True, False, False),
     ("indeterminate", True, True, True),
     ("resolved", True, True, True),
@@ -37,18 +38,29 @@ _SCOPES = (
 )
 
 
+# One-word answers of forms, in both languages (a form may be in English inside a German report).
+_ANSWERS_NO = frozenset(
+    {"nein", "keine", "kein", "none", "no", "nil", "negativ", "negative", "nicht", "absent", "n", "0", "not", "neg"}
+)
+_ANSWERS_OPEN = frozenset(
+    {"fraglich", "unklar", "unsicher", "moeglich", "equivocal", "possible", "uncertain", "indeterminate", "unclear"}
+    | {"questionable", "suspected", "verdacht", "v.a.", "?"}
+)
 _DENYING = frozenset({"negation_before", "negation_after", "answered_no"})
 
 
 def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is_pet: bool) -> str:
     """What the sentence says of this mention."""
     covering = _covering(hit, reading)
-    if hit.category == "benign":
-        return "ignored" if (_DENYING | {"hypothetical"}) & covering.keys() else "benign"
-    if "hypothetical" in covering or _is_open_question(reading):
+    if hit.category in ("benign", "treated"):
+        return "ignored" if (_DENYING | {"hypothetical", "aside"}) & covering.keys() else "benign"
+    if "aside" in covering or "hypothetical" in covering or _is_open_question(reading):
         return "ignored"
+    if _answer(hit, reading) in _ANSWERS_OPEN:
+        return "uncertain"
     denials = [covering[category] for category in _DENYING & covering.keys()]
-    if denials and _followed_in_its_own_part(hit, reading):
+    overlapping = any(denial.start < hit.end and hit.start < denial.end for denial in denials)
+    if denials and not overlapping and _followed_in_its_own_part(hit, reading):
         denials = []
     if "indeterminate" in covering and not _denial_prevails(denials, covering["indeterminate"], hit, reading):
         return "uncertain"
@@ -84,17 +96,28 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
         for cue in reading.cues:
             if cue.category != category:
                 continue
+            ahead = forward or (category == "negation_after" and _opens_clause(cue, reading))
             backward_too = backward or (category == "negation_before" and _looks_back(cue, reading))
-            if not _covers(cue, hit, reading, forward, backward_too, over_comma):
+            judged = category == "indeterminate" and _judges_what_stands_before(cue, hit, reading)
+            if not judged and not _covers(cue, hit, reading, ahead, backward_too, over_comma):
                 continue
             known = found.get(category)
             if known is None or distance(cue, hit, reading.words, reading.clauses) < distance(
                 known, hit, reading.words, reading.clauses
             ):
                 found[category] = cue
-    if _answered_no(hit, reading):
+    if _answer(hit, reading) in _ANSWERS_NO:
         found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
     return found
+
+
+def _judges_what_stands_before(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "8 mm Herd in S3, ohne Diffusionsrestriktion, nicht einzuordnen": a judgement in a clause of its own."""
+    clause = reading.clauses[cue.start]
+    own = [finding for finding in reading.findings if reading.clauses[finding.start] == clause]
+    elsewhere = any(o.category == "other" and reading.clauses[o.start] == clause for o in reading.organ_hits)
+    before = [finding for finding in reading.findings if finding.end <= cue.start]
+    return not own and not elsewhere and bool(before) and before[-1] == hit
 
 
 def _ends_clause(cue: Hit, reading: Reading) -> bool:
@@ -121,19 +144,22 @@ def _looks_back(cue: Hit, reading: Reading) -> bool:
     )
 
 
+def _opens_clause(cue: Hit, reading: Reading) -> bool:
+    """ "Ohne Nachweis von Metastasen": nothing stands before it in its clause that it could deny."""
+    clause = reading.clauses[cue.start]
+    several = cue.end - cue.start > 1  # "negative liver metastases" are not denied
+    return several and not any(f.start < cue.end and reading.clauses[f.start] == clause for f in reading.findings)
+
+
 def _is_open_question(reading: Reading) -> bool:
     """A sentence that only asks ("Lebermetastasen?") and describes nothing."""
     return reading.sentence.question and not any(token.kind == "number" for token in reading.sentence.tokens)
 
 
-def _answered_no(hit: Hit, reading: Reading) -> bool:
-    """ "Lebermetastasen: nein", "Liver metastases: none"."""
-    words = [word for word in reading.words[hit.end :] if word != "."]
-    return (
-        len(words) >= 2
-        and words[0] == ":"
-        and words[1] in {"nein", "keine", "kein", "none", "no", "nil", "negativ", "negative", "nicht"}
-    )
+def _answer(hit: Hit, reading: Reading) -> str:
+    """The word behind "Lebermetastasen:" or "Liver metastases:", "" if the mention is no such question."""
+    words = [word for word in reading.words[hit.end :] if word not in (".", "[", "]", "(", ")")]
+    return words[1] if len(words) >= 2 and words[0] == ":" else ""
 
 
 def _followed_in_its_own_part(hit: Hit, reading: Reading) -> bool:
@@ -168,7 +194,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     if _called_benign(reading, findings):
         return "benign"
     if is_pet and any(cue.category == "non_avid" for cue in cues):
-        return "absent"
+        return "non_avid"
     if hit.category == "uptake":
         return _uptake(reading, same_clause, hedged, organ)
     if _qualified(reading, hit, "malignant") or (
@@ -216,7 +242,9 @@ def _called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
     """A benign diagnosis in the sentence that no competing metastasis stands beside."""
     benign = [hit for hit in findings if hit.category == "benign" and not _denied(hit, reading)]
     rivals = [hit for hit in findings if hit.category == "metastasis" and not _denied(hit, reading)]
-    return bool(benign) and not rivals and not _qualified(reading, benign[0], "malignant")
+    if not benign or rivals:
+        return False
+    return reading.other_tumour or not _qualified(reading, benign[0], "malignant")
 
 
 def _metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:
@@ -224,7 +252,7 @@ def _metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:
 
 
 def _denied(hit: Hit, reading: Reading) -> bool:
-    return bool((_DENYING | {"hypothetical"}) & _covering(hit, reading).keys())
+    return bool((_DENYING | {"hypothetical", "aside"}) & _covering(hit, reading).keys())
 
 
 def _is_concrete(reading: Reading) -> bool:

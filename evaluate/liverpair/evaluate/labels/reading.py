@@ -23,12 +23,12 @@ FOLLOW_UP = ("followed", "known")
 class Mention:
     """One lesion term. ``organ``: liver, other or "" (not said); ``polarity``: see `Reading`."""
 
-    kind: str  # metastasis, lesion, uptake, recurrence, benign
+    kind: str  # metastasis, lesion, uptake, recurrence, benign, treated
     start: int
     end: int
     organ: str
     organ_known: bool  # named in the sentence or its heading, not carried over
-    polarity: str  # present, uncertain, absent, no_new, neutral, benign, ignored
+    polarity: str  # present, uncertain, absent, non_avid, no_new, no_other, followed, neutral, benign, ignored
     singular: bool
 
 
@@ -44,7 +44,9 @@ class Reading:
     findings: list[Hit] = field(default_factory=list)
     clauses: list[int] = field(default_factory=list)
     liver_normal: bool = False
+    liver_positive: bool = False
     names_liver: bool = False
+    other_tumour: bool = False  # another tumour of the liver is named, which its malignant features belong to
     last_organ: str = NONE
 
     def has(self, category: str) -> bool:

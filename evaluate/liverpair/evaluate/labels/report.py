@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from liverpair.evaluate.labels.columns import read_table_sizes
 from liverpair.evaluate.labels.mentions import Mention, Reading, read_sentence
 from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
 from liverpair.evaluate.labels.sentences import split_sentences
-from liverpair.evaluate.labels.sizes import read_counts, read_sizes
+from liverpair.evaluate.labels.sizes import LARGEST_COUNT, read_counts, read_sizes
 from liverpair.evaluate.labels.text import Token, tokenise
 
 __all__ = ["STATUSES", "ReportLabel", "label_report"]
@@ -21,6 +22,8 @@ __all__ = ["STATUSES", "ReportLabel", "label_report"]
 STATUSES = ("present", "absent", "uncertain", "not_mentioned")
 # Fewer markers ahead than this, and the languages' terms are counted too.
 CLEAR_LEAD = 2
+# "Number of liver metastases: 5": words before the colon.
+LONGEST_NUMBER_NAME = 5
 PET_MODALITIES = frozenset({"PT", "PET", "NM", "PET/CT", "PETCT", "PT/CT", "PET-CT", "PET/MR"})
 
 
@@ -63,9 +66,10 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         evidence = _quote(text, deciding.reading if deciding else None)
         return ReportLabel(status, None, None, rules.language, evidence)
     mentions = _counted_mentions(facts, readings, status)
+    in_table = read_table_sizes(text, rules, "other" if _is_pet([t.text for t in tokens], rules, modality) else "liver")
     return ReportLabel(
         status,
-        _largest(readings, mentions, rules),
+        max([*in_table, *_sizes(readings, mentions, rules)], default=None),
         _count(readings, mentions, rules),
         rules.language,
         _quote(text, deciding.reading if deciding else None),
@@ -116,13 +120,17 @@ def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:
 def _facts(readings: Sequence[Reading]) -> list[_Fact]:
     facts = []
     for number, reading in enumerate(readings):
-        doubted = _doubted_next(reading, readings[number + 1] if number + 1 < len(readings) else None)
+        following = readings[number + 1] if number + 1 < len(readings) else None
+        doubted, verdict = _doubted_next(reading, following), _verdict_next(reading, following)
         for mention in reading.mentions:
             fact = _fact(reading, mention, readings)
             if fact is not None:
+                fact = _after_verdict(fact, verdict)
                 if doubted and fact.status == "present" and not fact.strong:
                     fact = replace(fact, status="uncertain")
                 facts.append(fact)
+        if reading.liver_positive:
+            facts.append(_Fact("present", reading, None, reading.sentence.section, True, False))
         if reading.liver_normal:
             facts.append(_Fact("absent", reading, None, reading.sentence.section, False, False))
     return facts
@@ -139,9 +147,23 @@ def _doubted_next(reading: Reading, following: Reading | None) -> bool:
     )
 
 
+def _verdict_next(reading: Reading, following: Reading | None) -> str:
+    """Whether the next sentence, which names no lesion, confirms or refutes this one's ("this is not confirmed")."""
+    if following is None or following.sentence.block != reading.sentence.block or following.mentions:
+        return ""
+    if following.has("refuted"):
+        return "absent"
+    return "present" if following.has("confirmed") else ""
+
+
+def _after_verdict(fact: _Fact, verdict: str) -> _Fact:
+    return replace(fact, status=verdict) if verdict and fact.status in ("present", "uncertain") else fact
+
+
 def _fact(reading: Reading, mention: Mention, readings: Sequence[Reading]) -> _Fact | None:
     """What this mention says of the liver, or None if it says nothing."""
     polarity, organ, section = mention.polarity, mention.organ, reading.sentence.section
+    polarity = "absent" if polarity == "non_avid" else polarity  # its size counts if metastases are named elsewhere
     strong = mention.kind == "metastasis"
     if polarity == "absent":
         if organ == "other" and mention.organ_known:
@@ -222,12 +244,12 @@ def _counted_mentions(facts: Sequence[_Fact], readings: Sequence[Reading], statu
     counted = {id(f.mention) for f in facts if f.status == status and f.mention is not None}
     for reading in readings:
         for mention in reading.mentions:
-            if mention.organ == "liver" and mention.polarity in ("neutral", "followed"):
+            if mention.organ == "liver" and mention.polarity in ("neutral", "followed", "non_avid"):
                 counted.add(id(mention))
     return counted
 
 
-def _largest(readings: Sequence[Reading], counted: set[int], rules: Rules) -> float | None:
+def _sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) -> list[float]:
     sizes: list[float] = []
     on_liver, block = False, -1  # whether the last lesion spoken of was a counted one
     for reading in readings:
@@ -247,7 +269,7 @@ def _largest(readings: Sequence[Reading], counted: set[int], rules: Rules) -> fl
             on_liver = id(spoken[-1]) in counted
         elif any(hit.category == "other" for hit in reading.organ_hits):
             on_liver = False
-    return max(sizes, default=None)
+    return sizes
 
 
 def _count(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int | None:
@@ -258,6 +280,7 @@ def _count(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int 
     for reading in readings:
         mentions = [m for m in reading.mentions if id(m) in counted]
         numbers.extend(value for _, value in read_counts(reading, mentions, rules))
+        numbers.extend(_stated_number(reading, rules))
         if any(not mention.singular or _one_of_several(mention, reading) for mention in mentions):
             plural = plural or not _is_summary(reading)
         elif mentions:
@@ -265,7 +288,21 @@ def _count(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int 
             places.update(filter(None, [_place(reading)]))
     if max(numbers, default=0) > 1:
         return max(numbers)
+    single = single or bool(numbers)
     return max(1, len(places)) if single and not plural else None
+
+
+def _stated_number(reading: Reading, rules: Rules) -> list[int]:
+    """ "Anzahl: 3" on a line of its own in a block about the liver."""
+    words = reading.words
+    named = [hit for hit in rules.attributes.find(words) if hit.category == "number" and hit.start == 0]
+    liver = reading.sentence.heading in ("", "liver")
+    colon = words.index(":") if ":" in words else -1
+    if not named or not liver or not 0 < colon <= LONGEST_NUMBER_NAME or colon + 1 >= len(words):
+        return []
+    word = words[colon + 1]
+    value = int(word) if word.isdigit() else rules.numbers.get(word, 0)
+    return [value] if 0 < value <= LARGEST_COUNT else []
 
 
 def _one_of_several(mention: Mention, reading: Reading) -> bool:

@@ -163,6 +163,7 @@ class Rules:
     features: Lexicon
     sizes: Lexicon
     restart: Lexicon
+    attributes: Lexicon
     joiners: frozenset[str]
     singular: Lexicon
     numbers: Mapping[str, int]
@@ -234,6 +235,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         features=Lexicon(table["features"]),
         sizes=Lexicon(table["sizes"]),
         restart=Lexicon({"restart": table["scope"]["restart"]}),
+        attributes=Lexicon({"number": table["attributes"]["number"], "attribute": table["attributes"]["names"]}),
         joiners=plain_set(table["scope"]["joiners"]),
         singular=Lexicon({"singular": table["counts"]["singular"]}),
         numbers={tokenise(word)[0].text: value for word, value in table["counts"]["words"].items()},

@@ -197,12 +197,22 @@ def _heading(piece: _Piece, rules: Rules) -> tuple[str, str, int]:
     kind = sections[0].category if sections and sections[0].start == 0 else ""
     organs = {hit.category for hit in rules.organs.find(head)} - {"none"}
     findings = rules.findings.find(head)
+    if kind == "comparison" and _is_adverbial(piece.tokens[start:], colon - start):
+        return "", "", 0
+    if not kind and rules.attributes.find(head):
+        return "", "", 0
     if not kind and (not organs or findings or any(t.kind == "number" for t in piece.tokens[start:colon])):
         return "", "", 0
     if kind in OPEN and organs and sections[0].end != len(head):
         organs = set()
     organ = "" if findings else "liver" if "liver" in organs else "other" if organs else ""
     return kind, organ, colon + 1
+
+
+def _is_adverbial(tokens: Sequence[Token], colon: int) -> bool:
+    """ "Compared with 1/11/22: ..." opens a sentence of findings; "Comparison: 1/11/22" names a study."""
+    dated = any(token.kind == "date" for token in tokens[:colon])
+    return dated and sum(token.kind == "word" for token in tokens[colon + 1 :]) > MAX_HEADING_WORDS
 
 
 def _bare_heading(piece: _Piece, words: list[str], start: int, rules: Rules) -> tuple[str, str, int]:

@@ -28,6 +28,10 @@ LARGEST_COUNT = 60
 _JUDGEMENTS = ("benign", "gutartig", "artef", "artif")
 
 
+# Words that may stand between an organ and the size in a list of organs: "Leber (bis 30 mm), Lunge (bis 12 mm)".
+_LIST_FILL = frozenset({"(", "bis", "zu", "max", "maximal", "je", "ca", "up", "to", "about", "approx", "at", ":", "."})
+
+
 class Size(NamedTuple):
     """A current size; ``mention``: whose it is (None: nobody's); ``foreign``: it belongs to another organ."""
 
@@ -72,6 +76,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         start, values, changed = _chain(words, tokens, unit - 1, category)
         factor = 10.0 if category[unit] == "unit_cm" else 1.0
         mm = round(factor * (values[0] if changed else max(values)), 3)
+        if _in_sum(cues, words, start) or _in_past_bracket(cues, reading, start, unit):
+            continue
         before = _cues_near(cues, words, start, -1)
         behind = _cues_near(cues, words, unit + 1, +1)
         if not 0.0 < mm <= LARGEST_PLAUSIBLE_MM or "not_a_size" in before | behind or word == "":
@@ -82,14 +88,45 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
     return out
 
 
+def _in_sum(cues: Sequence[Hit], words: Sequence[str], at: int) -> bool:
+    """ "Sum of target lesions 71 mm": the nearest words back to a size or a semicolon name a sum."""
+    for position in range(at - 1, -1, -1):
+        if words[position] in (";", "mm", "cm"):
+            return False
+        if any(cue.category == "sum" and cue.start <= position < cue.end for cue in cues):
+            return True
+    return False
+
+
+def _in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: int) -> bool:
+    """ "17 mm (Vor-PET 25 mm)", "9 mm (06/18: 15 mm)": a bracket of the past, behind a size outside it."""
+    words = reading.words
+    opening = next((i for i in range(start - 1, -1, -1) if words[i] in ("(", ")", "[")), -1)
+    if opening < 0 or words[opening] == ")":
+        return False
+    closing = next((i for i in range(unit, len(words)) if words[i] in (")", "]")), len(words))
+    inside = {cue.category for cue in cues if opening < cue.start and cue.end <= closing}
+    dated = any(token.kind == "date" for token in reading.sentence.tokens[opening:closing])
+    sized = any(words[i] in ("mm", "cm") for i in range(opening))
+    return sized and "current" not in inside and bool(dated or inside & {"previous", "previous_in_bracket"})
+
+
 def _chain(
     words: Sequence[str], tokens: Sequence[object], last: int, category: dict[int, str]
 ) -> tuple[int, list[float], bool]:
     """Start, numbers up to words[last] (the last first), and whether a change ("auf", "to") joins them."""
     values = [_number(words[last])]
     start, changed = last, False
+    if (
+        words[start - 2 : start] == ["rather", "than"]
+        and start >= 3
+        and getattr(tokens[start - 3], "kind", "") == "number"
+    ):
+        return start - 3, [_number(words[start - 3])], True  # "15 rather than 18 mm"
     while start >= 2 and getattr(tokens[start - 2], "kind", "") == "number":
         link = category.get(start - 1)
+        if link in ("previous", "previous_beside"):
+            return start - 2, [_number(words[start - 2])], True  # "15 statt 18 mm"
         if link == "link_change":
             changed = True
         elif link != "link_range" or (words[start - 1] in ("und", "and") and _is_segment(words, start - 2)):
@@ -129,9 +166,17 @@ def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: in
 
 def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
     """The nearest lesion, or another organ that is nearer still."""
+    listed = _organ_in_list(size, reading)
+    if listed is not None:
+        lesions = [m for m in reading.mentions if m.organ == "liver" and m.kind != "benign"]
+        if listed.category == "other" or not lesions:
+            return None, listed.category == "other"
+        return lesions[0], False
     best: Mention | None = None
     best_cost, foreign = float("inf"), False
     for mention in reading.mentions:
+        if mention.kind == "benign" and mention.polarity == "ignored":
+            continue
         if mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS):
             continue
         cost = _gap(size, mention.start, mention.end, reading)
@@ -148,11 +193,24 @@ def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
     return best, foreign
 
 
+def _organ_in_list(size: _Raw, reading: Reading) -> Hit | None:
+    """The organ right before a size, where several organs stand in a list with a size each."""
+    if not {"liver", "other"} <= {organ.category for organ in reading.organ_hits}:
+        return None
+    for organ in reading.organ_hits:
+        between = reading.words[organ.end : size.start]
+        compound = any(m.start < organ.end and organ.start < m.end for m in reading.mentions)
+        if 0 < len(between) <= 3 and not compound and all(word in _LIST_FILL for word in between):
+            return organ
+    return None
+
+
 def _gap(size: _Raw, start: int, end: int, reading: Reading) -> float:
     low, high = (end, size.start) if end <= size.start else (size.end, start)
     cost = 0.0
     for word in reading.words[low:high]:
-        cost += 3 if word in (",", ";", ".") else 0 if word in ("(", ")") else 1
+        # A stop inside a sentence belongs to an abbreviation.
+        cost += 3 if word in (",", ";") else 0 if word in ("(", ")", ".") else 1
     if high > low and reading.clauses[low] != reading.clauses[min(high, len(reading.clauses) - 1)]:
         cost += 3
     # A noun directly behind its size ("14 mm große Läsion") is closer than one before it.
@@ -172,6 +230,8 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
                 ")",
             ):
                 break
+            if _counts_lobes(words, position):
+                continue
             value = rules.numbers.get(words[position])
             if value is None and tokens[position].kind == "number" and words[position].isdigit():
                 near = mention.start - position <= DIGIT_REACH
@@ -180,6 +240,12 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
                 out.append((mention, value))
                 break
     return out
+
+
+def _counts_lobes(words: Sequence[str], position: int) -> bool:
+    """ "In beiden Leberlappen Metastasen", "two segments": a number of places, not of lesions."""
+    following = words[position + 1] if position + 1 < len(words) else ""
+    return any(place in following for place in ("lappen", "lobe", "segment"))
 
 
 def _is_free_number(reading: Reading, position: int, units: set[int]) -> bool:
