@@ -32,7 +32,7 @@ def test_the_threshold_fraction_is_that_of_the_table(ratio: float, fraction: flo
 def test_the_iterated_threshold_returns_the_balls_volume_at_low_contrast(diameter: float) -> None:
     image = 4.0 + 4.0 * blurred_ball(diameter, 7.0)  # tumour-to-liver ratio 2: an uncorrected 41 % floods the liver
     everywhere = np.ones(image.shape, dtype=bool)
-    region, _ = ball_fraction(image, (20, 20, 20), 4.0, everywhere, 8.0, 7.0)
+    region, _ = ball_fraction(image, (20, 20, 20), 4.0, everywhere, np.full(3, 2.0), 7.0)
     equivalent = (6 * np.count_nonzero(region) * 8.0 / np.pi) ** (1 / 3)
     assert equivalent == pytest.approx(diameter, abs=1.5)
 

@@ -4,17 +4,22 @@ patient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from liverpair.core.errors import Refusal
+from liverpair.core.errors import ConfigError, Refusal
 from liverpair.core.geometry import Grid
 from liverpair.core.lesion import ReferenceRegion
 from liverpair.core.volume import Mask, Volume
 from liverpair.evaluate.measure import measure_pet
+from liverpair.flow.config import load_settings
 from liverpair.segment.noise import expected_false_clusters, fit_noise, threshold_for
 from liverpair.segment.pet_lesions import detect_pet
+from liverpair.segment.pet_resolution import edge_fwhm, image_fwhm
+from liverpair.segment.pet_settings import PetDetectionSettings, PetMethod
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
@@ -104,6 +109,98 @@ def test_two_foci_close_together_are_two_and_flagged_as_neighbours() -> None:
     assert len(detection.candidates) == 2
     assert all("neighbour" in c.flags for c in detection.candidates)
     assert len(np.unique(detection.labels.values)) == 3
+
+
+def ball(ratio: float, diameter: float) -> tuple[Volume, Mask, ReferenceRegion]:
+    """A liver without noise: every level of a method can be checked to the voxel."""
+    return phantom([((-40.0, 10.0, 0.0), diameter, ratio)], 0, cov=1e-6)
+
+
+def settings(**changes: Any) -> PetDetectionSettings:
+    return PetDetectionSettings(**changes)
+
+
+@pytest.mark.parametrize(
+    ("method", "level"),
+    [
+        ("fixed-suv", lambda top, mean, sd: 10.0),
+        ("percist-like", lambda top, mean, sd: 1.5 * mean + 2 * sd),
+        ("percent-max", lambda top, mean, sd: 0.41 * top),
+        ("liver-quantile", lambda top, mean, sd: mean + 0.25 * (top - mean)),
+    ],
+)
+def test_a_published_method_keeps_exactly_the_voxels_over_its_formula(
+    method: PetMethod, level: Callable[[float, float, float], float]
+) -> None:
+    image, mask, _ = ball(4.0, 20.0)
+    reference = ReferenceRegion(np.zeros(3), 15.0, 5.0, 0.6, FWHM, "right_lobe")
+    detection = detect_pet(image, mask, reference, settings(method=method))
+    where = np.linalg.norm(PLACES - np.array((-40.0, 10.0, 0.0)), axis=-1) < 25.0
+    top = float(image.values[where].max())
+    expected = where & mask.values & (image.values >= level(top, 5.0, 0.6))
+    assert expected.any()
+    assert len(detection.candidates) == 1
+    assert detection.facts["method"] == method
+    np.testing.assert_array_equal(detection.labels.values > 0, expected)
+
+
+def test_forty_one_percent_of_a_faint_maximum_floods_the_liver_and_the_corrected_threshold_does_not() -> None:
+    image, mask, reference = ball(2.0, 20.0)
+    sizes = {
+        method: np.count_nonzero(detect_pet(image, mask, reference, settings(method=method)).labels.values)
+        for method in ("percent-max", "noise-adaptive")
+    }
+    assert sizes["percent-max"] > 0.5 * np.count_nonzero(mask.values)  # 41 % of twice the liver lies below the liver
+    assert sizes["noise-adaptive"] * float(np.prod(STEP)) == pytest.approx(np.pi / 6 * 20.0**3, rel=0.25)
+
+
+def test_a_published_levels_parameters_are_settings() -> None:
+    image, mask, reference = ball(4.0, 20.0)
+    sizes = [
+        np.count_nonzero(
+            detect_pet(image, mask, reference, settings(method="fixed-suv", fixed_suv=level)).labels.values
+        )
+        for level in (8.0, 10.0, 15.0)
+    ]
+    assert sizes[0] > sizes[1] > sizes[2] > 0
+    assert detect_pet(image, mask, reference, settings(method="fixed-suv", fixed_suv=40.0)).candidates == ()
+
+
+def test_a_level_that_runs_on_into_a_hotter_neighbour_is_flagged_as_spill() -> None:
+    image, mask, reference = phantom([((0.0, 88.0, 0.0), 50.0, 6.0)], 4)
+    found = detect_pet(image, mask, reference, settings(method="fixed-suv")).candidates
+    assert found
+    assert all("spill_in" in c.flags and c.confidence <= 0.1 for c in found)
+
+
+def test_an_unknown_method_is_an_error_that_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'mean-shift' is not known; known are noise-adaptive, fixed-suv"):
+        settings(method="mean-shift")
+    given = tmp_path / "study.toml"
+    given.write_text('[pet]\nmethod = "percist-like"\n')
+    assert load_settings(given).pet.method == "percist-like"
+    given.write_text('[pet]\nmethod = "mean-shift"\n')
+    with pytest.raises(ConfigError, match=r"pet\.method = 'mean-shift'.*'noise-adaptive'.*'liver-quantile'"):
+        load_settings(given)
+
+
+@pytest.mark.parametrize("fwhm", [9.0, 14.0, 18.0])
+def test_the_resolution_is_read_from_the_edges_of_strong_foci(fwhm: float) -> None:
+    spacing = np.full(3, 3.0)
+    places = (np.indices((44, 44, 44)).transpose(1, 2, 3, 0) - 21.5) * 3.0
+    for diameter in (12.0, 24.0, 40.0):
+        ball = np.clip((diameter / 2 - np.linalg.norm(places, axis=-1)) / 3.0 + 0.5, 0, 1)
+        image = 1.0 + 20.0 * gaussian_filter(ball, fwhm / 2.3548 / 3.0)
+        top = np.unravel_index(int(np.argmax(image)), image.shape)
+        found = edge_fwhm(image, (int(top[0]), int(top[1]), int(top[2])), 1.0, np.ones(image.shape, bool), spacing)
+        assert found == pytest.approx(fwhm, rel=0.13), diameter
+
+
+def test_only_strong_foci_say_something_of_the_resolution_and_never_that_it_is_finer() -> None:
+    assert image_fwhm([(15.0, 40.0), (17.0, 60.0), (3.0, 5.0)], 7.0) == pytest.approx(16.0)
+    assert image_fwhm([(4.0, 40.0)], 7.0) == 7.0
+    assert image_fwhm([(15.0, 10.0), (None, 90.0)], 7.0) == 7.0
+    assert image_fwhm([(60.0, 90.0)], 7.0) == 25.0
 
 
 def test_an_empty_liver_is_refused() -> None:

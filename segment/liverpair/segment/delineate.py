@@ -11,10 +11,12 @@ from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
 from skimage.segmentation import watershed
 
 __all__ = [
+    "SHELL_MM",
     "ball_fraction",
     "brt_fraction",
     "connected_above",
     "instance_basins",
+    "plateau_of",
     "shell_background",
     "within",
 ]
@@ -24,6 +26,8 @@ BRT_RATIO = (0.8, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
 BRT_FRACTION = (0.691, 0.594, 0.517, 0.438, 0.383, 0.377, 0.389, 0.415, 0.444)
 #: The local background is taken in this shell around a region (spec lesions.md).
 SHELL_MM = (5.0, 10.0)
+#: From this depth (in FWHM) a blurred plane edge is within 4 % of its plateau; fewer voxels are noise's, not a core's.
+CORE_DEPTH, CORE_VOXELS = 0.75, 8
 
 
 def brt_fraction(diameter_mm: float, fwhm_mm: float) -> float:
@@ -85,28 +89,49 @@ def ball_fraction(
     seed: tuple[int, int, int],
     background: float,
     basin: NDArray[np.bool_],
-    voxel_mm3: float,
+    spacing: NDArray[np.float64],
     fwhm_mm: float,
-    rounds: int = 6,
+    rounds: int = 8,
 ) -> tuple[NDArray[np.bool_], float]:
     """Background-corrected threshold region of one PET focus, its fraction iterated with the measured
     diameter.
 
-    Returns the region and the last fraction. The region always holds the seed.
+    The fraction is that between the background and the plateau (``plateau_of``). Returns the region and the last
+    fraction. The region always holds the seed.
     """
-    peak = float(values[seed])
+    voxel = float(np.prod(spacing))
+    plateau = float(values[seed])
     diameter, fraction = fwhm_mm, brt_fraction(fwhm_mm, fwhm_mm)
     region = np.zeros(values.shape, dtype=bool)
     region[seed] = True
     for _ in range(rounds):
-        region = connected_above(values, background + fraction * (peak - background), seed, basin)
-        volume = np.count_nonzero(region) * voxel_mm3
+        before = fraction, plateau
+        region = connected_above(values, background + fraction * (plateau - background), seed, basin)
         # Averaging two rounds keeps the iteration from jumping between two voxel counts.
-        diameter = 0.5 * (diameter + (6.0 * volume / np.pi) ** (1 / 3))
-        following = brt_fraction(diameter, fwhm_mm)
-        if abs(following - fraction) < 1e-3:
+        diameter = 0.5 * (diameter + (6.0 * np.count_nonzero(region) * voxel / np.pi) ** (1 / 3))
+        fraction = brt_fraction(diameter, fwhm_mm)
+        plateau = 0.5 * (plateau + plateau_of(values, region, seed, spacing, fwhm_mm))
+        if abs(fraction - before[0]) < 1e-3 and abs(plateau - before[1]) < 1e-2 * abs(plateau - background):
             break
-        fraction = following
     region = np.asarray(binary_fill_holes(region))
     region[seed] = True
     return region, fraction
+
+
+def plateau_of(
+    values: NDArray[np.floating],
+    region: NDArray[np.bool_],
+    seed: tuple[int, int, int],
+    spacing: NDArray[np.float64],
+    fwhm_mm: float,
+) -> float:
+    """The level that a focus has where the blur of its border does not reach: what its edge is half of.
+
+    The median of the region deeper than CORE_DEPTH resolution widths; the seed's value where nothing (or too
+    little) is so deep. A large lesion is uneven: its hottest spot says nothing of where its edge is.
+    """
+    inside = np.argwhere(region)
+    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(inside.min(axis=0), inside.max(axis=0), strict=True))
+    depth = distance_transform_edt(np.pad(region[box], 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    core = values[box][depth > CORE_DEPTH * fwhm_mm]
+    return float(np.median(core)) if len(core) >= CORE_VOXELS else float(values[seed])
