@@ -238,6 +238,13 @@ def test_a_concatenation_with_its_middle_part_missing_is_refused(tmp_path: Path)
     assert reason([first, last], tmp_path) == "missing_slice"
 
 
+def test_a_concatenation_with_its_last_part_missing_is_refused(tmp_path: Path) -> None:
+    first = enhanced(AXIAL, [0, 1, 2])
+    first.ConcatenationUID, first.InConcatenationNumber, first.InConcatenationTotalNumber = "1.2.3.9", 1, 2
+    first.ConcatenationFrameOffsetNumber = 0
+    assert reason([first], tmp_path) == "missing_slice"
+
+
 def test_an_object_of_several_frames_that_nothing_places_is_refused(tmp_path: Path) -> None:
     """Only the first frame has a place; reading that one alone would be a wrong volume in silence."""
     dataset = slices(AXIAL)[0]

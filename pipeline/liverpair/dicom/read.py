@@ -218,6 +218,24 @@ def _straightened(
     return upright, affine
 
 
+def _refuse_incomplete(stack: Stack) -> None:
+    """Refuse a concatenation (PS3.3 C.7.6.16.2.2.4) that says how many parts it has, of which some are not here."""
+    parts: dict[str, set[int]] = {}
+    totals: dict[str, int] = {}
+    for record in stack.series.instances:
+        uid, total = str(record.get("ConcatenationUID", "")), finite_number(record.get("InConcatenationTotalNumber"))
+        if uid and total:
+            parts.setdefault(uid, set()).add(int(finite_number(record.get("InConcatenationNumber")) or 0))
+            totals[uid] = int(total)
+    for uid, seen in parts.items():
+        if len(seen) < totals[uid]:
+            raise GeometryRefusal(
+                "missing_slice",
+                f"{totals[uid] - len(seen)} of the {totals[uid]} objects that hold this image's frames are not here; "
+                "fetch them from the archive",
+            )
+
+
 def read_stack(stack: Stack, factors: Sequence[float] | None = None, unit: Unit | None = None) -> Volume:
     """The volume of a stack: values [i, j, k] = [column, row, slice along row × column], float32.
 
@@ -231,6 +249,7 @@ def read_stack(stack: Stack, factors: Sequence[float] | None = None, unit: Unit 
     no_decoder, undecodable_pixels, no_pixels, bad_pixels, bad_rescale, bad_values, unplaced_frames, colour_image.
     """
     geometry = stack_geometry(stack.instances)
+    _refuse_incomplete(stack)
     if geometry.tilted and stack.first("Modality") != "CT":
         raise GeometryRefusal(
             "sheared_stack",
