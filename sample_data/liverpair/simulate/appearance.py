@@ -1,6 +1,6 @@
 """What each tissue looks like in each image: HU, SUV relative to liver, MR signals and diffusivity.
 
-CT values: HU of a non-contrast 120 kV scan. PET: uptake as a multiple of the healthy liver's for ⁶⁸Ga-SSR tracers
+CT values: HU at 120 kV, without contrast or in the late arterial (35 s) or portal venous (70 s) phase. PET: uptake as a multiple of the healthy liver's for ⁶⁸Ga-SSR tracers
 (spleen and kidneys above liver, uncinate process and adrenals avid, gallbladder and blood cold). MR signals in
 arbitrary units with the contrast order of each sequence; ADC in 10⁻⁶ mm²/s.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["PHASES", "TISSUES", "lesion_value", "tissue_table"]
+__all__ = ["CT_PHASES", "PHASES", "TISSUES", "lesion_value", "tissue_table"]
 
 #: Columns of the table below.
 COLUMNS = ("ct", "pet", "mr-t1-native", "mr-hbp", "mr-t2", "mr-dwi", "mr-adc")
@@ -79,6 +79,30 @@ LESION_ENHANCEMENT: Mapping[str, tuple[float, float]] = {
     "cyst": (75.0, 78.0),
     "haemangioma": (230.0, 480.0),
 }
+CT_PHASES = ("ct-arterial", "ct-portal")
+#: Iodine: HU of the tissues that differ from the native CT (late arterial, portal venous). Blood is the aorta's.
+CT_ENHANCEMENT: Mapping[str, tuple[float, float]] = {
+    "heart": (250.0, 150.0),
+    "blood": (290.0, 160.0),
+    "spleen": (130.0, 122.0),
+    "kidney": (170.0, 190.0),
+    "medulla": (75.0, 160.0),
+    "adrenal": (85.0, 75.0),
+    "pancreas": (108.0, 95.0),
+    "uncinate": (108.0, 95.0),
+    "stomach_wall": (85.0, 90.0),
+    "bowel_wall": (85.0, 95.0),
+    "muscle": (60.0, 66.0),
+    "liver": (72.0, 112.0),
+    "portal_vein": (130.0, 172.0),
+    "hepatic_vein": (58.0, 165.0),
+}
+#: Neuroendocrine metastases light up in the arterial phase and wash out in the portal one.
+CT_LESION_ENHANCEMENT: Mapping[str, tuple[float, float]] = {
+    "metastasis": (108.0, 88.0),
+    "cyst": (6.0, 6.0),
+    "haemangioma": (62.0, 100.0),
+}
 #: Where FDG's physiology differs from that of the SSR tracers, as a multiple of the liver's uptake.
 FDG_UPTAKE: Mapping[str, float] = {
     "heart": 1.8,
@@ -101,19 +125,21 @@ STEATOSIS_SIGNAL = 0.25
 
 
 def tissue_table(image: str, liver_suv: float, steatosis: float, bile: float, uptake: str = "ssr") -> dict[str, float]:
-    """Value of every tissue in one image ("ct", "pet" or an MR role).
+    """Value of every tissue in one image ("ct", one of ``CT_PHASES``, "pet" or an MR role).
 
     ``liver_suv`` scales PET; ``steatosis`` in 0..1; ``bile`` in 0..1 is how much of the hepatobiliary contrast agent
     has reached the gallbladder, which then turns from dark to brighter than the liver.
     """
-    column = COLUMNS.index("mr-t1-native" if image in PHASES else image)
+    column = COLUMNS.index("mr-t1-native" if image in PHASES else "ct" if image in CT_PHASES else image)
     table = {name: row[column] for name, row in TISSUES.items()}
     if image in PHASES:
         table |= {name: values[PHASES.index(image)] for name, values in ENHANCEMENT.items()}
+    if image in CT_PHASES:
+        table |= {name: values[CT_PHASES.index(image)] for name, values in CT_ENHANCEMENT.items()}
     if image == "pet":
         table |= FDG_UPTAKE if uptake == "fdg" else {}
         table = {name: value * liver_suv for name, value in table.items()}
-    elif image == "ct":
+    elif image == "ct" or image in CT_PHASES:
         table["liver"] -= STEATOSIS_HU * steatosis
     elif image != "mr-adc":
         table["liver"] *= 1 - STEATOSIS_SIGNAL * steatosis
@@ -136,6 +162,10 @@ def lesion_value(image: str, nature: str, tlr: float, liver_suv: float, contrast
         phase = PHASES.index(image)
         liver = ENHANCEMENT["liver"][phase]
         return float(liver + np.clip(contrast, 0.3, 1.5) * (LESION_ENHANCEMENT[nature][phase] - liver))
+    if image in CT_PHASES:
+        phase = CT_PHASES.index(image)
+        liver = CT_ENHANCEMENT["liver"][phase]
+        return float(liver + np.clip(contrast, 0.3, 1.5) * (CT_LESION_ENHANCEMENT[nature][phase] - liver))
     order = ("ct", "mr-t1-native", "mr-hbp", "mr-t2", "mr-dwi", "mr-adc")
     value = LESIONS[nature][order.index(image)]
     liver = TISSUES["liver"][COLUMNS.index(image)]
