@@ -61,7 +61,7 @@ def _size_column(header: Sequence[Sequence[str]], rules: Rules) -> int | None:
         categories = {hit.category for hit in rules.sizes.find(words)}
         if "current" in categories and current is None:
             current = index
-        if not categories & {"previous", "not_a_size"} and plain is None:
+        if not categories & {"previous", "comparing", "not_a_size"} and plain is None:
             plain = index
     return current if current is not None else plain
 

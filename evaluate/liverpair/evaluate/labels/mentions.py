@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from liverpair.evaluate.labels.polarity import polarity
+from liverpair.evaluate.labels.polarity import ANSWERS_NO, polarity
 from liverpair.evaluate.labels.reading import (
     HEADING_COST,
     LIVER,
@@ -33,7 +33,8 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
     reading = Reading(sentence, words)
     organs = rules.organs.find(words)
     reading.organ_hits = [hit for hit in organs if hit.category != "none"]
-    reading.cues = rules.cues.find(words) + rules.features.find(words)
+    reading.cues = [cue for cue in rules.cues.find(words) if not _between_numbers(cue, sentence.tokens, words, rules)]
+    reading.cues += rules.features.find(words)
     reading.clauses = _clauses(sentence.tokens, words, reading.cues, rules)
     groups = _coordinated(reading.organ_hits, sentence.tokens, words, rules)
     found = [hit for hit in rules.findings.find(words) if hit.category != "uptake" or is_pet]
@@ -46,11 +47,33 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
         said = polarity(hit, organ, reading, findings, is_pet)
         reading.mentions.append(Mention(hit.category, hit.start, hit.end, organ, known, said, hit.end - 1 in singular))
     reading.mentions = _share_doubt(reading.mentions)
+    if _liver_is_denied(reading):
+        reading.mentions = [m if m.organ != LIVER else replace(m, polarity="absent") for m in reading.mentions]
     reading.names_liver = sentence.heading == LIVER or any(hit.category == LIVER for hit in organs)
     reading.liver_positive = is_pet and _liver_is_positive(reading)
     reading.liver_normal = not reading.liver_positive and _liver_is_normal(reading)
     reading.last_organ = _last_organ(reading, groups)
     return reading
+
+
+def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> bool:
+    """ "Seven rather than four lesions", "15 statt 18 mm" compare numbers and deny nothing."""
+    sides = (cue.start - 1, cue.end)
+    return cue.category == "negation_before" and all(
+        0 <= i < len(words) and (tokens[i].kind == "number" or words[i] in rules.numbers) for i in sides
+    )
+
+
+def _liver_is_denied(reading: Reading) -> bool:
+    """ "Metastasen: hepatisch (keine), ossär (BWK 4)": the answer stands in brackets behind the organ."""
+    words = reading.words
+    return any(
+        hit.category == LIVER
+        and hit.end + 1 < len(words)
+        and words[hit.end] in ("(", ":", "=")
+        and words[hit.end + 1] in ANSWERS_NO
+        for hit in reading.organ_hits
+    )
 
 
 def _share_doubt(mentions: list[Mention]) -> list[Mention]:
@@ -74,11 +97,13 @@ def _clauses(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit],
         for i, token in enumerate(tokens)
         if (token.kind == "number" and i + 1 < len(tokens)) or words[i] in rules.numbers
     }
+    # "DD: Hämangiom, Metastase": what follows the colon is what the cue speaks of.
+    introducing = {cue.end for cue in cues if cue.category in ("indeterminate", "hedge", "affirm", "no_other")}
     for i, word in enumerate(words):
         joins = word in (",", "und", "and", "sowie", "-", "/")
         if joins and (i + 1 in restarts or (i + 1 in numbers and word == ",")):
             starts.add(i + 1)
-        if word == ";" or (word == ":" and i > 0):
+        if word == ";" or (word == ":" and i > 0 and i not in introducing):
             starts.add(i + 1)
     clause, out = 0, []
     for i in range(len(words)):
@@ -124,12 +149,20 @@ def _organ_of(mention: Hit, reading: Reading, groups: dict[int, str], carried: s
 def _liver_is_normal(reading: Reading) -> bool:
     if not reading.names_liver:
         return False
+    if reading.sentence.heading == LIVER and _only_denies(reading.words):
+        return True
     liver_clauses = {reading.clauses[hit.start] for hit in reading.organ_hits if hit.category == LIVER}
     return any(
         cue.category in ("normal", "physiological")
         and (reading.sentence.heading == LIVER or reading.clauses[cue.end - 1] in liver_clauses)
         for cue in reading.cues
     )
+
+
+def _only_denies(words: Sequence[str]) -> bool:
+    """ "Leber: keine": the line below the heading holds nothing but the answer."""
+    content = words[words.index(":") + 1 :] if ":" in words else words
+    return [word for word in content if word not in (".", ",")][:2] in [[word] for word in ANSWERS_NO]
 
 
 def _liver_is_positive(reading: Reading) -> bool:

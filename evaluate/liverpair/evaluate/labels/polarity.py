@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distance
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["polarity"]
+__all__ = ["ANSWERS_NO", "polarity"]
 
 
 def _covers(cue: Hit, mention: Hit, reading: Reading, forward: bool, backward: bool, over_comma: bool = True) -> bool:
@@ -39,7 +39,7 @@ _SCOPES = (
 
 
 # One-word answers of forms, in both languages (a form may be in English inside a German report).
-_ANSWERS_NO = frozenset(
+ANSWERS_NO = frozenset(
     {"nein", "keine", "kein", "none", "no", "nil", "negativ", "negative", "nicht", "absent", "n", "0", "not", "neg"}
 )
 _ANSWERS_OPEN = frozenset(
@@ -65,6 +65,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     if "indeterminate" in covering and not _denial_prevails(denials, covering["indeterminate"], hit, reading):
         return "uncertain"
     negated = bool(denials)
+    if negated and _up_to_a_size(hit, reading):
+        return "bounded"
     if "resolved" in covering:
         return "absent"
     if "no_other" in covering:
@@ -106,7 +108,7 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
                 known, hit, reading.words, reading.clauses
             ):
                 found[category] = cue
-    if _answer(hit, reading) in _ANSWERS_NO:
+    if _answer(hit, reading) in ANSWERS_NO:
         found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
     return found
 
@@ -142,6 +144,18 @@ def _looks_back(cue: Hit, reading: Reading) -> bool:
     return cue.end - cue.start > 1 and not any(
         hit.start >= cue.end and reading.clauses[hit.start] == reading.clauses[cue.start] for hit in reading.findings
     )
+
+
+# "Kein Herd > 12 mm", "no lesion larger than 1 cm": words between the lesion and the size.
+_LARGER = frozenset({">", "ueber", "groesser", "oberhalb", "larger", "greater", "above", "over", "exceeding", "bigger"})
+
+
+def _up_to_a_size(hit: Hit, reading: Reading) -> bool:
+    """The denial concerns lesions above a size only, which says nothing of smaller ones."""
+    following = reading.words[hit.end : hit.end + 4]
+    tokens = reading.sentence.tokens[hit.end : hit.end + 4]
+    at = next((i for i, word in enumerate(following) if word in _LARGER), -1)
+    return at >= 0 and "," not in following[:at] and any(token.kind == "number" for token in tokens[at:])
 
 
 def _opens_clause(cue: Hit, reading: Reading) -> bool:
@@ -197,8 +211,11 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "non_avid"
     if hit.category == "uptake":
         return _uptake(reading, same_clause, hedged, organ)
-    if _qualified(reading, hit, "malignant") or (
-        reading.has("suspicion") and (_is_concrete(reading) or _has_affirm(cues))
+    avid = is_pet and organ == LIVER and _is_measured_uptake(reading)
+    if (
+        (avid and not hedged)
+        or _qualified(reading, hit, "malignant")
+        or (reading.has("suspicion") and (_is_concrete(reading) or _has_affirm(cues)))
     ):
         return "uncertain" if hedged else "present"
     if _metastasis_affirmed(reading, findings):
@@ -215,6 +232,11 @@ def _uptake(reading: Reading, clause: Sequence[Hit], hedged: bool, organ: str) -
     if not any(cue.category in ("focal", "malignant") for cue in clause):
         return "ignored"
     return "uncertain" if hedged else "present"
+
+
+def _is_measured_uptake(reading: Reading) -> bool:
+    """ "Herd in S6 (SUVmax 14)": who states a lesion's SUV describes its uptake."""
+    return any(word.startswith("suv") for word in reading.words)
 
 
 def _has_affirm(cues: Sequence[Hit]) -> bool:

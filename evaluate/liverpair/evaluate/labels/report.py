@@ -211,15 +211,21 @@ def _strongest(facts: Sequence[_Fact]) -> _Fact | None:
 def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
     """A liver lesion without diagnosis: present if followed ("known lesions unchanged"), else uncertain."""
     neutral = None
-    for reading in readings:
+    for number, reading in enumerate(readings):
+        course = number + 1 < len(readings) and _tells_only_the_course(readings[number + 1])
         for mention in reading.mentions:
             if mention.organ != "liver" or mention.kind not in ("lesion", "metastasis"):
                 continue
-            if mention.polarity == "followed":
+            if mention.polarity == "followed" or (mention.polarity == "neutral" and course):
                 return _Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
             if mention.polarity == "neutral" and neutral is None:
                 neutral = _Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
     return neutral
+
+
+def _tells_only_the_course(reading: Reading) -> bool:
+    """ "Progression." or "Stable disease." behind the sentence that describes the lesions."""
+    return reading.has("followed") and not reading.mentions and not reading.organ_hits
 
 
 def _only_no_new(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
@@ -244,7 +250,7 @@ def _counted_mentions(facts: Sequence[_Fact], readings: Sequence[Reading], statu
     counted = {id(f.mention) for f in facts if f.status == status and f.mention is not None}
     for reading in readings:
         for mention in reading.mentions:
-            if mention.organ == "liver" and mention.polarity in ("neutral", "followed", "non_avid"):
+            if mention.organ == "liver" and mention.polarity in ("neutral", "followed", "non_avid", "bounded"):
                 counted.add(id(mention))
     return counted
 

@@ -156,6 +156,7 @@ class Rules:
     markers: frozenset[str]
     never_end: frozenset[str]
     may_end: frozenset[str]
+    sides: frozenset[str]
     sections: Lexicon
     organs: Lexicon
     findings: Lexicon
@@ -228,6 +229,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         markers=plain_set(table["markers"]),
         never_end=plain_set(table["abbreviations"]["never_end"]),
         may_end=plain_set(table["abbreviations"]["may_end"]),
+        sides=plain_set(table["abbreviations"]["sides"]),
         sections=Lexicon(table["sections"]),
         organs=Lexicon(table["organs"]),
         findings=Lexicon(table["findings"]),

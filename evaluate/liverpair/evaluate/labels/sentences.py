@@ -103,6 +103,8 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
     if token.text != "." or index == 0:
         return False
     before = tokens[index - 1]
+    if before.text in rules.sides and following is not None:
+        return bool(rules.restart.find([following.text]))
     if before.text in rules.may_end and capital:
         return True
     if before.text in rules.never_end:

@@ -18,6 +18,8 @@ __all__ = ["Size", "read_counts", "read_sizes"]
 BEFORE, BEHIND = 4, 2
 # A lesion of the liver is not longer than this; larger numbers are typing or organ sizes.
 LARGEST_PLAUSIBLE_MM = 300.0
+# "3.5 cm (ap) x 2.9 cm": words between two axes of one lesion.
+AXIS_REACH = 4
 # Words between a numeral and its noun: digits stand close, number words may have adjectives between.
 DIGIT_REACH, WORD_REACH = 4, 12
 # More lesions than this are not counted one by one: such a number is something else.
@@ -82,8 +84,12 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         behind = _cues_near(cues, words, unit + 1, +1)
         if not 0.0 < mm <= LARGEST_PLAUSIBLE_MM or "not_a_size" in before | behind or word == "":
             continue
+        if out and words[start - 1] in ("x", "by", "mal") and start - out[-1].end <= AXIS_REACH:
+            out[-1] = out[-1]._replace(mm=max(mm, out[-1].mm), end=unit + 1)  # "3.5 cm ap x 2.9 cm transverse"
+            continue
         leads_on = unit + 1 < len(words) and category.get(unit + 1) == "link_change"
-        previous = ("previous" in before and "current" not in before) or "previous" in behind
+        past = bool(before & {"previous", "comparing"})
+        previous = (past and "current" not in before) or "previous" in behind
         out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on))
     return out
 
@@ -125,7 +131,7 @@ def _chain(
         return start - 3, [_number(words[start - 3])], True  # "15 rather than 18 mm"
     while start >= 2 and getattr(tokens[start - 2], "kind", "") == "number":
         link = category.get(start - 1)
-        if link in ("previous", "previous_beside"):
+        if link in ("previous", "comparing", "previous_beside"):
             return start - 2, [_number(words[start - 2])], True  # "15 statt 18 mm"
         if link == "link_change":
             changed = True
@@ -145,6 +151,9 @@ def _number(word: str) -> float:
     return float(word.replace(",", "."))
 
 
+_TIMES = frozenset({"previous", "comparing", "current"})
+
+
 def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int) -> set[str]:
     """Cue categories next to a size, not across a comma or bracket; of previous/current the nearest."""
     found: set[str] = set()
@@ -158,7 +167,7 @@ def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: in
             number_follows = cue.end < len(words) and words[cue.end][0].isdigit()
             if direction > 0 and number_follows:
                 return found
-            if cue.category in ("previous", "current") and found & {"previous", "current"}:
+            if cue.category in _TIMES and found & _TIMES:
                 continue
             found.add(cue.category)
     return found
@@ -230,7 +239,7 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
                 ")",
             ):
                 break
-            if _counts_lobes(words, position):
+            if _counts_lobes(words, position) or (position and words[position - 1] in _FORMER_NUMBER):
                 continue
             value = rules.numbers.get(words[position])
             if value is None and tokens[position].kind == "number" and words[position].isdigit():
@@ -240,6 +249,10 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
                 out.append((mention, value))
                 break
     return out
+
+
+# "Seven rather than four lesions": the number behind these is the former one.
+_FORMER_NUMBER = frozenset({"statt", "than", "vormals", "zuvor", "previously", "gegenueber", "against", "vs"})
 
 
 def _counts_lobes(words: Sequence[str], position: int) -> bool:
