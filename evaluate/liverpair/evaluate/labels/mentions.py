@@ -35,11 +35,13 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
     reading.organ_hits = [hit for hit in organs if hit.category != "none"]
     reading.cues = [cue for cue in rules.cues.find(words) if not _between_numbers(cue, sentence.tokens, words, rules)]
     reading.cues += rules.features.find(words)
+    reading.reopened = [hit.start for hit in rules.reopens.find(words)]
     reading.clauses = _clauses(sentence.tokens, words, reading.cues, rules)
     groups = _coordinated(reading.organ_hits, sentence.tokens, words, rules)
     found = [hit for hit in rules.findings.find(words) if hit.category != "uptake" or is_pet]
     reading.other_tumour = any(hit.category == "other_tumour" for hit in found)
     findings = [hit._replace(category="benign") if hit.category == "other_tumour" else hit for hit in found]
+    findings = _behind_arrow(findings, words)
     reading.findings = findings
     singular = {position for hit in rules.singular.find(words) for position in range(hit.start, hit.end)}
     for hit in findings:
@@ -51,17 +53,28 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
         reading.mentions = [m if m.organ != LIVER else replace(m, polarity="absent") for m in reading.mentions]
     reading.names_liver = sentence.heading == LIVER or any(hit.category == LIVER for hit in organs)
     reading.liver_positive = is_pet and _liver_is_positive(reading)
-    reading.liver_normal = not reading.liver_positive and _liver_is_normal(reading)
+    normal_study = default == LIVER and reading.has("study_normal")
+    reading.liver_normal = not reading.liver_positive and (normal_study or _liver_is_normal(reading))
     reading.last_organ = _last_organ(reading, groups)
     return reading
 
 
 def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> bool:
-    """ "Seven rather than four lesions", "15 statt 18 mm" compare numbers and deny nothing."""
+    """ "Seven rather than four lesions", "15 statt 18 mm" compare numbers; they neither deny nor doubt."""
     sides = (cue.start - 1, cue.end)
+    following = sides[1] < len(words) and tokens[sides[1]].kind in ("number", "date")
+    if words[cue.start] in ("vs", "versus") and following:
+        return True  # "vs 2/2015: progression"
     return cue.category == "negation_before" and all(
         0 <= i < len(words) and (tokens[i].kind == "number" or words[i] in rules.numbers) for i in sides
     )
+
+
+def _behind_arrow(findings: Sequence[Hit], words: Sequence[str]) -> list[Hit]:
+    """ "V.a. Metastase im CT -> Hämangiom": what stands behind the arrow replaces the diagnosis before it."""
+    arrow = next((i for i in range(1, len(words)) if words[i - 1] in ("-", "=") and words[i] == ">"), len(words))
+    diagnosed = any(hit.start > arrow and hit.category in ("benign", "metastasis") for hit in findings)
+    return [hit for hit in findings if not (diagnosed and hit.category == "metastasis" and hit.end < arrow)]
 
 
 def _liver_is_denied(reading: Reading) -> bool:
@@ -132,6 +145,9 @@ def _is_compound(hit: Hit, words: Sequence[str], rules: Rules) -> bool:
 def _organ_of(mention: Hit, reading: Reading, groups: dict[int, str], carried: str, default: str) -> tuple[str, bool]:
     best, best_cost = NONE, float("inf")
     for organ in reading.organ_hits:
+        itself = organ.start < mention.end and mention.start < organ.end
+        if itself and mention.category == "recurrence" and len(reading.organ_hits) > 1:
+            continue  # "local recurrence" at the site that the sentence names
         cost = distance(mention, organ, reading.words, reading.clauses)
         if cost < best_cost:
             best, best_cost = groups[organ.start], cost

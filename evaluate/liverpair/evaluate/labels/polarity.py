@@ -34,10 +34,13 @@ _SCOPES = (
     ("no_new", True, False, True),
     ("negation_before", True, False, True),
     ("negation_after", False, True, True),
+    ("refuted", False, True, True),
     ("historical", True, False, False),
 )
 
 
+# "Faint focal DOTATATE uptake": words between the adjective and the uptake that it doubts.
+FAINT_REACH = 3
 # One-word answers of forms, in both languages (a form may be in English inside a German report).
 ANSWERS_NO = frozenset(
     {"nein", "keine", "kein", "none", "no", "nil", "negativ", "negative", "nicht", "absent", "n", "0", "not", "neg"}
@@ -46,14 +49,14 @@ _ANSWERS_OPEN = frozenset(
     {"fraglich", "unklar", "unsicher", "moeglich", "equivocal", "possible", "uncertain", "indeterminate", "unclear"}
     | {"questionable", "suspected", "verdacht", "v.a.", "?"}
 )
-_DENYING = frozenset({"negation_before", "negation_after", "answered_no"})
+_DENYING = frozenset({"negation_before", "negation_after", "answered_no", "refuted"})
 
 
 def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is_pet: bool) -> str:
     """What the sentence says of this mention."""
     covering = _covering(hit, reading)
     if hit.category in ("benign", "treated"):
-        return "ignored" if (_DENYING | {"hypothetical", "aside"}) & covering.keys() else "benign"
+        return "ignored" if (_DENYING | {"hypothetical", "aside", "judged"}) & covering.keys() else "benign"
     if "aside" in covering or "hypothetical" in covering or _is_open_question(reading):
         return "ignored"
     if _answer(hit, reading) in _ANSWERS_OPEN:
@@ -103,6 +106,10 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
             judged = category == "indeterminate" and _judges_what_stands_before(cue, hit, reading)
             if not judged and not _covers(cue, hit, reading, ahead, backward_too, over_comma):
                 continue
+            if category == "historical" and any(cue.end <= i < hit.start for i in reading.reopened):
+                continue
+            if judged and cue.start >= hit.end:
+                found["judged"] = cue
             known = found.get(category)
             if known is None or distance(cue, hit, reading.words, reading.clauses) < distance(
                 known, hit, reading.words, reading.clauses
@@ -116,10 +123,12 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
 def _judges_what_stands_before(cue: Hit, hit: Hit, reading: Reading) -> bool:
     """ "8 mm Herd in S3, ohne Diffusionsrestriktion, nicht einzuordnen": a judgement in a clause of its own."""
     clause = reading.clauses[cue.start]
-    own = [finding for finding in reading.findings if reading.clauses[finding.start] == clause]
-    elsewhere = any(o.category == "other" and reading.clauses[o.start] == clause for o in reading.organ_hits)
-    before = [finding for finding in reading.findings if finding.end <= cue.start]
-    return not own and not elsewhere and bool(before) and before[-1] == hit
+    own = [f for f in reading.findings if reading.clauses[f.start] == clause and f.category != "benign"]
+    organs = {organ.category for organ in reading.organ_hits if reading.clauses[organ.start] == clause}
+    if own or organs == {"other"} or hit.end > cue.start:
+        return False
+    before = [f for f in reading.findings if f.end <= cue.start and f.category != "benign"]
+    return hit.category == "benign" or (bool(before) and before[-1] == hit)
 
 
 def _ends_clause(cue: Hit, reading: Reading) -> bool:
@@ -210,7 +219,8 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     if is_pet and any(cue.category == "non_avid" for cue in cues):
         return "non_avid"
     if hit.category == "uptake":
-        return _uptake(reading, same_clause, hedged, organ)
+        faint = any(cue.category == "faint" and 0 <= hit.start - cue.end <= FAINT_REACH for cue in cues)
+        return _uptake(same_clause, hedged or faint, organ)
     avid = is_pet and organ == LIVER and _is_measured_uptake(reading)
     if (
         (avid and not hedged)
@@ -225,11 +235,11 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     return "followed" if any(cue.category in FOLLOW_UP for cue in cues) else "neutral"
 
 
-def _uptake(reading: Reading, clause: Sequence[Hit], hedged: bool, organ: str) -> str:
+def _uptake(clause: Sequence[Hit], hedged: bool, organ: str) -> str:
     """Uptake counts where it is focal or raised, and in the liver."""
     if any(cue.category == "physiological" for cue in clause) or organ != LIVER:
         return "ignored"
-    if not any(cue.category in ("focal", "malignant") for cue in clause):
+    if not any(cue.category in ("focal", "malignant", "faint") for cue in clause):
         return "ignored"
     return "uncertain" if hedged else "present"
 

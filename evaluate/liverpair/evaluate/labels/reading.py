@@ -43,6 +43,7 @@ class Reading:
     cues: list[Hit] = field(default_factory=list)
     findings: list[Hit] = field(default_factory=list)
     clauses: list[int] = field(default_factory=list)
+    reopened: list[int] = field(default_factory=list)  # words that lead back from history to the present
     liver_normal: bool = False
     liver_positive: bool = False
     names_liver: bool = False

@@ -124,6 +124,8 @@ def _facts(readings: Sequence[Reading]) -> list[_Fact]:
         doubted, verdict = _doubted_next(reading, following), _verdict_next(reading, following)
         for mention in reading.mentions:
             fact = _fact(reading, mention, readings)
+            if fact is None and verdict == "absent" and mention.organ == "liver" and mention.kind == "metastasis":
+                fact = _Fact("absent", reading, mention, reading.sentence.section, mention.organ_known, True)
             if fact is not None:
                 fact = _after_verdict(fact, verdict)
                 if doubted and fact.status == "present" and not fact.strong:
@@ -142,8 +144,10 @@ def _doubted_next(reading: Reading, following: Reading | None) -> bool:
         following is not None
         and following.sentence.block == reading.sentence.block
         and not following.organ_hits
-        and following.has("indeterminate")
-        and any(m.polarity == "uncertain" for m in following.mentions)
+        and any(
+            m.polarity == "uncertain" and (m.kind == "metastasis" or following.has("indeterminate"))
+            for m in following.mentions
+        )
     )
 
 

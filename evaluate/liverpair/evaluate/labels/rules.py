@@ -157,6 +157,7 @@ class Rules:
     never_end: frozenset[str]
     may_end: frozenset[str]
     sides: frozenset[str]
+    spoken_stops: frozenset[str]
     sections: Lexicon
     organs: Lexicon
     findings: Lexicon
@@ -164,6 +165,7 @@ class Rules:
     features: Lexicon
     sizes: Lexicon
     restart: Lexicon
+    reopens: Lexicon
     attributes: Lexicon
     joiners: frozenset[str]
     singular: Lexicon
@@ -230,6 +232,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         never_end=plain_set(table["abbreviations"]["never_end"]),
         may_end=plain_set(table["abbreviations"]["may_end"]),
         sides=plain_set(table["abbreviations"]["sides"]),
+        spoken_stops=plain_set(table["abbreviations"]["spoken_stops"]),
         sections=Lexicon(table["sections"]),
         organs=Lexicon(table["organs"]),
         findings=Lexicon(table["findings"]),
@@ -237,6 +240,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         features=Lexicon(table["features"]),
         sizes=Lexicon(table["sizes"]),
         restart=Lexicon({"restart": table["scope"]["restart"]}),
+        reopens=Lexicon({"reopens": table["scope"]["reopens"]}),
         attributes=Lexicon({"number": table["attributes"]["number"], "attribute": table["attributes"]["names"]}),
         joiners=plain_set(table["scope"]["joiners"]),
         singular=Lexicon({"singular": table["counts"]["singular"]}),

@@ -98,6 +98,8 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
         return True
     following = tokens[index + 1] if index + 1 < len(tokens) else None
     capital = following is not None and text[following.start].isupper()
+    if token.text in rules.spoken_stops:
+        return capital or following is None  # dictated: "Kein Aszites Punkt Milz normal Punkt"
     if token.kind == "word" and token.text.endswith("."):
         return token.text in rules.may_end and capital
     if token.text != "." or index == 0:

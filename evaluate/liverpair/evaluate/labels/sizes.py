@@ -31,7 +31,9 @@ _JUDGEMENTS = ("benign", "gutartig", "artef", "artif")
 
 
 # Words that may stand between an organ and the size in a list of organs: "Leber (bis 30 mm), Lunge (bis 12 mm)".
-_LIST_FILL = frozenset({"(", "bis", "zu", "max", "maximal", "je", "ca", "up", "to", "about", "approx", "at", ":", "."})
+_LIST_FILL = frozenset(
+    {"(", "bis", "zu", "max", "maximal", "je", "ca", "up", "to", "about", "approx", "at", ":", ".", ")"}
+)
 
 
 class Size(NamedTuple):
@@ -69,7 +71,7 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
 def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
     words, tokens = reading.words, reading.sentence.tokens
     category = {position: cue.category for cue in cues for position in range(cue.start, cue.end)}
-    out = []
+    out: list[_Raw] = []
     for unit, word in enumerate(words):
         if category.get(unit) not in ("unit_mm", "unit_cm") or unit == 0 or tokens[unit - 1].kind != "number":
             continue
@@ -114,6 +116,7 @@ def _in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: in
     inside = {cue.category for cue in cues if opening < cue.start and cue.end <= closing}
     dated = any(token.kind == "date" for token in reading.sentence.tokens[opening:closing])
     sized = any(words[i] in ("mm", "cm") for i in range(opening))
+    dated = dated or "%" in words[opening:closing]  # "22 mm (20 mm, +10 %)"
     return sized and "current" not in inside and bool(dated or inside & {"previous", "previous_in_bracket"})
 
 
@@ -206,7 +209,10 @@ def _organ_in_list(size: _Raw, reading: Reading) -> Hit | None:
     """The organ right before a size, where several organs stand in a list with a size each."""
     if not {"liver", "other"} <= {organ.category for organ in reading.organ_hits}:
         return None
-    for organ in reading.organ_hits:
+    opening = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
+    for organ in reversed(reading.organ_hits):
+        if opening >= 0 and reading.words[opening] == "(" and organ.end == opening:
+            return organ  # "hepatisch (mehrere, Seg. II 13 mm)"
         between = reading.words[organ.end : size.start]
         compound = any(m.start < organ.end and organ.start < m.end for m in reading.mentions)
         if 0 < len(between) <= 3 and not compound and all(word in _LIST_FILL for word in between):
