@@ -272,11 +272,24 @@ def _qualified(reading: Reading, hit: Hit, category: str) -> bool:
 
 def _called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
     """A benign diagnosis in the sentence that no competing metastasis stands beside."""
-    benign = [hit for hit in findings if hit.category == "benign" and not _denied(hit, reading)]
+    benign = [f for f in findings if f.category == "benign" and not _denied(f, reading) and not _guessed(f, reading)]
     rivals = [hit for hit in findings if hit.category == "metastasis" and not _denied(hit, reading)]
     if not benign or rivals:
         return False
     return reading.other_tumour or not _qualified(reading, benign[0], "malignant")
+
+
+_GUESSES = ("moeglich", "evtl", "eventuell", "fraglich", "denkbar", "possib", "may", "might", "could", "perhaps")
+
+
+def _guessed(hit: Hit, reading: Reading) -> bool:
+    """ "Möglicherweise Artefakt" is no diagnosis; "wahrscheinlich Zysten" is one."""
+    return any(
+        cue.category == "hedge"
+        and reading.words[cue.start].startswith(_GUESSES)
+        and _covers(cue, hit, reading, forward=True, backward=False, over_comma=False)
+        for cue in reading.cues
+    )
 
 
 def _metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:

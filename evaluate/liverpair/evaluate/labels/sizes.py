@@ -154,6 +154,9 @@ def _number(word: str) -> float:
     return float(word.replace(",", "."))
 
 
+# "14 mm große, hypervaskularisierte Läsion": such a word leads on to the lesion behind it, over a comma.
+_LEADING = ("gross", "messend", "durchmessend", "haltend")
+LEAD = 4
 _TIMES = frozenset({"previous", "comparing", "current"})
 
 
@@ -228,6 +231,8 @@ def _gap(size: _Raw, start: int, end: int, reading: Reading) -> float:
         cost += 3 if word in (",", ";") else 0 if word in ("(", ")", ".") else 1
     if high > low and reading.clauses[low] != reading.clauses[min(high, len(reading.clauses) - 1)]:
         cost += 3
+    if end > size.start and reading.words[size.end : size.end + 1] and reading.words[size.end].startswith(_LEADING):
+        cost -= LEAD
     # A noun directly behind its size ("14 mm große Läsion") is closer than one before it.
     return cost if end > size.start else cost + 0.5
 
