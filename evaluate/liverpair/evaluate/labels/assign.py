@@ -1,4 +1,4 @@
-"""Find the study that each report describes: by accession number, else by patient, modality and exact date.
+"""Find the study that each report describes: by study_uid, accession number, or patient, modality and exact date.
 
 A report is given to a study only if exactly one fits; otherwise the reason is stated and nothing is assigned.
 """
@@ -33,7 +33,7 @@ class StudyKey:
 class ReportAssignment:
     """``study_uid`` is "" where nothing fits exactly; ``reason`` then says why.
 
-    ``matched_by``: accession_number, patient_modality_date or "". Reasons: no_identifiers, no_study,
+    ``matched_by``: study_uid, accession_number, patient_modality_date or "". Reasons: no_identifiers, no_study,
     ambiguous_accession_number, accession_number_of_another_patient, ambiguous_date, unreadable_date.
     """
 
@@ -49,6 +49,9 @@ def assign_reports(rows: Iterable[Mapping[str, str]], studies: Sequence[StudyKey
 
 
 def _assign(row: Mapping[str, str], studies: Sequence[StudyKey]) -> ReportAssignment:
+    uid = _value(row, "study_uid")
+    if uid and any(s.study_uid == uid for s in studies):
+        return ReportAssignment(_value(row, "report_id"), uid, "study_uid", "")  # a DICOM report lies in its study
     report_id, accession = _value(row, "report_id"), _value(row, "accession_number")
     by_number = [s for s in studies if accession and s.accession_number.strip() == accession]
     if by_number:

@@ -16,7 +16,15 @@ from pathlib import Path
 from liverpair.core.errors import UsageError
 from liverpair.evaluate.labels.report import label_report
 
-__all__ = ["LABEL_COLUMNS", "LabelRow", "duplicated_report_ids", "label_table", "read_reports"]
+__all__ = [
+    "LABEL_COLUMNS",
+    "LabelRow",
+    "decode_text",
+    "duplicated_report_ids",
+    "label_table",
+    "read_reports",
+    "rows_of_table",
+]
 
 LABEL_COLUMNS = ("report_id", "status", "largest_mm", "count", "language", "evidence")
 REQUIRED_COLUMNS = ("report_id", "text")
@@ -68,19 +76,20 @@ def read_reports(path: Path) -> list[dict[str, str]]:
     Column names are compared without case and outer blanks. Texts may be quoted and span lines. UsageError
     if a required column is missing or a row has more fields than the header.
     """
-    text = _decode(Path(path).read_bytes())
+    text = decode_text(Path(path).read_bytes())
     header_line = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=header_line.count)
     previous_limit = csv.field_size_limit(LONGEST_FIELD)
     try:
-        return _rows(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), Path(path).name)
+        return rows_of_table(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), Path(path).name)
     except csv.Error as error:
         raise UsageError(f"{Path(path).name}: not a readable CSV table ({error}).") from error
     finally:
         csv.field_size_limit(previous_limit)
 
 
-def _rows(reader: Iterable[list[str]], name: str) -> list[dict[str, str]]:
+def rows_of_table(reader: Iterable[list[str]], name: str) -> list[dict[str, str]]:
+    """Rows by column name from lists of cells, the first of which is the header; UsageError as `read_reports`."""
     header: list[str] | None = None
     rows = []
     for number, fields in enumerate(reader, start=1):
@@ -90,12 +99,12 @@ def _rows(reader: Iterable[list[str]], name: str) -> list[dict[str, str]]:
             header = [field.strip().casefold().replace(" ", "_") for field in fields]
             _check_header(header, name)
             continue
-        if len(fields) > len(header):
+        if any(field.strip() for field in fields[len(header) :]):
             raise UsageError(
                 f"{name}, row {number}: {len(fields)} fields, but the header has {len(header)}. "
                 "A text that holds the delimiter must stand in double quotes."
             )
-        rows.append(dict(zip(header, fields + [""] * (len(header) - len(fields)), strict=True)))
+        rows.append(dict(zip(header, [*fields, *[""] * len(header)], strict=False)))
     if header is None:
         raise UsageError(f"{name}: the table is empty; it needs a header with {', '.join(REQUIRED_COLUMNS)}.")
     return rows
@@ -113,9 +122,14 @@ def _check_header(header: list[str], name: str) -> None:
         raise UsageError(f"{name}: the column {', '.join(repeated)} occurs more than once.")
 
 
-def _decode(data: bytes) -> str:
+def decode_text(data: bytes) -> str:
+    """Text of UTF-8, UTF-16 (with mark, or told by its zero bytes) or Windows-1252 bytes."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16")
+        return data.decode("utf-16", errors="replace")
+    start = data[:400]
+    if len(start) > 1 and start.count(0) > len(start) // 4:
+        # Every other byte of Latin text in UTF-16 is zero; which one tells the order.
+        return data.decode("utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
