@@ -153,8 +153,36 @@ def detect(
     return lesions.detect(image, role, output, liver, which, load_settings(config))
 
 
+@command
+def power(
+    sensitivity: Annotated[float, typer.Option(help="Sensitivity that is expected, as a share.")] = 0.95,
+    specificity: Annotated[float, typer.Option(help="Specificity that is expected, as a share.")] = 0.95,
+    width: Annotated[float, typer.Option(help="Widest 95 % interval that is wished: 0.05 is ± 2.5 points.")] = 0.05,
+    prevalence: Annotated[float, typer.Option(help="Share of pairs with metastases by the reference.")] = 0.7,
+    pairs_per_patient: Annotated[float, typer.Option(help="Pairs that one patient brings, on average.")] = 1.0,
+    size_cv: Annotated[float, typer.Option(help="Standard deviation of that number over its mean.")] = 0.0,
+    icc: Annotated[float, typer.Option(help="Correlation of two pairs of one patient, 0 to 1.")] = 0.3,
+    level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    pilot: Annotated[
+        Path | None,
+        typer.Option("--pilot", metavar="CALLS.csv", help="Prevalence, pairs per patient and ICC from these calls."),
+    ] = None,
+    as_json: Json = False,
+) -> Answer:
+    """How many pairs and patients a study needs for intervals of a wished width, with several pairs per patient.
+
+    Several pairs of one patient say less than as many of different patients; by how much is the design effect.
+    CALLS.csv is what `evaluate --calls` takes: patient_id, pair_id, reference, index.
+    """
+    from liverpair.evaluate.power import Design
+    from liverpair.flow.verbs import planning
+
+    design = Design(sensitivity, specificity, prevalence, pairs_per_patient, size_cv, icc, width, level)
+    return planning.power(design, pilot)
+
+
 def add_to(app: typer.Typer) -> None:
     """Register these commands, grouped in --help."""
-    for function in (suv, convert, register, detect, segment, measure):
+    for function in (suv, convert, register, detect, segment, measure, power):
         app.command(rich_help_panel=VERBS)(function)
     app.command("transform-points", rich_help_panel=VERBS)(transform_points)
