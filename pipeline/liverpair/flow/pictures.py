@@ -123,9 +123,16 @@ def _pet_top(matched: MatchedPair) -> float:
     return float(np.percentile(pet.values, 99.7)) if pet is not None else 1.0
 
 
+def _shown_at(lesion: Lesion) -> NDArray[np.float64]:
+    """Where the pair's volumes show a lesion: a PET put back onto its CT no longer shows it where it was."""
+    if lesion.modality is Modality.PET and lesion.centre_lps is not None:
+        return lesion.centre_lps
+    return lesion.native_lps
+
+
 def _kinds(detection: Detection, lesions: Sequence[Lesion], modality: Modality) -> dict[int, tuple[str, str]]:
     """Label → (outline's kind, lesion's name); benign foci are drawn apart, unmeasured ones have no name."""
-    names = [(x.native_lps, x.lesion_id) for x in lesions if x.modality is modality]
+    names = [(_shown_at(x), x.lesion_id) for x in lesions if x.modality is modality]
     found = {}
     for c in detection.candidates:
         name = next((n for place, n in names if np.array_equal(place, c.centre_lps)), "")
@@ -258,7 +265,7 @@ def _projection(matched: MatchedPair, view: _View) -> Panel | None:
     volume = resample(images.pet, grid.with_spacing((PIXEL_MM, 2 * PIXEL_MM, PIXEL_MM)))
     image = volume.values.max(axis=1)[:, ::-1].T
     labels = tuple(
-        Label(x.lesion_id, *view.place(x.native_lps), "PET" if x.nature is Nature.METASTASIS else "benign")
+        Label(x.lesion_id, *view.place(_shown_at(x)), "PET" if x.nature is Nature.METASTASIS else "benign")
         for x in matched.lesions
         if x.modality is Modality.PET
     )
@@ -292,7 +299,7 @@ def _apart(matched: MatchedPair, base: Volume | None) -> list[list[Panel]]:
     projection: Panel | None = None
     if base is not None:
         lesion = _deciding(matched.lesions, Modality.PET)
-        for row, view in zip(rows, _views(base, aligned.ct_liver, lesion.native_lps if lesion else None), strict=True):
+        for row, view in zip(rows, _views(base, aligned.ct_liver, _shown_at(lesion) if lesion else None), strict=True):
             row += _pet_panels(matched, view, _outlines(matched, view, with_pet=True, with_mr=False))
             projection = projection or _projection(matched, view)
     main = _first_mr(aligned)

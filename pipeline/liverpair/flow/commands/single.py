@@ -114,6 +114,19 @@ def transform_points(
 
 
 @command
+def motion_field(
+    ws: Annotated[Path, typer.Argument(metavar="WS")],
+    pair_id: Annotated[str, typer.Argument(metavar="PAIR_ID")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.png")],
+    as_json: Json = False,
+) -> Answer:
+    """Draw how the liver deformed between PET/CT and MRI of a processed pair, and the bound of the error."""
+    from liverpair.flow.verbs import motion
+
+    return motion.motion_field(ws, pair_id, output)
+
+
+@command
 def segment(
     image: Image,
     role: Annotated[str, typer.Option("--role", help="ct or one of " + ", ".join(MR_ROLES) + ".")],
@@ -186,3 +199,4 @@ def add_to(app: typer.Typer) -> None:
     for function in (suv, convert, register, detect, segment, measure, power):
         app.command(rich_help_panel=VERBS)(function)
     app.command("transform-points", rich_help_panel=VERBS)(transform_points)
+    app.command("motion-field", rich_help_panel=VERBS)(motion_field)
