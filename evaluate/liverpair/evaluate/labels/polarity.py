@@ -36,6 +36,7 @@ _SCOPES = (
     ("negation_after", False, True, True),
     ("refuted", False, True, True),
     ("historical", True, False, False),
+    ("historical_after", False, True, True),
 )
 
 
@@ -78,7 +79,7 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return "present" if _known_ones_behind(hit, reading) else "no_new"
     if negated:
         return "absent"
-    if "historical" in covering:
+    if {"historical", "historical_after"} & covering.keys():
         return "ignored"
     return _affirmed(hit, reading, findings, is_pet, organ)
 

@@ -216,7 +216,8 @@ def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
     """A liver lesion without diagnosis: present if followed ("known lesions unchanged"), else uncertain."""
     neutral = None
     for number, reading in enumerate(readings):
-        course = number + 1 < len(readings) and _tells_only_the_course(readings[number + 1])
+        following = readings[number + 1] if number + 1 < len(readings) else None
+        course = following is not None and (_tells_only_the_course(following) or _lists_uptake(following))
         for mention in reading.mentions:
             if mention.organ != "liver" or mention.kind not in ("lesion", "metastasis"):
                 continue
@@ -230,6 +231,12 @@ def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
 def _tells_only_the_course(reading: Reading) -> bool:
     """ "Progression." or "Stable disease." behind the sentence that describes the lesions."""
     return reading.has("followed") and not reading.mentions and not reading.organ_hits
+
+
+def _lists_uptake(reading: Reading) -> bool:
+    """ "- Seg. V: SUVmax 30" below "Leber: 3 Läsionen"."""
+    other = any(hit.category == "other" for hit in reading.organ_hits)
+    return not other and not reading.mentions and any(word.startswith("suv") for word in reading.words)
 
 
 def _only_no_new(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:

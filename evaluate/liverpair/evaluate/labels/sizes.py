@@ -73,11 +73,14 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
     category = {position: cue.category for cue in cues for position in range(cue.start, cue.end)}
     out: list[_Raw] = []
     for unit, word in enumerate(words):
-        if category.get(unit) not in ("unit_mm", "unit_cm") or unit == 0 or tokens[unit - 1].kind != "number":
+        if category.get(unit) not in ("unit_mm", "unit_cm") or unit == 0:
+            continue
+        last = unit - 2 if words[unit - 1] == "-" and unit > 1 and tokens[unit - 1].glued else unit - 1  # "7-mm-Herd"
+        if tokens[last].kind != "number":
             continue
         if unit + 1 < len(words) and words[unit + 1] in ("3", "2") and tokens[unit + 1].glued:
             continue  # a volume or an area
-        start, values, changed = _chain(words, tokens, unit - 1, category)
+        start, values, changed = _chain(words, tokens, last, category)
         factor = 10.0 if category[unit] == "unit_cm" else 1.0
         mm = round(factor * (values[0] if changed else max(values)), 3)
         if _in_sum(cues, words, start) or _in_past_bracket(cues, reading, start, unit):
