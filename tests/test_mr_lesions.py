@@ -11,6 +11,7 @@ from liverpair.core.geometry import Grid
 from liverpair.core.lesion import Nature
 from liverpair.core.volume import Mask, Volume
 from liverpair.segment.mr_lesions import detect_mr
+from liverpair.segment.mr_regions import MrRegion, paint_order, paint_regions
 from liverpair.segment.scale_space import blob_response, local_background
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -146,6 +147,37 @@ def test_any_subset_of_sequences_finds_the_lesions_of_8_mm_and_more(roles: tuple
     for place, diameter in BALLS:
         if diameter >= 8:
             assert found_near(detection, place, 5.0) is not None, (roles, place)
+
+
+def test_without_a_sequence_that_tells_them_apart_the_nature_is_uncertain_and_a_cyst_is_no_metastasis() -> None:
+    images, mask = examination(4)
+    alone = detect_mr({"mr-hbp": images["mr-hbp"]}, mask)
+    for place, _ in BALLS:
+        found = found_near(alone, place)
+        assert found is not None
+        assert "uncertain_nature" in found.flags
+        assert "no T2, diffusion or ADC" in found.reason
+    ball, cyst = found_near(alone, BALLS[2][0]), found_near(alone, CYST[0])
+    assert ball is not None
+    assert cyst is None or cyst.confidence < 0.6 < 0.7 < ball.confidence
+    everything = detect_mr(images, mask)
+    assert all("uncertain_nature" not in c.flags for c in everything.candidates)
+
+
+def test_a_vessel_that_touches_a_lesion_does_not_take_it_up() -> None:
+    grid = Grid((40, 20, 20), np.eye(4))
+    index = np.indices((40, 20, 20)).transpose(1, 2, 3, 0)
+    tube = np.linalg.norm(index[..., 1:] - 10, axis=-1) < 3.0
+    tube &= (index[..., 0] > 8) & (index[..., 0] < 38)
+    ball = np.linalg.norm(index - np.array((8, 10, 10)), axis=-1) < 4.5
+    ones = np.ones(tube.shape, dtype=np.float32)
+
+    def region(voxels: NDArray[np.bool_], seed: tuple[int, int, int], odds: float) -> MrRegion:
+        return MrRegion(np.zeros(3, dtype=np.int64), voxels, ones, seed, np.array(seed, float), odds, ())
+
+    _, kept = paint_regions((40, 20, 20), grid, [region(ball, (8, 10, 10), 0.0), region(tube, (25, 10, 10), -3.0)])
+    assert list(kept) == [0]
+    assert paint_order([0.9, 0.8], [region(ball, (8, 10, 10), 0.0), region(tube, (25, 10, 10), -3.0)]) == [0, 1]
 
 
 def test_the_same_input_gives_the_same_labels() -> None:

@@ -20,8 +20,8 @@ from liverpair.core.errors import Refusal
 from liverpair.core.lesion import Candidate, Detection, Nature
 from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.segment.mr_evidence import Sequence, SequencePeak, prepare_sequence, sequence_peaks
-from liverpair.segment.mr_nature import Testimony, confidence_of, nature_of, testimony
-from liverpair.segment.mr_regions import paint_regions, region_of
+from liverpair.segment.mr_nature import Testimony, confidence_of, metastasis_share, nature_of, testimony
+from liverpair.segment.mr_regions import paint_order, paint_regions, region_of
 
 __all__ = ["MAIN_ROLES", "MrDetectionSettings", "detect_mr"]
 
@@ -181,6 +181,7 @@ class _Judged:
     nature: Nature
     reason: str
     confidence: float
+    share: float
 
 
 def _judge(sequences: dict[str, Sequence], foci: list[_Focus], settings: MrDetectionSettings) -> list[_Judged]:
@@ -191,7 +192,10 @@ def _judge(sequences: dict[str, Sequence], foci: list[_Focus], settings: MrDetec
         first = confidence_of(sequences, focus.lead, evidence, nature)
         if first < settings.confidence_floor:
             continue
-        judged.append(_Judged(focus, evidence, None, nature, reason, first))
+        share, doubt = (1.0, "")
+        if nature is Nature.METASTASIS:
+            share, doubt = metastasis_share(sequences, focus.lead, evidence)
+        judged.append(_Judged(focus, evidence, None, nature, reason or doubt, first, share))
     judged.sort(key=lambda item: -item.confidence)
     return judged
 
@@ -215,11 +219,7 @@ def _report(
             continue
         kept.append((confidence, item))
         regions.append(region)
-    # Likely foci before unlikely ones, and large before small: parts join the whole, not the whole a part.
-    order = sorted(
-        range(len(kept)),
-        key=lambda n: (kept[n][0] < 0.5, -np.count_nonzero(regions[n].voxels), -kept[n][0]),
-    )
+    order = paint_order([confidence for confidence, _ in kept], regions)
     labels, survivors = paint_regions(shape, main.grid, [regions[n] for n in order])
     centres = _centroids(labels)
     candidates: list[Candidate] = []
@@ -231,9 +231,9 @@ def _report(
                 label=survivors[place],
                 centre_lps=main.grid.to_world(centres[survivors[place] - 1]),
                 z=max(item.evidence.z.values()),
-                confidence=confidence,
+                confidence=confidence * item.share,
                 nature=item.nature,
-                flags=region.flags,
+                flags=region.flags if item.share == 1.0 else (*region.flags, "uncertain_nature"),
                 reason=item.reason,
             )
         )

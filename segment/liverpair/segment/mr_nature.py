@@ -18,10 +18,10 @@ from liverpair.core.lesion import Nature
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.segment.mr_evidence import Sequence, SequencePeak
 
-__all__ = ["Testimony", "confidence_of", "nature_of", "testimony"]
+__all__ = ["Testimony", "confidence_of", "metastasis_share", "nature_of", "testimony"]
 
 #: log-odds that a proposal is a lesion before the sequences are heard: clutter outnumbers lesions.
-PRIOR_LOG_ODDS = -2.6
+PRIOR_LOG_ODDS = -2.0
 #: Vessel crossings and noise that look like a ball become rarer with its size (places go with 1/d³, of which
 #: a third is taken, because vessels have all sizes): log-odds per factor e of diameter above that of the
 #: smallest scales.
@@ -53,6 +53,11 @@ T2_NEUTRAL, T2_CYST = 3.0, 5.5
 DWI_NEUTRAL, DWI_CYST = 0.45, 0.02
 #: Diffusivity against liver (1.0-1.3e-3 mm²/s): metastases 0.7-1.2, haemangiomas 1.5-1.9, cysts 2.2-3.
 ADC_NEUTRAL, ADC_CYST = 1.4, 2.0
+#: Where no sequence tells them apart: log-odds that a focal lesion of a patient with a NET is a metastasis (three of
+#: four), and what the hepatobiliary signal against liver adds: fluid (below 0.3) is darker than cells or slow blood
+#: (0.4-0.65), but both are dark, so it adds little.
+SHARE_LOG_ODDS = 1.1
+HBP_NEUTRAL, HBP_SLOPE, HBP_MOST = 0.35, 12.0, 1.5
 #: Log-odds of benign at which it is called so; above 0, since a missed metastasis is worse than an unread
 #: cyst.
 BENIGN_LOG_ODDS = 0.5
@@ -197,6 +202,23 @@ def nature_of(sequences: dict[str, Sequence], lead: SequencePeak, evidence: Test
     nature = Nature.CYST if cystic > 0 else Nature.HAEMANGIOMA
     what = "free fluid" if nature is Nature.CYST else "slow blood"
     return nature, f"Reads as {what}: " + "; ".join(words) + "."
+
+
+def metastasis_share(sequences: dict[str, Sequence], lead: SequencePeak, evidence: Testimony) -> tuple[float, str]:
+    """The share of lesions like this one that are metastases where nothing tells them from cysts and haemangiomas.
+
+    1 and no reason where T2, DWI or ADC could be read there: nature_of then had its say. Else the share among a NET
+    patient's lesions, moved by the hepatobiliary signal, and the sentence that says so.
+    """
+    if any(_ratio(sequences, role, lead, evidence) is not None for role in ("mr-t2", "mr-dwi", "mr-adc")):
+        return 1.0, ""
+    odds, words = SHARE_LOG_ODDS, ""
+    dark = _ratio(sequences, "mr-hbp", lead, evidence)
+    if dark is not None:
+        odds += float(np.clip(HBP_SLOPE * (dark - HBP_NEUTRAL), -HBP_MOST, HBP_MOST))
+        words = f" The hepatobiliary signal is {max(dark, 0.0):.2f} times the liver's."
+    share = 1.0 / (1.0 + math.exp(-odds))
+    return share, f"Its nature is uncertain: no T2, diffusion or ADC image could be read there.{words}"
 
 
 def _ratio(sequences: dict[str, Sequence], role: str, lead: SequencePeak, evidence: Testimony) -> float | None:

@@ -16,7 +16,7 @@ from liverpair.segment.delineate import connected_above
 from liverpair.segment.mr_evidence import Sequence, SequencePeak
 from liverpair.segment.mr_split import split_at_neck
 
-__all__ = ["MrRegion", "paint_regions", "region_of"]
+__all__ = ["MrRegion", "paint_order", "paint_regions", "region_of"]
 
 #: Levels between background (0) and the core (1) at which a focus may come free of a vessel that touches it.
 LEVELS = (0.5, 0.6, 0.7, 0.8)
@@ -41,6 +41,8 @@ THICKEST_VESSEL_MM = (16.0, 22.0)
 #: A liver mask errs by one or two voxels of its 3 mm search grid: what is no thicker may be the rim of a neighbour; a
 #: focus that reaches deeper into the liver and ends there is one, whatever it touches outside (from, to in mm).
 RIM_MM, ENDS = (4.0, 6.0), (0.05, 0.35)
+#: Shape or place speak clearly against a region from here on: two to one.
+DOUBTED_LOG_ODDS = -0.7
 #: Depth in the liver per diameter: a focus lies in it with half of itself or more, a neighbour with its skin.
 SKIN = (0.25, 0.45)
 
@@ -171,6 +173,23 @@ def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
 def _ramp(value: float, between: tuple[float, float]) -> float:
     """0 up to the first bound, 1 from the second, linear between them."""
     return float(np.clip((value - between[0]) / (between[1] - between[0]), 0.0, 1.0))
+
+
+def paint_order(confidences: list[float], regions: list[MrRegion]) -> list[int]:
+    """The order in which regions are painted: likely ones, then unlikely ones.
+
+    Among each, what its shape or place speaks against comes after the others, so that a vessel takes up no lesion
+    that it touches; then large before small: parts join the whole, not the whole a part.
+    """
+    return sorted(
+        range(len(regions)),
+        key=lambda n: (
+            confidences[n] < 0.5,
+            regions[n].log_odds < DOUBTED_LOG_ODDS,
+            -int(np.count_nonzero(regions[n].voxels)),
+            -confidences[n],
+        ),
+    )
 
 
 def paint_regions(
