@@ -200,7 +200,12 @@ def _decide(facts: Sequence[_Fact], readings: Sequence[Reading]) -> tuple[str, _
     else:
         chosen = impression
     followed = _followed_lesion(readings)
-    if followed is not None and (chosen is None or (chosen.status == "absent" and not chosen.explicit)):
+    concluded = chosen is not None and chosen.section == "impression" and chosen.strong and chosen.mention is not None
+    if (
+        followed is not None
+        and not (concluded and followed.status == "uncertain")
+        and (chosen is None or (chosen.status == "absent" and not chosen.explicit))
+    ):
         return followed.status, followed
     if chosen is None:
         return _only_no_new(readings)

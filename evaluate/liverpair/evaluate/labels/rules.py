@@ -166,6 +166,7 @@ class Rules:
     sizes: Lexicon
     restart: Lexicon
     reopens: Lexicon
+    concluding: Lexicon
     attributes: Lexicon
     joiners: frozenset[str]
     singular: Lexicon
@@ -241,6 +242,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         sizes=Lexicon(table["sizes"]),
         restart=Lexicon({"restart": table["scope"]["restart"]}),
         reopens=Lexicon({"reopens": table["scope"]["reopens"]}),
+        concluding=Lexicon({"concluding": table["scope"]["concluding"]}),
         attributes=Lexicon({"number": table["attributes"]["number"], "attribute": table["attributes"]["names"]}),
         joiners=plain_set(table["scope"]["joiners"]),
         singular=Lexicon({"singular": table["counts"]["singular"]}),

@@ -106,9 +106,9 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
         return False
     before = tokens[index - 1]
     if before.text in rules.sides and following is not None:
-        return bool(rules.restart.find([following.text]))
-    if before.text in rules.may_end and capital:
-        return True
+        return capital and not rules.organs.find([following.text])
+    if before.text in rules.may_end and following is not None:
+        return capital
     if before.text in rules.never_end:
         return False
     if following is not None and following.glued and following.kind in ("word", "number") and not capital:
@@ -182,7 +182,7 @@ def _assign_sections(pieces: Sequence[_Piece], rules: Rules) -> list[Sentence]:
                 goes_on = continued or (bool(sentences) and sentences[-1].section == OPEN[section])
                 own = OPEN[section] if goes_on and named < 0 else "skip"
             sentences.append(Sentence(tuple(tokens), own, heading, block, question))
-    return _close_open_sections(sentences, named)
+    return _concluding(_close_open_sections(sentences, named), rules)
 
 
 def _heading(piece: _Piece, rules: Rules) -> tuple[str, str, int]:
@@ -227,6 +227,18 @@ def _bare_heading(piece: _Piece, words: list[str], start: int, rules: Rules) -> 
         if hit.start == 0 and start + hit.end == len(words):
             return hit.category, "", len(words)
     return "", "", 0
+
+
+def _concluding(sentences: list[Sentence], rules: Rules) -> list[Sentence]:
+    """Without a heading for it, what opens with "Somit ..." or "In summary ..." is the impression."""
+    if any(sentence.section == "impression" for sentence in sentences):
+        return sentences
+    return [
+        replace(sentence, section="impression")
+        if sentence.section == "findings" and any(hit.start == 0 for hit in rules.concluding.find(sentence.words))
+        else sentence
+        for sentence in sentences
+    ]
 
 
 def _close_open_sections(sentences: Sequence[Sentence], named: int) -> list[Sentence]:

@@ -128,7 +128,7 @@ def _chain(
 ) -> tuple[int, list[float], bool]:
     """Start, numbers up to words[last] (the last first), and whether a change ("auf", "to") joins them."""
     values = [_number(words[last])]
-    start, changed = last, False
+    start, changed, listed = last, False, False
     if (
         words[start - 2 : start] == ["rather", "than"]
         and start >= 3
@@ -141,8 +141,11 @@ def _chain(
             return start - 2, [_number(words[start - 2])], True  # "15 statt 18 mm"
         if link == "link_change":
             changed = True
+        elif words[start - 1] == "," and listed and not _is_segment(words, start - 2):
+            pass  # "24, 15 und 8 mm"
         elif link != "link_range" or (words[start - 1] in ("und", "and") and _is_segment(words, start - 2)):
             break
+        listed = words[start - 1] in ("und", "and", "sowie", ",") and (listed or words[start - 1] != ",")
         start -= 2
         values.append(_number(words[start]))
     return start, values, changed
