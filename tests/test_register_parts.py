@@ -14,8 +14,9 @@ from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.register.bspline import BSplineSpace
 from liverpair.register.deformable import Cost, DeformSettings
 from liverpair.register.local_ncc import LocalCorrelation, box_sum
-from liverpair.register.prepare import Scene
-from liverpair.register.resample import resample, resample_labels, resample_mask
+from liverpair.register.prepare import DISTANCE_CLAMP_MM, Scene, signed_distance
+from liverpair.register.quality import JACOBIAN_SLAB, jacobian
+from liverpair.register.resample import covered, resample, resample_labels, resample_mask
 from liverpair.register.start import StartSettings, mask_affine, mask_starts
 from liverpair.register.transform_io import from_itk, read_transform, write_transform
 from scipy import ndimage
@@ -246,3 +247,42 @@ def test_a_field_of_view_that_cuts_the_liver_does_not_drag_the_start() -> None:
     points = whole.grid.to_world(np.argwhere(whole.values)[::50])
     moved = points @ found[:3, :3].T + found[:3, 3]
     assert np.linalg.norm(moved - points, axis=1).mean() < 2.5
+
+
+@pytest.mark.parametrize("step", [(2.0, 2.0, 2.0), (1.0, 2.0, 3.0)])
+def test_signed_distances_are_those_of_a_full_distance_transform(step: tuple[float, float, float]) -> None:
+    inside = _smooth((30, 28, 26), 5, 4.0) > 0.3
+    grid = Grid(inside.shape, np.diag([*step, 1.0]))
+    full = ndimage.distance_transform_edt(inside, step) - ndimage.distance_transform_edt(~inside, step)
+    full -= np.where(inside, 0.5, -0.5) * min(step)
+    expected = np.clip(full, -DISTANCE_CLAMP_MM, DISTANCE_CLAMP_MM)
+    np.testing.assert_allclose(signed_distance(Mask(inside, grid), grid), expected, atol=1e-5)
+
+
+def test_what_a_field_of_view_covers_is_what_its_voxels_contain() -> None:
+    source, target = _grid((9, 10, 7)), _grid((20, 14, 12), 4.0)
+    affine = _warp().affine.copy()
+    affine[:3, 3] = (4.0, -6.0, 8.0)
+    points = target.to_world(np.moveaxis(np.indices(target.shape), 0, -1)).reshape(-1, 3)
+    index = source.to_index(points @ affine[:3, :3].T + affine[:3, 3])
+    expected = np.all((index >= -0.5) & (index <= np.asarray(source.shape) - 0.5), axis=1).reshape(target.shape)
+    got = covered(source, target, affine)
+    assert 0 < got.sum() < got.size
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_the_jacobian_is_the_same_in_slabs() -> None:
+    field = np.stack([_smooth((2 * JACOBIAN_SLAB + 5, 9, 8), s) for s in range(3)])
+    g = np.stack([np.stack(np.gradient(field[d], 3.0)) for d in range(3)]) + np.eye(3).reshape(3, 3, 1, 1, 1)
+    expected = np.linalg.det(np.moveaxis(g, (0, 1), (-2, -1)))
+    np.testing.assert_allclose(jacobian(field, 3.0), expected, atol=1e-4)
+
+
+def test_evaluating_leaves_both_images_as_they_were() -> None:
+    fixed, moved = _smooth((12, 11, 10), 1), _smooth((12, 11, 10), 2)
+    kept = fixed.copy(), moved.copy()
+    correlation = LocalCorrelation.of(fixed, np.ones_like(fixed), 2, (0.01, 0.01))
+    correlation.evaluate(moved)
+    correlation.score(moved)
+    np.testing.assert_array_equal(fixed, kept[0])
+    np.testing.assert_array_equal(moved, kept[1])

@@ -177,10 +177,14 @@ def _best_start(
 
 
 def _carry(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[np.float32]:
-    """A field (3, ...) on another grid."""
-    points = target.to_world(np.moveaxis(np.indices(target.shape), 0, -1)).reshape(-1, 3)
-    moved = interpolate(np.ascontiguousarray(np.moveaxis(values, 0, -1)), source, points)
-    return np.ascontiguousarray(moved.T.reshape(3, *target.shape), dtype=np.float32)
+    """A field (3, ...) on another grid, slab by slab: the points of a whole box would outweigh everything else."""
+    last = np.ascontiguousarray(np.moveaxis(values, 0, -1))
+    out = np.empty((3, *target.shape), dtype=np.float32)
+    for i in range(target.shape[0]):
+        slab = np.moveaxis(np.indices((1, *target.shape[1:])), 0, -1).reshape(-1, 3)
+        slab[:, 0] = i
+        out[:, i] = interpolate(last, source, target.to_world(slab)).T.reshape(3, *target.shape[1:])
+    return out
 
 
 def _deform(
@@ -196,6 +200,7 @@ def _deform(
         if view is None or float(view.weights.sum()) == 0:
             return None
         begin = None if cost is None else _carry(results[-1].field, cost.scene.grid, view.grid)
+        cost = None  # the previous level's arrays are no longer needed (the first one's are kept below)
         cost = Cost.of(view, settings)
         coarse = cost if coarse is None else coarse
         results.append(minimise(cost, knot, iterations, settings.bending, begin))

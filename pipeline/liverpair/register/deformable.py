@@ -31,7 +31,7 @@ class DeformSettings:
     iterations: tuple[int, ...] = (40, 30, 30)
     window_mm: float = 6.0
     margin_mm: float = 4.0
-    bending: float = 100.0
+    bending: float = 300.0
     surface: float = 0.1
     noise_share: float = 0.05
     pad_mm: float = 24.0
@@ -87,7 +87,7 @@ class Cost:
         values, slope = np.empty_like(scene.fixed), np.empty_like(field)
         offset = np.full(3, float(scene.pad))
         sample(scene.moving, offset, scene.spacing, field, self.active, values, slope)
-        similarity, metric, _ = self.correlation.evaluate(values)
+        similarity, metric = self.correlation.evaluate(values)[:2]
         if self.surface_share == 0 or scene.fixed_distance is None or scene.moving_distance is None:
             slope *= -metric
             return -similarity, slope, similarity

@@ -63,13 +63,21 @@ def _box_last(a: Array, r: int, out: Array) -> None:
 
 def box_sum(a: Array, r: int) -> Array:
     """Sums over (2r+1)³ windows, truncated at the array's faces; shape of ``a`` (n0, n1, n2)."""
+    out = a.copy()
+    _box_sum_in_place(out, r)
+    return out
+
+
+def _box_sum_in_place(a: Array, r: int) -> None:
+    """``box_sum`` written over its argument: the evaluation's peak memory is made of these arrays."""
     n0, n1, n2 = a.shape
-    one, two = np.empty_like(a), np.empty_like(a)
+    one = np.empty_like(a)
     _box_last(a.reshape(n0 * n1, n2), r, one.reshape(n0 * n1, n2))
+    two = np.empty((n1, n2), dtype=a.dtype)
     for i in range(n0):
-        _box_first(one[i], r, two[i])
-    _box_first(two.reshape(n0, n1 * n2), r, one.reshape(n0, n1 * n2))
-    return one
+        _box_first(one[i], r, two)
+        one[i] = two
+    _box_first(one.reshape(n0, n1 * n2), r, a.reshape(n0, n1 * n2))
 
 
 @njit(cache=True, nogil=True)
@@ -174,38 +182,32 @@ class LocalCorrelation:
 
     def evaluate(self, moved: Array) -> tuple[float, Array, Array]:
         """Weighted mean of the squared correlation, its gradient by ``moved``, and the map of the windows'."""
-        flat = [np.empty(moved.shape, dtype=np.float32) for _ in range(5)]
-        a, am, b, bm, cc = flat
-        sums = [
-            box_sum(moved, self.radius),
-            box_sum(moved * moved, self.radius),
-            box_sum(self.fixed * moved, self.radius),
-        ]
+        a, am, b = self._sums(moved)
+        bm, cc = np.empty_like(moved), np.empty_like(moved)
+        # Each window's sums are read before the same place is written: three arrays serve as input and output.
         total = _statistics(
-            *(s.ravel() for s in sums), self.count.ravel(), self.mean.ravel(), self.variance.ravel(),
-            self.weights.ravel(), *self.noise, *(f.ravel() for f in flat),
+            a.ravel(), am.ravel(), b.ravel(), self.count.ravel(), self.mean.ravel(), self.variance.ravel(),
+            self.weights.ravel(), *self.noise, *(f.ravel() for f in (a, am, b, bm, cc)),
         )  # fmt: skip
-        a, am, b, bm = (box_sum(x, self.radius) for x in (a, am, b, bm))
+        for field in (a, am, b, bm):
+            _box_sum_in_place(field, self.radius)
         _voxel_gradient(
-            self.fixed.ravel(),
-            moved.ravel(),
-            a.ravel(),
-            am.ravel(),
-            b.ravel(),
-            bm.ravel(),
-            1 / self.total_weight,
+            self.fixed.ravel(), moved.ravel(), a.ravel(), am.ravel(), b.ravel(), bm.ravel(), 1 / self.total_weight
         )
         return total / self.total_weight, a, cc
 
+    def _sums(self, moved: Array) -> tuple[Array, Array, Array]:
+        """Window sums of the moved image, its square, and its product with the fixed one."""
+        sums = moved.copy(), moved * moved, self.fixed * moved
+        for values in sums:
+            _box_sum_in_place(values, self.radius)
+        return sums
+
     def score(self, moved: Array) -> tuple[float, Array]:
         """Weighted mean of the squared correlation and the map of the windows', without the gradient."""
-        value = [
-            box_sum(moved, self.radius),
-            box_sum(moved * moved, self.radius),
-            box_sum(self.fixed * moved, self.radius),
-        ]
-        mean = value[0] / self.count
-        variance = np.maximum(value[1] / self.count - mean * mean, 0) + np.float32(self.noise[1])
-        covariance = value[2] / self.count - self.mean * mean
+        mean, square, product = self._sums(moved)
+        mean /= self.count
+        variance = np.maximum(square / self.count - mean * mean, 0) + np.float32(self.noise[1])
+        covariance = product / self.count - self.mean * mean
         cc = covariance * covariance / ((self.variance + np.float32(self.noise[0])) * variance)
         return float((cc * self.weights).sum(dtype=np.float64)) / self.total_weight, cc

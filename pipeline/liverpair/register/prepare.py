@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -96,13 +97,38 @@ def signed_distance(mask: Mask, grid: Grid, transform: SpatialTransform | None =
     Where a field of view cuts the organ, the cut is no surface: the organ is taken to go on.
     """
     inside = resample_mask(mask, grid, transform, extend=True).values
-    step = grid.spacing
-    distance = ndimage.distance_transform_edt(inside, sampling=step) - ndimage.distance_transform_edt(
-        ~inside, sampling=step
-    )
+    distance = _distance_to(~inside, grid.spacing)
+    distance -= _distance_to(inside, grid.spacing)
     # A voxel's centre lies on average half a step from the surface that the binary transform counts from.
-    distance -= np.where(inside, 0.5, -0.5) * float(step.min())
-    return np.clip(distance, -DISTANCE_CLAMP_MM, DISTANCE_CLAMP_MM).astype(np.float32)
+    distance -= np.where(inside, np.float32(0.5), np.float32(-0.5)) * np.float32(grid.spacing.min())
+    return np.clip(distance, -DISTANCE_CLAMP_MM, DISTANCE_CLAMP_MM, out=distance)
+
+
+@njit(cache=True, nogil=True)
+def _spread(squared: NDArray[np.float32], reach: int, step: float, out: NDArray[np.float32]) -> None:
+    """Lowest of the parabolas of curvature ``step``² along the middle axis of (p, n, q), written to ``out``."""
+    outer, n, inner = squared.shape
+    for o in range(outer):
+        for i in range(n):
+            for j in range(max(0, i - reach), min(n, i + reach + 1)):
+                more = np.float32((i - j) * (i - j) * step * step)
+                for t in range(inner):
+                    out[o, i, t] = min(out[o, i, t], squared[o, j, t] + more)
+
+
+def _distance_to(region: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.float32]:
+    """mm to the nearest voxel of the region, exact up to the clamp and larger beyond it.
+
+    Axis by axis, and only as far as the clamp reaches: a full distance transform takes ten times the memory.
+    """
+    squared = np.where(region, np.float32(0), np.float32(4 * DISTANCE_CLAMP_MM**2))
+    shape = squared.shape
+    for axis, step in enumerate(spacing):
+        out = squared.copy()
+        flat = (int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis + 1 :])))
+        _spread(squared.reshape(flat), int(np.ceil(DISTANCE_CLAMP_MM / step)) + 1, float(step), out.reshape(flat))
+        squared = out
+    return np.sqrt(squared, out=squared)
 
 
 def region_weights(distance: NDArray[np.float32], margin_mm: float, spacing: float) -> NDArray[np.float32]:
@@ -135,7 +161,7 @@ def scene(
         return None
     fixed_values = resample(blurred(near, blur_mm), grid, fill=np.nan).values
     moving_values = resample(blurred(far, moving_blur * blur_mm), wide, carry, fill=np.nan).values
-    fixed_seen, moving_seen = covered(fixed.grid, grid), covered(moving.grid, wide, carry)
+    fixed_seen, moving_seen = covered(fixed.grid, grid), covered(moving.grid, wide, affine)
     inner = tuple(slice(pad, n - pad) for n in wide.shape)
     seen = fixed_seen & moving_seen[inner]
     fixed_distance = signed_distance(fixed_liver, grid) if fixed_liver is not None else None

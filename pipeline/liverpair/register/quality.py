@@ -16,6 +16,8 @@ __all__ = ["QualitySettings", "decide", "jacobian", "measure_quality"]
 #: The images are laid this far beside each other, along each axis and both ways, to see what chance gives:
 #: beyond a window's width, so that no structure is compared with itself, yet inside the same tissue.
 CHANCE_SHIFT_MM = 12.0
+#: Slabs in which the Jacobian is computed: its nine derivatives of a whole box would be the peak of the memory.
+JACOBIAN_SLAB = 16
 #: Share of the logarithm of the voxels' excess: on T2 and DWI of 6 mm slices it keeps one patient (0.9–1.5) above
 #: two (0.3–0.85); the whole logarithm let one false DWI pair through.
 RESOLUTION_EXPONENT = 0.5
@@ -33,20 +35,30 @@ class QualitySettings:
     """
 
     inner_depth_mm: float = 8.0
-    bending_reference: float = 7.5e-5
+    bending_reference: float = 2.5e-5
     bending_share: float = 0.4
     reference_resolution_mm: float = 1.5
-    usable_score: float = 1.05
-    failed_score: float = 0.9
+    usable_score: float = 0.95
+    failed_score: float = 0.8
     maskless_score: float = 0.6
     minimal_overlap: float = 0.85
     minimal_seen_ml: float = 150.0
-    largest_stretch: float = 1.3
+    largest_stretch: float = 1.2
     largest_rotation_deg: float = 30.0
 
 
 def jacobian(field: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
     """Determinant of the gradient of x + field(x), shape (n0, n1, n2); ≤ 0 is a fold."""
+    count = int(field.shape[1])
+    out = np.empty((count, *field.shape[2:]), dtype=np.float32)
+    for first in range(0, count, JACOBIAN_SLAB):
+        last = min(first + JACOBIAN_SLAB, count)
+        low, high = max(first - 1, 0), min(last + 1, count)  # one neighbour on each side for the differences
+        out[first:last] = _determinants(field[:, low:high], spacing)[first - low : last - low]
+    return out
+
+
+def _determinants(field: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
     g = np.stack([np.stack(np.gradient(field[d], spacing)) for d in range(3)])
     for d in range(3):
         g[d, d] += 1

@@ -181,7 +181,16 @@ def resample_labels(labels: LabelMap, grid: Grid, transform: SpatialTransform | 
     return LabelMap(np.rint(part).astype(np.uint16), grid)
 
 
-def covered(source: Grid, grid: Grid, transform: SpatialTransform | None = None) -> NDArray[np.bool_]:
-    """Which voxels of ``grid`` fall inside the field of view of ``source``; shape grid.shape."""
-    ones = np.broadcast_to(np.float32(1), source.shape)
-    return _pull(np.ascontiguousarray(ones), source, grid, transform, 1, 0.0) > 0.5
+def covered(source: Grid, grid: Grid, affine: NDArray[np.float64] | None = None) -> NDArray[np.bool_]:
+    """Which voxels of ``grid`` fall inside the field of view of ``source``; shape grid.shape.
+
+    ``affine`` (4×4) takes points of the grid's frame to the source's (identity if None).
+    """
+    to_source = np.linalg.inv(source.affine) @ (np.eye(4) if affine is None else affine) @ grid.affine
+    out = np.ones(grid.shape, dtype=np.bool_)
+    steps = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
+    for axis, count in enumerate(source.shape):
+        row = to_source[axis]
+        index = row[0] * steps[0] + row[1] * steps[1] + row[2] * steps[2] + row[3]
+        out &= (index >= -0.5 - _EDGE_SLACK) & (index <= count - 0.5 + _EDGE_SLACK)
+    return out

@@ -1,7 +1,8 @@
 """What each tissue looks like in each image: HU, SUV relative to liver, MR signals and diffusivity.
 
-CT values: HU at 120 kV, without contrast or in the late arterial (35 s) or portal venous (70 s) phase. PET: uptake as a multiple of the healthy liver's for ⁶⁸Ga-SSR tracers
-(spleen and kidneys above liver, uncinate process and adrenals avid, gallbladder and blood cold). MR signals in
+CT values: HU at 120 kV, without contrast or in the late arterial (35 s) or portal venous (70 s) phase.
+PET: uptake as a multiple of the healthy liver's for ⁶⁸Ga-SSR tracers (spleen and kidneys above liver, uncinate
+process and adrenals avid, gallbladder and blood cold). MR signals in
 arbitrary units with the contrast order of each sequence; ADC in 10⁻⁶ mm²/s.
 """
 
