@@ -11,13 +11,14 @@ from liverpair.core.errors import UsageError
 from liverpair.core.volume import Mask, Volume
 from liverpair.segment.liver_border import refine_border
 from liverpair.segment.liver_ct import prepare_ct
+from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_grid import anatomical_grid, sample
-from liverpair.segment.liver_mode import find_core
-from liverpair.segment.liver_morphology import dilate, erode, largest
+from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
+from liverpair.segment.liver_morphology import dilate, largest
 from liverpair.segment.liver_mr import prepare_mr
 from liverpair.segment.liver_pet import pet_allows
 from liverpair.segment.liver_quality import Judgement, QualityLimits, judge
-from liverpair.segment.liver_shape import fill_lesions, grow
+from liverpair.segment.liver_shape import fill_lesions, grow, without_bile
 
 __all__ = ["LiverSegmentation", "LiverSettings", "refine_liver", "segment_liver"]
 
@@ -30,6 +31,7 @@ class LiverSettings:
 
     work_spacing_mm: float = 3.0
     use_pet: bool = True
+    most_cores: int = 3  # organs tried in turn until one passes for a liver
     quality: QualityLimits = field(default_factory=QualityLimits)
 
 
@@ -60,21 +62,40 @@ def segment_liver(
     features = prepare_ct(image, step) if role == "ct" else prepare_mr(image, role, step)
     if features is None:
         return LiverSegmentation(None, "failed", ("no_body",), 0.0, {})
-    core = find_core(features)
-    if core is None:
+    cores = find_cores(features)
+    if not cores:
         return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {})
+    tried: list[LiverSegmentation] = []
+    while cores and len(tried) < settings.most_cores:
+        found, around = _around(image, role, settings, pet, features, cores.pop(0))
+        tried.append(found)
+        if found.verdict == "usable":
+            return found
+        cores = ([around] if around is not None else []) + cores
+    return tried[0]
+
+
+def _around(
+    image: Volume, role: str, settings: LiverSettings, pet: Volume | None, features: Features, core: OrganCore
+) -> tuple[LiverSegmentation, OrganCore | None]:
+    """The organ around one core, judged; where that is too small for a liver, the core of what encloses it."""
+    whole = features
     facts: dict[str, Any] = {"pet_used": False}
     if role == "ct" and pet is not None and settings.use_pet:
         where = pet_allows(pet, features, core)
         if where is not None:
             features = replace(features, allowed=features.allowed & where)
             facts["pet_used"] = True
-    coarse = fill_lesions(features, grow(features, core))
+    grown = grow(features, core)
+    coarse = fill_lesions(features, grown)
+    if role == "mr-hbp":
+        coarse = without_bile(features, coarse, core)
     if not coarse.any():
-        return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {})
-    judgement = judge(features, coarse, core, settings.quality)
+        return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {}), None
+    around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None
+    judgement = judge(features, coarse, core, settings.quality, grown)
     fine = Mask(refine_border(image, coarse, features.grid), image.grid)
-    return _answer(fine, judgement, facts)
+    return _answer(fine, judgement, facts), around
 
 
 def _answer(mask: Mask, judgement: Judgement, extra: dict[str, Any]) -> LiverSegmentation:
@@ -96,6 +117,8 @@ def refine_liver(ct: Volume, ct_mask: Mask, warped_mr_mask: Mask, band_mm: float
     other = sample(warped_mr_mask, grid) >= 0.5
     if not own.any() or not other.any():
         return ct_mask
-    near = dilate(own, band_mm, grid.spacing) & ~erode(own, band_mm, grid.spacing)
-    start = np.where(near, other, own)
+    lost = own & ~dilate(other, band_mm, grid.spacing)
+    gained = other & ~dilate(own, band_mm, grid.spacing)
+    apart = dilate(lost | gained, 2 * band_mm, grid.spacing)
+    start = np.where(apart, own, other)
     return Mask(refine_border(ct, largest(start), grid), ct.grid)

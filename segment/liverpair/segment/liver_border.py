@@ -20,6 +20,16 @@ INSIDE_MM = 4.0
 OUTSIDE_MM = 5.0
 #: Scale of the gradient: wide enough for the noise, below the thinnest septum between organs.
 GRADIENT_MM = 1.5
+#: Where the image shows no edge, the start's border is worth this share of the organ's own noise gradient, over
+#: this width (mm): a watershed on noise alone would end anywhere between its markers.
+FLAT_PRIOR, PRIOR_MM = 1.0, 1.5
+#: Levels on both sides of the border are taken from this depth (mm) inside and outside, over this sigma: beyond the
+#: point spread of the edge, within the layer that makes it.
+INNER_MM, OUTER_MM, LEVEL_MM = (1.5, 6.0), (1.5, 6.0), 3.0
+#: How far the half level may move the watershed's border, and the contrast over the noise that it takes.
+MOST_SHIFT_MM, LEAST_CONTRAST = 2.5, 4.0
+#: Deeper than this (mm) the organ's noise is its own.
+DEEP_MM = 6.0
 #: Finest step that is worth its time; a voxel of 1.5 mm places a border to a few tenths.
 FINEST_MM = 1.5
 
@@ -34,7 +44,7 @@ def refine_border(image: Volume, coarse: NDArray[np.bool_], coarse_grid: Grid) -
     first = np.asarray([w.start for w in window])
     box = grid.cropped(first, [w.stop for w in window])
     values = sample(image, box, fill=None)
-    fine = _watershed_border(values, start[window], box.spacing)
+    fine = _half_level(values, _watershed_border(values, start[window], box.spacing), box.spacing)
     return mask_onto(fine, box, image.grid, smooth_mm=0.7)
 
 
@@ -48,8 +58,40 @@ def _watershed_border(values: NDArray[np.float32], start: BoolArray, spacing: ND
     spread = max(float(high - low), 1e-6)
     clipped = np.clip(values, low - 1.0 * spread, high + 1.0 * spread)
     slope = ndimage.gaussian_gradient_magnitude(clipped, GRADIENT_MM / spacing * np.ones(3))
+    slope += FLAT_PRIOR * float(np.median(slope[near])) * np.exp(-(((inner - outer) / PRIOR_MM) ** 2))
     markers = np.zeros(start.shape, dtype=np.int32)
     markers[inner > INSIDE_MM] = 1
     markers[outer > OUTSIDE_MM] = 2
     markers[(markers == 0) & start & (inner >= inner.max() - 1e-3)] = 1
     return np.asarray(watershed(slope, markers) == 1)
+
+
+def _level(
+    values: NDArray[np.float32], where: BoolArray, spacing: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean of ``values`` over the ``where`` voxels near each voxel, and how much of ``where`` is near."""
+    sigma = LEVEL_MM / spacing
+    weight = ndimage.gaussian_filter(where.astype(np.float32), sigma, truncate=3.0)
+    total = ndimage.gaussian_filter(np.where(where, values, 0).astype(np.float32), sigma, truncate=3.0)
+    return total / np.maximum(weight, 1e-6), weight
+
+
+def _half_level(values: NDArray[np.float32], mask: BoolArray, spacing: NDArray[np.float64]) -> BoolArray:
+    """``mask`` with its border where the image is half way between the levels on its two sides.
+
+    A gradient's maximum lies off the border wherever the clipped side cuts the edge's profile; half of the local
+    contrast is where a voxel is half covered. Without contrast the border stays.
+    """
+    inner, outer = depth(mask, spacing), depth(~mask, spacing)
+    inside, inside_share = _level(values, (inner > INNER_MM[0]) & (inner < INNER_MM[1]), spacing)
+    outside, outside_share = _level(values, (outer > OUTER_MM[0]) & (outer < OUTER_MM[1]), spacing)
+    core = inner > DEEP_MM
+    if not core.any():
+        return mask
+    residue = np.abs(values - ndimage.median_filter(values, size=3))[core]
+    contrast = inside - outside
+    near = ((inner > 0) & (inner <= MOST_SHIFT_MM)) | ((outer > 0) & (outer <= MOST_SHIFT_MM))
+    clear = np.abs(contrast) > LEAST_CONTRAST * 1.4826 * float(np.median(residue))
+    known = (inside_share > 0.005) & (outside_share > 0.005)
+    liver_side = (values - outside) * np.sign(contrast) >= np.abs(contrast) / 2
+    return np.where(near & clear & known, liver_side, mask)

@@ -13,7 +13,7 @@ from liverpair.segment.liver_body import Body
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_morphology import BoolArray, close, depth, dilate
 
-__all__ = ["OrganCore", "find_core", "place_prior", "robust_mode"]
+__all__ = ["OrganCore", "enclosing_core", "find_cores", "place_prior", "robust_mode"]
 
 #: The organ must hold a ball of this radius; kidneys (25–30 mm) and muscles do not, every liver does.
 CORE_RADIUS_MM = 25.0
@@ -27,6 +27,13 @@ HISTOGRAM_BINS = 256
 VESSEL_MM = 6.0
 #: Voxels nearer to the skin than this are skin, fat and body wall.
 WALL_MM = 15.0
+
+
+#: The layer (mm) around a lesion from which the organ that encloses it is sampled, and the share of the layer that
+#: must be that one organ.
+ENCLOSING_MM, LEAST_ENCLOSING = (6.0, 18.0), 0.5
+#: Cores whose balls meet and whose modes lie within this many sd are one organ's.
+SAME_SD = 1.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,11 +115,12 @@ def _deepest(
     return float(value[at]), float(inner[at]), tuple(int(i) for i in at)
 
 
-def find_core(features: Features) -> OrganCore | None:
-    """The liver's core, or None where no thick homogeneous organ lies on the right.
+def find_cores(features: Features) -> list[OrganCore]:
+    """What may be the liver's core, the likeliest first; empty where no thick homogeneous organ lies on the right.
 
     Every peak of the histogram of quiet right-sided voxels inside the physiological window proposes a band;
-    the band that holds the thickest ball of one tissue wins.
+    the band that holds the thickest ball of one tissue comes first. A metastasis may hold a thicker ball than what it
+    left of the liver, so the others are kept, too.
     """
     body, smooth, (low, high) = features.body, features.smooth, features.window
     allowed = features.allowed & body.tissue
@@ -120,9 +128,9 @@ def find_core(features: Features) -> OrganCore | None:
     gradient = ndimage.gaussian_gradient_magnitude(smooth, 1.0)
     candidates = (prior > 0.3) & (smooth > low) & (smooth < high)
     if candidates.sum() < 1000:
-        return None
+        return []
     quiet = candidates & (gradient <= np.median(gradient[candidates]))
-    best: tuple[float, OrganCore] | None = None
+    found: list[tuple[float, OrganCore]] = []
     for first, last in _bands(smooth, quiet, features.window):
         band = (smooth >= max(first, low)) & (smooth <= min(last, high)) & allowed
         # portal and hepatic veins cross every liver: what a ball of their radius cannot enter is bridged
@@ -132,11 +140,20 @@ def find_core(features: Features) -> OrganCore | None:
             continue
         core = _measure_core(features, at, radius)
         score = min(score, THICKEST_MM) / (1 + core.sd / features.most_sd(core.mode))
-        if best is not None and score <= best[0]:
-            continue
         if core.sd <= features.most_sd(core.mode) and low <= core.mode <= high:
-            best = (score, core)
-    return None if best is None else best[1]
+            found.append((score, core))
+    cores: list[OrganCore] = []
+    for _, core in sorted(found, key=lambda item: -item[0]):
+        if all(_other_organ(features, core, known) for known in cores):
+            cores.append(core)
+    return cores
+
+
+def _other_organ(features: Features, core: OrganCore, known: OrganCore) -> bool:
+    """Whether a core is more than another sample of one that is known."""
+    return abs(core.mode - known.mode) > SAME_SD * (core.sd + features.least_sd(core.mode)) or not bool(
+        (core.ball & known.ball).any()
+    )
 
 
 def _measure_core(features: Features, at: tuple[int, ...], radius: float) -> OrganCore:
@@ -145,3 +162,25 @@ def _measure_core(features: Features, at: tuple[int, ...], radius: float) -> Org
     ball = dilate(point, min(radius, SAMPLE_RADIUS_MM), features.grid.spacing)
     mode, sd = robust_mode(features.smooth[ball])
     return OrganCore((at[0], at[1], at[2]), radius, mode, sd, ball)
+
+
+def enclosing_core(features: Features, lesion: BoolArray) -> OrganCore | None:
+    """The core of the organ that encloses a large lesion, sampled from the layer around it; None where none does.
+
+    A metastasis of 70 mm holds a thicker ball than the rest of its liver: what was found is then not the organ.
+    """
+    spacing = features.grid.spacing
+    near, far = (dilate(lesion, reach, spacing) for reach in ENCLOSING_MM)
+    layer = far & ~near
+    tissue = layer & features.body.tissue & features.allowed
+    if int(tissue.sum()) < 1000:
+        return None
+    mode, sd = robust_mode(features.smooth[tissue])
+    sd = min(sd, features.most_sd(mode))
+    ball = tissue & (np.abs(features.smooth - mode) <= 2 * max(sd, features.least_sd(mode)))
+    low, high = features.window
+    if int(ball.sum()) < LEAST_ENCLOSING * int(layer.sum()) or not low <= mode <= high:
+        return None
+    inner = depth(ball, spacing)
+    at = np.unravel_index(int(inner.argmax()), inner.shape)
+    return OrganCore((int(at[0]), int(at[1]), int(at[2])), float(inner[at]), mode, sd, ball)

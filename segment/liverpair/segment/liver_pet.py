@@ -9,7 +9,7 @@ from liverpair.core.volume import Volume
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_grid import sample
 from liverpair.segment.liver_mode import OrganCore, robust_mode
-from liverpair.segment.liver_morphology import BoolArray, surround
+from liverpair.segment.liver_morphology import BoolArray, dilate, opened, surround
 
 __all__ = ["pet_allows"]
 
@@ -20,6 +20,10 @@ COLD, HOT = 0.45, 2.2
 HOT_ORGAN_ML = 25.0
 #: A metastasis lies in the liver with at least this share of its surface.
 ENCLOSED = 0.5
+#: Liver reaches no further than ``NEAR_LIKE_MM`` from where the uptake is this share of its own in a ball of
+#: ``LIKE_MM``: the PET's point spread makes the liver's border fade to a half, but bowel, stomach and duodenum
+#: (0.5–0.6) do not rise above it far from the liver.
+LIKE, LIKE_MM, NEAR_LIKE_MM = 0.7, 6.0, 10.0
 #: The liver takes up more than this multiple of the body's median in every SSR-PET; less, and the PET says nothing.
 LEAST_CONTRAST = 1.5
 
@@ -40,4 +44,6 @@ def pet_allows(pet: Volume, features: Features, core: OrganCore) -> BoolArray | 
     for n in np.flatnonzero(sizes > HOT_ORGAN_ML):
         if n > 0:
             organ[n] = surround(labels == n, ndimage.binary_dilation(liver_like, iterations=2)) < ENCLOSED
-    return np.asarray((ratio >= COLD) & ~organ[labels])
+    allowed = (ratio >= COLD) & ~organ[labels]
+    spacing = features.grid.spacing
+    return np.asarray(allowed & dilate(opened(allowed & (ratio >= LIKE), LIKE_MM, spacing), NEAR_LIKE_MM, spacing))

@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import OrganCore
-from liverpair.segment.liver_morphology import BoolArray, depth
-from liverpair.segment.liver_shape import elsewhere
+from liverpair.segment.liver_morphology import BoolArray, depth, dilate, opened
+from liverpair.segment.liver_shape import elsewhere, grow
 
 __all__ = ["Judgement", "QualityLimits", "judge"]
 
@@ -19,6 +19,12 @@ __all__ = ["Judgement", "QualityLimits", "judge"]
 TRUNCATED_CM2 = 10.0
 #: This far above or below its thickest part a liver has tapered off.
 END_REACH_MM = 120.0
+#: A stricter and a laxer search (share of the generous band, opening in mm) that a sure mask survives.
+TIGHT, LOOSE = (0.75, 7.0), (1.3, 4.0)
+#: Arms that a ball of this radius (mm) cannot enter.
+THIN_MM = 12.0
+#: The layer (mm) around the liver that should not look like it.
+SHELL_MM = (3.0, 9.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,13 @@ class QualityLimits:
     most_misplaced: float = 0.04  # volume where only spleen, left kidney or back muscles lie
     most_far_end_cm2: float = 30.0  # cross-section still there at a far end of the field of view: a leak
     least_in_band: float = 0.55  # volume that has the liver's own intensity (lesions and vessels are the rest)
+    most_alike_around: float = 0.2  # share of the tissue just outside that looks like liver; T2 leaks had 0.34 and more
+    least_agreement_tight: float = 0.9  # Dice with a stricter search; sound masks had 0.94 and more
+    least_agreement_loose: float = 0.8  # Dice with a laxer one; sound masks had 0.87 and more
+
+    def too_small(self, features: Features, mask: BoolArray) -> bool:
+        """Whether a mask on the work grid is smaller than any whole liver."""
+        return int(mask.sum()) * features.grid.voxel_volume_mm3 / 1000 < self.smallest_ml
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +57,8 @@ class Judgement:
     facts: dict[str, Any]
 
 
-def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityLimits) -> Judgement:
-    """Judge ``mask`` (work grid) against the limits."""
+def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityLimits, grown: BoolArray) -> Judgement:
+    """Judge ``mask`` (work grid) against the limits; ``grown`` is the organ before its lesions were filled."""
     reasons: list[str] = []
     facts = _facts(features, mask, core)
     truncated = facts["fov_truncated"]
@@ -69,6 +82,13 @@ def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityL
         failures.append("not_one_organ")
     if facts["in_band_fraction"] < limits.least_in_band:
         failures.append("not_homogeneous")
+    if not failures:  # doubts cost two more searches: a mask that has failed already needs none
+        facts |= _doubts(features, mask, core, grown)
+        if facts["shell_alike"] > limits.most_alike_around:
+            failures.append("no_border")
+        agreements = (facts["agreement_tight"], facts["agreement_loose"])
+        if agreements[0] < limits.least_agreement_tight or agreements[1] < limits.least_agreement_loose:
+            failures.append("unstable")
     return Judgement("failed" if failures else "usable", (*failures, *reasons), facts)
 
 
@@ -96,3 +116,25 @@ def _facts(features: Features, mask: BoolArray, core: OrganCore) -> dict[str, An
         "mode": core.mode,
         "sd": core.sd,
     }
+
+
+def _doubts(features: Features, mask: BoolArray, core: OrganCore, grown: BoolArray) -> dict[str, float]:
+    """What a wrong mask shows without any truth: it changes with the search's settings, has arms, has no border."""
+    spacing = features.grid.spacing
+    tight = grow(features, core, *TIGHT)
+    loose = grow(features, core, *LOOSE)
+    shell = dilate(mask, SHELL_MM[1], spacing) & ~dilate(mask, SHELL_MM[0], spacing) & features.body.tissue
+    width = 3 * max(core.sd, features.least_sd(core.mode))
+    alike = np.abs(features.smooth - core.mode) <= width
+    return {
+        "agreement_tight": _dice(grown, tight),
+        "agreement_loose": _dice(grown, loose),
+        "thin_fraction": 1 - float(opened(mask, THIN_MM, spacing).sum()) / max(1, int(mask.sum())),
+        "shell_alike": float((shell & alike).sum()) / max(1, int(shell.sum())),
+        "filled_fraction": 1 - float((grown & mask).sum()) / max(1, int(mask.sum())),
+        "mask_alike": float((mask & alike).sum()) / max(1, int(mask.sum())),
+    }
+
+
+def _dice(a: BoolArray, b: BoolArray) -> float:
+    return float(2 * (a & b).sum() / max(1, int(a.sum()) + int(b.sum())))

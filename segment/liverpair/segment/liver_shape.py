@@ -23,7 +23,7 @@ from liverpair.segment.liver_morphology import (
     surround,
 )
 
-__all__ = ["elsewhere", "fill_lesions", "grow", "leak_fraction"]
+__all__ = ["elsewhere", "fill_lesions", "grow", "leak_fraction", "without_bile"]
 
 #: Bands run from ±2 sd of the liver's core (95 % of its own voxels) to ±3 of the least credible sd of a whole liver.
 STRICT_SD, GENEROUS_SD, BANDS = 2.0, 3.0, 4
@@ -66,6 +66,12 @@ CLOSING_MM = 8.0
 LEAST_SURROUND = 0.6
 #: Radii (mm) at which bays are parted from the clefts they run into; the last is the thinnest lesion worth it.
 BAY_RADII_MM = (8.0, 6.5, 5.0, 4.0)
+#: Bile with hepatobiliary contrast: a ball of ``BILE_MM`` brighter than the liver by the first factor; brighter than
+#: the liver around it by the second (shading makes no such step); its edge lies further out by ``BILE_EDGE_MM``, and
+#: it comes this near to the liver's surface.
+BILE, BILE_STEP, BILE_MM, BILE_EDGE_MM, BILE_DEEP_MM = 1.06, 1.1, 5.0, 2.0, 6.0
+#: The liver around it: this layer (mm).
+BILE_AROUND_MM = (5.0, 13.0)
 
 
 def _local_mode(features: Features, mask: BoolArray, core: OrganCore, tolerance: float) -> NDArray[np.float32]:
@@ -92,30 +98,35 @@ def _band(features: Features, local: NDArray[np.float32], reach: float) -> BoolA
     return np.asarray(band | ((sizes < LARGEST_HOLE_ML)[labels] & holes & features.body.tissue))
 
 
-def _attached(band: BoolArray, seed: BoolArray, spacing: NDArray[np.float64]) -> BoolArray:
+def _attached(
+    band: BoolArray, seed: BoolArray, spacing: NDArray[np.float64], opening_mm: float = OPENING_MM
+) -> BoolArray:
     """The part of ``band`` that, after an opening, shares most with ``seed``."""
-    parts, count = ndimage.label(erode(band, OPENING_MM, spacing))
+    parts, count = ndimage.label(erode(band, opening_mm, spacing))
     shared = np.bincount(parts[seed], minlength=count + 1)
     shared[0] = 0
     if not shared.any():
         return np.zeros(band.shape, dtype=bool)
-    return dilate(parts == int(shared.argmax()), OPENING_MM, spacing) & band
+    return dilate(parts == int(shared.argmax()), opening_mm, spacing) & band
 
 
-def grow(features: Features, core: OrganCore) -> BoolArray:
+def grow(features: Features, core: OrganCore, generosity: float = 1.0, opening_mm: float = OPENING_MM) -> BoolArray:
     """The organ around the core: the widest intensity band before it leaks.
+
+    ``generosity`` scales the widest band: a mask that changes much with it (or with the opening) is not to be trusted.
 
     From strict to generous each band starts from the last one's organ and follows its slow drift; a band that
     spills to where no liver reaches ends the search at the one before.
     """
     strict = STRICT_SD * core.sd
-    generous = max(GENEROUS_SD * features.least_sd(core.mode), GENEROUS_SD * core.sd)
+    generous = generosity * max(GENEROUS_SD * features.least_sd(core.mode), GENEROUS_SD * core.sd)
+    strict = min(strict, generous)
     reaches = np.geomspace(strict, generous, BANDS)
     local = np.full(features.smooth.shape, core.mode, dtype=np.float32)
     kept = np.zeros(features.smooth.shape, dtype=bool)
     seed = core.ball
     for step, reach in enumerate([*reaches, *[generous] * SETTLING]):
-        mask = _attached(_band(features, local, float(reach)), seed, features.grid.spacing)
+        mask = _attached(_band(features, local, float(reach)), seed, features.grid.spacing, opening_mm)
         if not mask.any():
             continue
         mask = _separate(features, mask, core, float(reach) / GENEROUS_SD)
@@ -237,6 +248,22 @@ def _bays(gaps: BoolArray, spacing: NDArray[np.float64]) -> Iterator[BoolArray]:
         labels, count = ndimage.label(opened(gaps, radius_mm, spacing))
         for n in range(1, count + 1):
             yield dilate(labels == n, BAY_RADII_MM[-1], spacing) & gaps
+
+
+def without_bile(features: Features, mask: BoolArray, core: OrganCore) -> BoolArray:
+    """``mask`` of a hepatobiliary image without a gallbladder full of contrast: brighter than liver, at its surface."""
+    spacing = features.grid.spacing
+    labels, count = ndimage.label(opened(mask & (features.smooth > BILE * core.mode), BILE_MM, spacing))
+    out = mask.copy()
+    for n in range(1, count + 1):
+        piece = labels == n
+        near, far = (dilate(piece, reach, spacing) for reach in BILE_AROUND_MM)
+        around = far & ~near & mask
+        if not around.any() or not (dilate(piece, BILE_DEEP_MM, spacing) & ~mask).any():
+            continue
+        if np.median(features.smooth[piece]) > BILE_STEP * np.median(features.smooth[around]):
+            out &= ~dilate(piece, BILE_EDGE_MM, spacing)
+    return out
 
 
 def fill_lesions(features: Features, mask: BoolArray) -> BoolArray:
