@@ -42,6 +42,8 @@ _SCOPES = (
 
 # "Faint focal DOTATATE uptake": words between the adjective and the uptake that it doubts.
 FAINT_REACH = 3
+# "Zyste oder kleine, beginnende Metastase": words from one diagnosis to its alternative.
+ALTERNATIVE_REACH = 4
 # One-word answers of forms, in both languages (a form may be in English inside a German report).
 ANSWERS_NO = frozenset(
     {"nein", "keine", "kein", "none", "no", "nil", "negativ", "negative", "nicht", "absent", "n", "0", "not", "neg"}
@@ -63,6 +65,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     if _answer(hit, reading) in _ANSWERS_OPEN:
         return "uncertain"
     denials = [covering[category] for category in _DENYING & covering.keys()]
+    if not denials and hit.category == "metastasis" and _is_one_of_two(hit, findings, reading):
+        return "uncertain"
     overlapping = any(denial.start < hit.end and hit.start < denial.end for denial in denials)
     if denials and not overlapping and _followed_in_its_own_part(hit, reading):
         denials = []
@@ -166,6 +170,19 @@ def _up_to_a_size(hit: Hit, reading: Reading) -> bool:
     tokens = reading.sentence.tokens[hit.end : hit.end + 4]
     at = next((i for i, word in enumerate(following) if word in _LARGER), -1)
     return at >= 0 and "," not in following[:at] and any(token.kind == "number" for token in tokens[at:])
+
+
+_OR = frozenset({"oder", "or", "bzw", "/", "vs", "versus"})
+
+
+def _is_one_of_two(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
+    """ "Zysten oder Metastasen": the other of two diagnoses is benign."""
+    for other in findings:
+        low, high = (other.end, hit.start) if other.end <= hit.start else (hit.end, other.start)
+        between = reading.words[low:high]
+        if other.category == "benign" and 0 < len(between) <= ALTERNATIVE_REACH and between[0] in _OR:
+            return True
+    return False
 
 
 def _opens_clause(cue: Hit, reading: Reading) -> bool:

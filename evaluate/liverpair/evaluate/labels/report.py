@@ -67,9 +67,10 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         return ReportLabel(status, None, None, rules.language, evidence)
     mentions = _counted_mentions(facts, readings, status)
     in_table = read_table_sizes(text, rules, "other" if _is_pet([t.text for t in tokens], rules, modality) else "liver")
+    sizes = [*in_table, *_sizes(readings, mentions, rules)]
     return ReportLabel(
         status,
-        max([*in_table, *_sizes(readings, mentions, rules)], default=None),
+        max(sizes or _sizes_near(readings, deciding.reading if deciding else None, rules), default=None),
         _count(readings, mentions, rules),
         rules.language,
         _quote(text, deciding.reading if deciding else None),
@@ -292,6 +293,25 @@ def _sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) -> list
         elif any(hit.category == "other" for hit in reading.organ_hits):
             on_liver = False
     return sizes
+
+
+def _sizes_near(readings: Sequence[Reading], deciding: Reading | None, rules: Rules) -> list[float]:
+    """Where no size belongs to a counted lesion: those of the deciding sentence and the one before it.
+
+    "10 mm area, presumably focal fat; metastasis to be excluded": the size is the doubtful lesion's.
+    """
+    at = next((i for i, reading in enumerate(readings) if reading is deciding), -1)
+    near = [r for r in readings[max(0, at - 1) : at + 1] if deciding and r.sentence.block == deciding.sentence.block]
+    return [
+        size.mm
+        for reading in near
+        for size in read_sizes(reading, rules)
+        if size.mention is not None
+        and not size.foreign
+        and size.mention.organ == "liver"
+        and size.mention.polarity != "absent"
+        and (size.mention.kind in ("lesion", "metastasis") or (size.mention.kind == "benign" and reading is deciding))
+    ]
 
 
 def _count(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int | None:

@@ -92,10 +92,11 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         if out and words[start - 1] in ("x", "by", "mal") and start - out[-1].end <= AXIS_REACH:
             out[-1] = out[-1]._replace(mm=max(mm, out[-1].mm), end=unit + 1)  # "3.5 cm ap x 2.9 cm transverse"
             continue
+        bound = start > 0 and words[start - 1] in ("<", "unter", "below", "under")  # "< 1 cm; max. 9 mm"
         leads_on = unit + 1 < len(words) and category.get(unit + 1) == "link_change"
         past = bool(before & {"previous", "comparing"})
         previous = (past and "current" not in before) or "previous" in behind
-        out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on))
+        out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on or bound))
     return out
 
 
