@@ -21,7 +21,9 @@ from liverpair.segment.mr_evidence import Sequence, SequencePeak
 __all__ = ["Testimony", "confidence_of", "metastasis_share", "nature_of", "testimony"]
 
 #: log-odds that a proposal is a lesion before the sequences are heard: clutter outnumbers lesions.
-PRIOR_LOG_ODDS = -2.0
+PRIOR_LOG_ODDS = -1.3
+#: With one sequence alone nothing contradicts a vessel: what the others' silence would have said, on average.
+ALONE_LOG_ODDS = -0.7
 #: Vessel crossings and noise that look like a ball become rarer with its size (places go with 1/d³, of which
 #: a third is taken, because vessels have all sizes): log-odds per factor e of diameter above that of the
 #: smallest scales.
@@ -158,6 +160,8 @@ def confidence_of(
     benign focus is judged without it.
     """
     odds = PRIOR_LOG_ODDS + SIZE_LOG_ODDS * max(math.log(lead.diameter_mm / SIZE_NEUTRAL_MM), 0.0)
+    if sum(role in WEIGHTS for role in evidence.z) < 2:
+        odds += ALONE_LOG_ODDS
     for role in sorted(evidence.z):
         if role == "mr-adc" and len(evidence.z) > 1:
             continue

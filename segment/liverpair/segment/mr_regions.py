@@ -29,12 +29,12 @@ NO_VALLEY, CONTACT_FRACTION = 0.75, 0.5
 #: vessel.
 STAYS_ROUND = 0.9
 #: Fraction of the region beyond the liver at which it is rather a neighbour or a leak of the mask.
-OUTSIDE_TOLERATED, OUTSIDE_LOG_ODDS = 0.35, -3.0
+OUTSIDE_TOLERATED, OUTSIDE_LOG_ODDS = 0.35, -3.7
 #: A focus ends: this far beyond its own diameter (mm) no part of it is left. What goes on there outside the liver is
 #: a neighbour of which the mask took the rim, what goes on inside is a vessel's tree: the log-odds of each fall from
 #: the first share of the region to the second; a neighbour outweighs all that the sequences can say together.
 BEYOND_MM = 4.0
-NEIGHBOUR, NEIGHBOUR_LOG_ODDS = (0.05, 0.35), -8.0
+NEIGHBOUR, NEIGHBOUR_LOG_ODDS = (0.05, 0.35), -9.5
 TREE, TREE_LOG_ODDS = (0.1, 0.4), -3.0
 #: No vessel in a liver is thicker than this (a dilated portal vein has 16 mm): from it on, branches are a lesion's.
 THICKEST_VESSEL_MM = (16.0, 22.0)
@@ -128,19 +128,21 @@ def _compact_region(
     lead: SequencePeak,
 ) -> MrRegion | None:
     everywhere = np.ones(relative.shape, dtype=bool)
-    best: tuple[float, NDArray[np.bool_]] | None = None
+    best: tuple[float, NDArray[np.bool_], bool] | None = None
     for level in LEVELS:
         region = connected_above(relative, level, at, everywhere)
         if not region.any():
             continue
         ratio = _axes_ratio(region, grid.spacing)
-        if best is None or ratio > best[0] + 0.1:
-            best = (ratio, region)
-        if ratio >= ROUND:
+        joined = _share(region & ~liver, region) > OUTSIDE_TOLERATED
+        # what has a peak of its own comes free of a neighbour outside at some level; a neighbour's slope never does
+        if best is None or ratio > best[0] + 0.1 or (best[2] and not joined):
+            best = (ratio, region, joined)
+        if ratio >= ROUND and not joined:
             break
     if best is None:
         return None
-    ratio, region = best
+    ratio, region, _ = best
     beyond = distance >= lead.diameter_mm + BEYOND_MM
     spread = _share(inner & beyond, inner)
     outside = _share(region & ~liver, region)
