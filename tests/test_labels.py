@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import time
 import tomllib
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,20 @@ CORPUS = Path(__file__).parent / "data" / "labels"
 
 
 def corpus(split: str, language: str) -> list[dict[str, Any]]:
-    return list(tomllib.loads((CORPUS / f"{split}_{language}.toml").read_text(encoding="utf-8"))["report"])
+    """All batches of a split; tests/data/labels/README.md tells how each was written and first scored."""
+    paths = sorted(CORPUS.glob(f"{split}*_{language}.toml"))
+    return [report for path in paths for report in tomllib.loads(path.read_text(encoding="utf-8"))["report"]]
+
+
+def _wrapped(text: str) -> str:
+    """Broken at 80 characters, as mail programs and old systems do."""
+    return "\n".join(
+        textwrap.fill(line, 80, break_on_hyphens=False) if line.strip() else "" for line in text.splitlines()
+    )
+
+
+def _glued(text: str) -> str:
+    return re.sub(r"(\d) (mm|cm)\b", r"\1\2", text)
 
 
 def accuracy(reports: list[dict[str, Any]], field: str) -> float:
@@ -29,14 +45,32 @@ def accuracy(reports: list[dict[str, Any]], field: str) -> float:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("field", ["status", "largest_mm", "count"])
 def test_development_reports_are_labelled_right(language: str, field: str) -> None:
-    assert accuracy(corpus("dev", language), field) >= 0.95
+    assert accuracy(corpus("dev", language), field) >= (0.95 if field == "count" else 0.97)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize(("field", "least"), [("status", 0.93), ("largest_mm", 0.93), ("count", 0.90)])
-def test_held_out_reports_stay_as_good_as_when_first_measured(language: str, field: str, least: float) -> None:
-    # Not a target to tune for: it guards against changes that help the development reports only.
+@pytest.mark.parametrize(("field", "least"), [("status", 0.97), ("largest_mm", 0.97), ("count", 0.90)])
+def test_reports_that_were_held_out_stay_labelled_right(language: str, field: str, least: float) -> None:
+    # Scored before they were opened (README.md there), mended since: today this guards what was reached.
     assert accuracy(corpus("heldout", language), field) >= least
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_corpus_holds_300_reports_of_each_language_and_no_text_twice(language: str) -> None:
+    texts = [report["text"] for report in corpus("dev", language) + corpus("heldout", language)]
+    assert len(texts) >= 300
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("change", [str.upper, _wrapped, _glued], ids=["capitals", "wrapped", "glued units"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_how_a_report_is_typed_hardly_changes_its_label(language: str, change: Callable[[str], str]) -> None:
+    reports = corpus("heldout", language)
+    same = 0
+    for report in reports:
+        label, other = (label_report(text, report.get("modality")) for text in (report["text"], change(report["text"])))
+        same += (label.status, label.largest_mm) == (other.status, other.largest_mm)
+    assert same >= 0.99 * len(reports)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -62,9 +62,11 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
 def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> bool:
     """ "Seven rather than four lesions", "15 statt 18 mm" compare numbers; they neither deny nor doubt."""
     sides = (cue.start - 1, cue.end)
-    following = sides[1] < len(words) and tokens[sides[1]].kind in ("number", "date")
+    following = sides[1] < len(words) and (
+        tokens[sides[1]].kind in ("number", "date") or bool(rules.sizes.find([words[sides[1]]]))
+    )
     if words[cue.start] in ("vs", "versus") and following:
-        return True  # "vs 2/2015: progression"
+        return True  # "vs 2/2015: progression", "stable vs prior"
     return cue.category == "negation_before" and all(
         0 <= i < len(words) and (tokens[i].kind == "number" or words[i] in rules.numbers) for i in sides
     )

@@ -124,6 +124,24 @@ def _in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: in
     return sized and "current" not in inside and bool(dated or inside & {"previous", "previous_in_bracket"})
 
 
+# "15 statt 18 mm": the number before these is the current one. ("von", "from" lead to it: "von 15 auf 18 mm".)
+_INSTEAD = frozenset(
+    {
+        "statt",
+        "gegenueber",
+        "vormals",
+        "zuvor",
+        "vs",
+        "versus",
+        "previously",
+        "formerly",
+        "against",
+        "instead",
+        "vorher",
+    }
+)
+
+
 def _chain(
     words: Sequence[str], tokens: Sequence[object], last: int, category: dict[int, str]
 ) -> tuple[int, list[float], bool]:
@@ -138,7 +156,7 @@ def _chain(
         return start - 3, [_number(words[start - 3])], True  # "15 rather than 18 mm"
     while start >= 2 and getattr(tokens[start - 2], "kind", "") == "number":
         link = category.get(start - 1)
-        if link in ("previous", "comparing", "previous_beside"):
+        if words[start - 1] in _INSTEAD and not _is_segment(words, start - 2):
             return start - 2, [_number(words[start - 2])], True  # "15 statt 18 mm"
         if link == "link_change":
             changed = True
