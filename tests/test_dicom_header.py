@@ -57,6 +57,10 @@ def _agrees(content: bytes, scanner: Scanner) -> bool:
     if found is None or not looks_like_dicom(content):
         return False
     expected = _through_pydicom(content)
+    if expected == "truncated":  # the stump of an image is refused by what completes either answer
+        with pytest.raises(Refusal, match="within its header"):
+            with_uids(found, "x")
+        return True
     assert isinstance(expected, list), f"refused by pydicom as {expected}"
     assert len(expected) == 1
     assert repr(with_uids(found, "x")) == repr(expected[0])

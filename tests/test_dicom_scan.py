@@ -137,6 +137,16 @@ def _outcome(content: bytes) -> str:
     return ""
 
 
+def test_a_stump_of_an_image_that_ends_between_two_elements_is_refused() -> None:
+    """Cut after its Modality the file is a whole data set of a study that never was."""
+    dataset = make_slice(np.zeros((4, 5), dtype=np.int16), (0, 0, 0))
+    for keyword in [element.keyword for element in dataset if element.tag > 0x00080060]:
+        del dataset[keyword]
+    with pytest.raises(Refusal) as refused:
+        scan("stump", io.BytesIO(as_bytes(dataset)))
+    assert refused.value.reason == "truncated"
+
+
 def test_a_file_cut_anywhere_is_refused_or_still_a_whole_header() -> None:
     dataset = _slice()
     dataset.SOPInstanceUID = "1.2.3.4"

@@ -16,8 +16,12 @@ from liverpair.core.geometry import Grid
 from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
 from liverpair.dicom.suv import suv_factors, to_suv
+from liverpair.flow.cli import app
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from typer.testing import CliRunner
+
+from tests.dicom_phantom import axial_slices, write_all
 
 DROS = ["0_0", "1_0", "2_0", "2_2", "2_4", "3_0", "3_1", "3_3", "4_1", "5_0"]
 
@@ -126,3 +130,15 @@ def test_to_suv_scales_slice_by_slice_and_says_so_in_the_unit(shared_data: Path)
     suv = to_suv(volume, result)
     assert suv.unit is Unit.SUVBW
     assert np.allclose(suv.values, rescaled * np.asarray(result.factor), rtol=1e-6, atol=0)
+
+
+def test_a_path_of_several_volumes_is_refused_in_the_same_form_as_every_other_refusal(tmp_path: Path) -> None:
+    for number in (1, 2):
+        frames = axial_slices(3, Modality="PT", Units="BQML", SeriesInstanceUID=f"1.2.3.{number}")
+        for k, dataset in enumerate(frames):
+            dataset.SOPInstanceUID = f"1.2.3.{number}.{k + 1}"
+        write_all(frames, tmp_path / str(number))
+    result = CliRunner().invoke(app, ["suv", str(tmp_path), "--json"])
+    assert result.exit_code == 2
+    answer = json.loads(result.stdout)
+    assert (answer["status"], answer["reason"], answer["factor"]) == ("refused", "several_volumes", [])

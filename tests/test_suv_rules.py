@@ -341,6 +341,25 @@ def changed(
     return suv_factors(datasets)
 
 
+def test_an_undecayed_series_whose_dates_contradict_its_times_is_refused() -> None:
+    """One slice of a scan over midnight keeps the date of the others: a day of decay would make its SUV 2·10⁶-fold."""
+    datasets = write(Scan())
+    for d in datasets:
+        d.DecayCorrection, d.DecayFactor = "NONE", 1.0
+        d.CorrectedImage = ["ATTN", "NORM"]
+    whole = suv_factors(datasets)
+    assert whole.status == "ok", whole.detail
+    datasets[0].AcquisitionDate = "20240311"
+    assert suv_factors(datasets).reason == "reference_time_unresolved"
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("PatientSex", "F"), ("PatientSize", 1.55)])
+def test_slices_of_two_bodies_are_refused(keyword: str, value: object) -> None:
+    datasets = write(Scan())
+    setattr(datasets[0], keyword, value)
+    assert suv_factors(datasets).reason == "series_inconsistent"
+
+
 @pytest.mark.parametrize(
     ("result", "reason"),
     [
@@ -378,6 +397,13 @@ def changed(
         (lambda: changed(Units="GML", SUVType="LBM", PatientSex=""), "sex_missing"),
         (lambda: changed(Units="GML", SUVType="LBM", drop=("PatientSize",)), "height_missing"),
         (lambda: suv_factors([]), "no_slices"),
+        (lambda: changed(Rows=128, drop=("RescaleSlope",)), "slope_missing"),
+        (lambda: changed(Rows=128, RescaleSlope=None), "slope_missing"),
+        (lambda: changed(PatientWeight=[70, 90]), "value_ambiguous"),
+        (lambda: changed(RescaleSlope=[0.25, 0.5]), "value_ambiguous"),
+        (lambda: changed(Units=["BQML", "CNTS"]), "value_ambiguous"),
+        (lambda: changed({"RadionuclideTotalDose": [150e6, 20e6]}), "value_ambiguous"),
+        (lambda: changed({"RadionuclideHalfLife": [4057.74, 6586.2]}), "value_ambiguous"),
     ],
 )
 def test_what_cannot_be_stated_is_refused_with_its_reason(result, reason) -> None:

@@ -17,7 +17,7 @@ from liverpair.dicom.attributes import PRIVATE_B_VALUE_TAGS, WANTED
 __all__ = ["begin", "connect", "connect_to_read", "create", "is_current", "plain_errors", "sole_writer"]
 
 #: Raised whenever what a row means, or what the scanner answers, changes; an older index is built anew.
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 #: "LvPr": tells our file from other programs' databases.
 APPLICATION_ID: Final = 0x4C765072
 #: Paths, names and DICOM's texts are BLOBs: they need not be valid Unicode. `objects.id` is the file's number

@@ -26,10 +26,23 @@ from liverpair.dicom.seg import read_segmentation
 from liverpair.dicom.sources import open_source, walk
 from liverpair.dicom.split import split
 
-__all__ = ["Labels", "find_series", "find_stacks", "load_image", "load_labels", "load_mask", "load_stack"]
+__all__ = [
+    "Labels",
+    "SeveralVolumesError",
+    "find_series",
+    "find_stacks",
+    "load_image",
+    "load_labels",
+    "load_mask",
+    "load_stack",
+]
 
 SEGMENTATION_MODALITY: Final = "SEG"
 STRUCTURE_SET_MODALITY: Final = "RTSTRUCT"
+
+
+class SeveralVolumesError(UsageError):
+    """One volume was asked for and several are there; the message lists them."""
 
 
 def find_series(path: Path) -> list[SeriesRecord]:
@@ -110,7 +123,9 @@ def load_stack(path: Path, series: str | None = None, stack: int | None = None) 
         listing = "\n".join(_describe(n, s) for n, s in enumerate(stacks, start=1))
         raise UsageError(f"{path.name}: {what} was found" + (f" among\n{listing}" if listing else ""))
     listing = "\n".join(_describe(n, s) for n, s in numbered)
-    raise UsageError(f"{path.name} holds {len(numbered)} volumes; choose one by series or by its number:\n{listing}")
+    raise SeveralVolumesError(
+        f"{path.name} holds {len(numbered)} volumes; choose one by series or by its number:\n{listing}"
+    )
 
 
 def load_image(path: Path, series: str | None = None, stack: int | None = None) -> Volume:

@@ -76,6 +76,10 @@ def _not_a_volume(stack: Stack) -> RoleDecision | None:
         return RoleDecision(SeriesRole.LOCALIZER, "a localizer by its Image Type or description")
     if modality == "MR" and (has_word(own, "locator") or _lies_in_three_planes(stack)):
         return RoleDecision(SeriesRole.LOCALIZER, "a localizer: its slices lie in three planes")
+    if "MOSAIC" in types:
+        return RoleDecision(
+            SeriesRole.DERIVED, "a mosaic: all slices tiled into one picture, which has no geometry here"
+        )
     made = types & DERIVED_TYPES or (modality == "MR" and types & REFORMATTED_TYPES)
     if made or says(own, say.DERIVED):
         return RoleDecision(

@@ -20,7 +20,7 @@ from pydicom.tag import Tag
 from liverpair.core.errors import Refusal
 from liverpair.dicom.attributes import WANTED
 from liverpair.dicom.bvalue import PRIVATE_TAGS, private_b_value
-from liverpair.dicom.frames import frame_datasets, is_enhanced
+from liverpair.dicom.frames import IMAGE_MODALITIES, frame_datasets, is_enhanced
 from liverpair.dicom.header import FIRST_READ, Scanner
 from liverpair.dicom.header_file import LARGEST_INFLATED
 from liverpair.dicom.plain import KEYWORD_OF_TAG, TEXT_VRS, plain_attributes
@@ -149,14 +149,23 @@ def _derived_uid(*facts: Any) -> str:
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
 
+def _refuse_stump(header: dict[str, Any]) -> None:
+    """Refuse what is left of an image that was cut between two elements: neither a study nor a matrix."""
+    image = header.get("Modality") in IMAGE_MODALITIES
+    if image and not any(word in header for word in ("StudyInstanceUID", "SeriesInstanceUID", "Rows")):
+        raise Refusal("truncated", "the file ends within its header, before any study; copy or export it again")
+
+
 def with_uids(header: dict[str, Any], locator: str) -> dict[str, Any]:
     """The header with UIDs put in where de-identification blanked them.
 
     What lies in one folder and agrees in these attributes is taken for one study, then for one series: the
-    only grouping left. A file name stands in for a missing SOP Instance UID.
+    only grouping left. A file name stands in for a missing SOP Instance UID. Raises Refusal("truncated") for the
+    stump of an image.
     """
     if all(word in header for word in UIDS):
         return header
+    _refuse_stump(header)
     folder = re.split(r"[/\\!]", locator)[:-1]
     study = [header.get(word) for word in ("PatientID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber")]
     series = [header.get(word) for word in SAME_IN_A_SERIES]

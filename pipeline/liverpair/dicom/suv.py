@@ -38,6 +38,8 @@ from liverpair.dicom.tracer import TracerSettings, identify_tracer
 
 __all__ = ["SuvResult", "SuvSettings", "suv_factors", "to_suv"]
 
+#: From the first bed's start to the last one's no static scan takes longer, whole body and slow tracers included.
+LONGEST_STATIC_S = 6 * 3600.0
 #: Header half-lives further than this from the table are reported (spec suv.md) ...
 HALF_LIFE_WARNING = 0.01
 #: ... and refused beyond this: no rounding explains it, so the unit or the nuclide is wrong.
@@ -224,7 +226,13 @@ def _undecayed(
             "Decay Correction is NONE and all slices state one Acquisition Time although their Frame Reference Times "
             "differ: the beds' own start times are not known",
         )
-    first = min(t for t in times if t is not None)
+    first, last = min(t for t in times if t is not None), max(t for t in times if t is not None)
+    if (last - first).total_seconds() > LONGEST_STATIC_S:
+        raise SuvRefusal(
+            "reference_time_unresolved",
+            f"Decay Correction is NONE and the slices begin over {(last - first).total_seconds() / 3600:.1f} h, longer "
+            "than any static scan: dates and times contradict each other. Correct Acquisition Date or Time",
+        )
     start = notes.administration = resolve_administration(series, first, half_life)
     candidates = reference_candidates(frames, series, decay_constant).moments
     notes.reference = Reference("per_slice_acquisition", first, candidates, None, ())

@@ -38,6 +38,12 @@ def refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], war
     slopes = [f.slope for f in frames]
     if any(s is not None and s <= 0 for s in slopes):
         raise SuvRefusal("slope_invalid", "a slice has a Rescale Slope of 0 or below; its values mean nothing")
+    if any(f.slope is None and f.real_world_slope is None and f.is_image for f in frames):
+        raise SuvRefusal(
+            "slope_missing",
+            "a slice has no readable Rescale Slope (0028,1053), which PS3.3 C.8.9.4 requires, and no real-world value "
+            "slope; what its stored values mean is not known. Export the series again",
+        )
     if any(s is None for s in slopes):
         warn("slope_missing: Rescale Slope is absent in a slice; the factor applies to the stored values as read")
     elif series.units in ("GML", "CM2ML") and min(s for s in slopes if s is not None) >= COARSE_SUV_SLOPE:

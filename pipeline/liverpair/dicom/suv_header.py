@@ -12,7 +12,17 @@ from pydicom.dataset import Dataset
 from liverpair.core.errors import SuvRefusal
 from liverpair.dicom.dates import Stamp, parse_date, parse_datetime, parse_offset, parse_time
 from liverpair.dicom.frames import frame_datasets, is_enhanced
-from liverpair.dicom.header_values import item_datasets, number, private_text, text, texts, to_number, value
+from liverpair.dicom.header_values import (
+    decoded,
+    is_list,
+    item_datasets,
+    number,
+    private_text,
+    text,
+    texts,
+    to_number,
+    value,
+)
 
 __all__ = ["FrameFacts", "SeriesFacts", "read_frames", "read_series"]
 
@@ -21,6 +31,15 @@ PRIVATE_REFERENCES = (
     ("siemens_0071_1022", 0x0071, "SIEMENS MED PT", 0x22),
     ("ge_0009_100d", 0x0009, "GEMS_PETD_01", 0x0D),
 )
+#: Attributes of value multiplicity 1 (PS3.6) that an SUV depends on: several values contradict each other.
+SINGLE = (
+    "PatientWeight", "PatientSize", "PatientSex", "Units", "SUVType", "DecayCorrection", "RescaleSlope",
+    "RescaleIntercept", "DecayFactor", "ActualFrameDuration", "FrameReferenceTime", "SeriesDate", "SeriesTime",
+    "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "DecayCorrectionDateTime", "TimezoneOffsetFromUTC",
+)  # fmt: skip
+SINGLE_OF_INJECTION = (
+    "RadionuclideTotalDose", "RadionuclideHalfLife", "RadiopharmaceuticalStartTime", "RadiopharmaceuticalStartDateTime"
+)  # fmt: skip
 #: No frame of a static PET is shorter; a smaller number is written in seconds, or is no duration.
 SHORTEST_FRAME_MS = 1000.0
 #: No frame lasts and no series spans longer than a month (¹⁷⁷Lu to its latest scan); a larger number is no time.
@@ -52,7 +71,10 @@ UCUM_UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class FrameFacts:
-    """What one slice says; times in seconds, ``acquired`` is its start on the header's clock."""
+    """What one slice says; times in seconds, ``acquired`` is its start on the header's clock.
+
+    ``is_image``: the header belongs to an image, and is no excerpt of one.
+    """
 
     acquired: datetime | None
     duration_s: float | None
@@ -65,6 +87,7 @@ class FrameFacts:
     position: tuple[float, ...] | None
     real_world_slope: float | None = None
     real_world_intercept: float = 0.0
+    is_image: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +171,20 @@ def read_frames(datasets: Sequence[Dataset]) -> tuple[FrameFacts, ...]:
     return tuple(_frame(frame) for dataset in datasets for frame in _frames_of(dataset))
 
 
+def _refuse_several(dataset: Dataset, keywords: Sequence[str]) -> None:
+    """Refuse an attribute that may have one value only and has several different ones."""
+    for keyword in keywords:
+        found = value(dataset, keyword)
+        if is_list(found) and len({decoded(item) for item in found}) > 1:
+            raise SuvRefusal("value_ambiguous", f"{keyword} holds {len(found)} values where one is allowed; correct it")
+
+
 def _frame(frame: Dataset) -> FrameFacts:
     offset = _offset(frame)
     start = _moment(frame, "", "SeriesDate", "SeriesTime", offset)
     duration, reference = number(frame, "ActualFrameDuration"), number(frame, "FrameReferenceTime")
     mapping = _mapping(frame)
+    _refuse_several(frame, SINGLE)
     return FrameFacts(
         acquired=_acquired(frame, offset, start),
         duration_s=duration / 1000
@@ -167,6 +199,7 @@ def _frame(frame: Dataset) -> FrameFacts:
         position=_position(frame),
         real_world_slope=number(mapping, "RealWorldValueSlope"),
         real_world_intercept=number(mapping, "RealWorldValueIntercept") or 0.0,
+        is_image=value(frame, "Rows") is not None,
     )
 
 
@@ -203,6 +236,8 @@ def read_series(datasets: Sequence[Dataset]) -> SeriesFacts:
         "suv_type",
         "decay_correction",
         "weight",
+        "size",
+        "sex",
         "dose",
         "half_life_s",
         "start_datetime",
@@ -241,6 +276,7 @@ def _series(head: Dataset) -> SeriesFacts:
     offset = _offset(head)
     injections = item_datasets(head, "RadiopharmaceuticalInformationSequence") or [head]
     injection = injections[0]
+    _refuse_several(injection, SINGLE_OF_INJECTION)
     units, suv_type = _units(head)
     enhanced = value(head, "DecayCorrected") is not None
     return SeriesFacts(

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from liverpair.core.errors import SuvRefusal, UsageError
+from liverpair.core.errors import Refusal, SuvRefusal, UsageError
 from liverpair.core.units import Unit
 from liverpair.core.volume import LabelMap, Mask, Volume
-from liverpair.dicom.load import load_image, load_labels, load_stack
+from liverpair.dicom.load import SeveralVolumesError, load_image, load_labels, load_stack
 from liverpair.dicom.nifti import is_nifti, write_nifti
 from liverpair.dicom.read import read_headers
 from liverpair.dicom.suv import suv_factors
@@ -24,9 +24,21 @@ from liverpair.flow.progress import console
 __all__ = ["check_nifti_name", "convert", "measure", "quantified", "suv"]
 
 
+def _no_factor(reason: str, detail: str) -> Answer:
+    """A refusal before any header could be judged, in the form of every other one."""
+    answer = {"status": "refused", "reason": reason, "detail": detail, "factor": [], "units": "", "reference_time": {}}
+    return Answer({**answer, "warnings": []}, f"refused ({reason}): {detail}", BAD_INPUT)
+
+
 def suv(series: Path, which: str | None, settings: Settings) -> Answer:
     """The SUVbw factor of a series, or the reason why there is none (exit code 2)."""
-    result = suv_factors(read_headers(load_stack(series, series=which)), settings.suv)
+    try:
+        headers = read_headers(load_stack(series, series=which))
+    except SeveralVolumesError as error:
+        return _no_factor("several_volumes", str(error))
+    except Refusal as refusal:
+        return _no_factor(refusal.reason, refusal.detail)
+    result = suv_factors(headers, settings.suv)
     if result.status != "ok":
         return Answer(result.as_json(), f"refused ({result.reason}): {result.detail}", BAD_INPUT)
     low, high = min(result.factor), max(result.factor)
