@@ -21,6 +21,8 @@ TRUNCATED_CM2 = 10.0
 END_REACH_MM = 120.0
 #: A stricter and a laxer search (share of the generous band, opening in mm) that a sure mask survives.
 TIGHT, LOOSE = (0.75, 7.0), (1.3, 4.0)
+#: Parts of the mask that a stricter search leaves out count where a ball of this radius (mm) fits in.
+DOUBTFUL_MM = 4.0
 #: Arms that a ball of this radius (mm) cannot enter.
 THIN_MM = 12.0
 #: The layer (mm) around the liver that should not look like it.
@@ -42,6 +44,7 @@ class QualityLimits:
     most_alike_around: float = 0.2  # share of the tissue just outside that looks like liver; T2 leaks had 0.34 and more
     least_agreement_tight: float = 0.9  # Dice with a stricter search; sound masks had 0.94 and more
     least_agreement_loose: float = 0.8  # Dice with a laxer one; sound masks had 0.87 and more
+    most_doubtful_ml: float = 25.0  # thick parts that a stricter search leaves out: flagged, since they may be a leak
 
     def too_small(self, features: Features, mask: BoolArray) -> bool:
         """Whether a mask on the work grid is smaller than any whole liver."""
@@ -86,6 +89,8 @@ def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityL
         facts |= _doubts(features, mask, core, grown)
         if facts["shell_alike"] > limits.most_alike_around:
             failures.append("no_border")
+        if facts["doubtful_ml"] > limits.most_doubtful_ml:
+            reasons.append("doubtful_parts")
         agreements = (facts["agreement_tight"], facts["agreement_loose"])
         if agreements[0] < limits.least_agreement_tight or agreements[1] < limits.least_agreement_loose:
             failures.append("unstable")
@@ -126,7 +131,9 @@ def _doubts(features: Features, mask: BoolArray, core: OrganCore, grown: BoolArr
     shell = dilate(mask, SHELL_MM[1], spacing) & ~dilate(mask, SHELL_MM[0], spacing) & features.body.tissue
     width = 3 * max(core.sd, features.least_sd(core.mode))
     alike = np.abs(features.smooth - core.mode) <= width
+    doubtful = opened(grown & ~tight, DOUBTFUL_MM, spacing)
     return {
+        "doubtful_ml": float(doubtful.sum()) * features.grid.voxel_volume_mm3 / 1000,
         "agreement_tight": _dice(grown, tight),
         "agreement_loose": _dice(grown, loose),
         "thin_fraction": 1 - float(opened(mask, THIN_MM, spacing).sum()) / max(1, int(mask.sum())),
