@@ -68,6 +68,10 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     mentions = _counted_mentions(facts, readings, status)
     in_table = read_table_sizes(text, rules, "other" if _is_pet([t.text for t in tokens], rules, modality) else "liver")
     sizes = [*in_table, *_sizes(readings, mentions, rules)]
+    if not sizes and not _speaks_of_several(facts, status):
+        # "7 mm lesion with restricted diffusion. Impression: metastasis cannot be excluded": one lesion, two verdicts.
+        mentions |= _counted_mentions(facts, readings, "present") | _counted_mentions(facts, readings, "uncertain")
+        sizes = _sizes(readings, mentions, rules)
     return ReportLabel(
         status,
         max(sizes or _sizes_near(readings, deciding.reading if deciding else None, rules), default=None),
@@ -293,6 +297,12 @@ def _sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) -> list
         elif any(hit.category == "other" for hit in reading.organ_hits):
             on_liver = False
     return sizes
+
+
+def _speaks_of_several(facts: Sequence[_Fact], status: str) -> bool:
+    """Whether facts of this status and others stand in one section: then they concern different lesions."""
+    sections = {fact.section for fact in facts if fact.status == status}
+    return any(f.section in sections and f.status in ("present", "uncertain") and f.status != status for f in facts)
 
 
 def _sizes_near(readings: Sequence[Reading], deciding: Reading | None, rules: Rules) -> list[float]:

@@ -275,7 +275,7 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
                 ")",
             ):
                 break
-            if _counts_lobes(words, position) or (position and words[position - 1] in _FORMER_NUMBER):
+            if _counts_other_things(words, position) or (position and words[position - 1] in _FORMER_NUMBER):
                 continue
             value = rules.numbers.get(words[position])
             if value is None and tokens[position].kind == "number" and words[position].isdigit():
@@ -291,10 +291,19 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
 _FORMER_NUMBER = frozenset({"statt", "than", "vormals", "zuvor", "previously", "gegenueber", "against", "vs"})
 
 
-def _counts_lobes(words: Sequence[str], position: int) -> bool:
-    """ "In beiden Leberlappen Metastasen", "two segments": a number of places, not of lesions."""
+# Places and spans of time: "in beiden Leberlappen Metastasen", "two segments", "seit fünf Jahren".
+_COUNTED_THINGS = (
+    *("lappen", "lobe", "segment", "jahr", "monat", "woche", "tagen", "zyklen", "zyklus"),
+    *("year", "month", "week", "days", "cycle"),
+)
+_BOUNDS = frozenset({"als", "ueber", "than", "over", ">", "<", "circa"})
+
+
+def _counts_other_things(words: Sequence[str], position: int) -> bool:
+    """A number of places or years, or a bound ("more than ten"), is not the number of lesions."""
     following = words[position + 1] if position + 1 < len(words) else ""
-    return any(place in following for place in ("lappen", "lobe", "segment"))
+    before = words[position - 1] if position else ""
+    return before in _BOUNDS or any(thing in following for thing in _COUNTED_THINGS)
 
 
 def _is_free_number(reading: Reading, position: int, units: set[int]) -> bool:
