@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from liverpair.evaluate.labels.columns import read_table_sizes
+from liverpair.evaluate.labels.extent import count_lesions, counted_sizes, sizes_near
 from liverpair.evaluate.labels.mentions import Mention, Reading, read_sentence
 from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
 from liverpair.evaluate.labels.sentences import split_sentences
-from liverpair.evaluate.labels.sizes import LARGEST_COUNT, read_counts, read_sizes
 from liverpair.evaluate.labels.text import Token, tokenise
 
 __all__ = ["STATUSES", "ReportLabel", "label_report"]
@@ -22,8 +22,6 @@ __all__ = ["STATUSES", "ReportLabel", "label_report"]
 STATUSES = ("present", "absent", "uncertain", "not_mentioned")
 # Fewer markers ahead than this, and the languages' terms are counted too.
 CLEAR_LEAD = 2
-# "Number of liver metastases: 5": words before the colon.
-LONGEST_NUMBER_NAME = 5
 PET_MODALITIES = frozenset({"PT", "PET", "NM", "PET/CT", "PETCT", "PT/CT", "PET-CT", "PET/MR"})
 
 
@@ -67,15 +65,15 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         return ReportLabel(status, None, None, rules.language, evidence)
     mentions = _counted_mentions(facts, readings, status)
     in_table = read_table_sizes(text, rules, "other" if _is_pet([t.text for t in tokens], rules, modality) else "liver")
-    sizes = [*in_table, *_sizes(readings, mentions, rules)]
+    sizes = [*in_table, *counted_sizes(readings, mentions, rules)]
     if not sizes and not _speaks_of_several(facts, status):
         # "7 mm lesion with restricted diffusion. Impression: metastasis cannot be excluded": one lesion, two verdicts.
         mentions |= _counted_mentions(facts, readings, "present") | _counted_mentions(facts, readings, "uncertain")
-        sizes = _sizes(readings, mentions, rules)
+        sizes = counted_sizes(readings, mentions, rules)
     return ReportLabel(
         status,
-        max(sizes or _sizes_near(readings, deciding.reading if deciding else None, rules), default=None),
-        _count(readings, mentions, rules),
+        max(sizes or sizes_near(readings, deciding.reading if deciding else None, rules), default=None),
+        count_lesions(readings, mentions, rules),
         rules.language,
         _quote(text, deciding.reading if deciding else None),
     )
@@ -276,108 +274,10 @@ def _counted_mentions(facts: Sequence[_Fact], readings: Sequence[Reading], statu
     return counted
 
 
-def _sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) -> list[float]:
-    sizes: list[float] = []
-    on_liver, block = False, -1  # whether the last lesion spoken of was a counted one
-    for reading in readings:
-        if reading.sentence.block != block:
-            block, on_liver = reading.sentence.block, False
-        for size in read_sizes(reading, rules):
-            own = id(size.mention) in counted
-            unnamed = size.mention is None and not size.foreign
-            if own or (unnamed and (_place(reading) or (on_liver and not _names_whole_liver(reading)))):
-                sizes.append(size.mm)
-        spoken = [
-            mention
-            for mention in reading.mentions
-            if mention.polarity not in ("absent", "ignored", "no_new", "no_other")
-        ]
-        if spoken:
-            on_liver = id(spoken[-1]) in counted
-        elif any(hit.category == "other" for hit in reading.organ_hits):
-            on_liver = False
-    return sizes
-
-
 def _speaks_of_several(facts: Sequence[_Fact], status: str) -> bool:
     """Whether facts of this status and others stand in one section: then they concern different lesions."""
     sections = {fact.section for fact in facts if fact.status == status}
     return any(f.section in sections and f.status in ("present", "uncertain") and f.status != status for f in facts)
-
-
-def _sizes_near(readings: Sequence[Reading], deciding: Reading | None, rules: Rules) -> list[float]:
-    """Where no size belongs to a counted lesion: those of the deciding sentence and the one before it.
-
-    "10 mm area, presumably focal fat; metastasis to be excluded": the size is the doubtful lesion's.
-    """
-    at = next((i for i, reading in enumerate(readings) if reading is deciding), -1)
-    near = [r for r in readings[max(0, at - 1) : at + 1] if deciding and r.sentence.block == deciding.sentence.block]
-    return [
-        size.mm
-        for reading in near
-        for size in read_sizes(reading, rules)
-        if size.mention is not None
-        and not size.foreign
-        and size.mention.organ == "liver"
-        and size.mention.polarity != "absent"
-        and (size.mention.kind in ("lesion", "metastasis") or (size.mention.kind == "benign" and reading is deciding))
-    ]
-
-
-def _count(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int | None:
-    """The stated number; else the number of places at which single lesions are named; None for "multiple"."""
-    numbers: list[int] = []
-    places: set[str] = set()
-    plural = single = False
-    for reading in readings:
-        mentions = [m for m in reading.mentions if id(m) in counted]
-        numbers.extend(value for _, value in read_counts(reading, mentions, rules))
-        numbers.extend(_stated_number(reading, rules))
-        if any(not mention.singular or _one_of_several(mention, reading) for mention in mentions):
-            plural = plural or not _is_summary(reading)
-        elif mentions:
-            single = True
-            places.update(filter(None, [_place(reading)]))
-    if max(numbers, default=0) > 1:
-        return max(numbers)
-    single = single or bool(numbers)
-    return max(1, len(places)) if single and not plural else None
-
-
-def _stated_number(reading: Reading, rules: Rules) -> list[int]:
-    """ "Anzahl: 3" on a line of its own in a block about the liver."""
-    words = reading.words
-    named = [hit for hit in rules.attributes.find(words) if hit.category == "number" and hit.start == 0]
-    liver = reading.sentence.heading in ("", "liver")
-    colon = words.index(":") if ":" in words else -1
-    if not named or not liver or not 0 < colon <= LONGEST_NUMBER_NAME or colon + 1 >= len(words):
-        return []
-    word = words[colon + 1]
-    value = int(word) if word.isdigit() else rules.numbers.get(word, 0)
-    return [value] if 0 < value <= LARGEST_COUNT else []
-
-
-def _one_of_several(mention: Mention, reading: Reading) -> bool:
-    """ "Die größte Metastase", "another metastasis": a singular that implies others."""
-    return any(cue.category == "quantity" and 0 <= mention.start - cue.end <= 1 for cue in reading.cues)
-
-
-def _is_summary(reading: Reading) -> bool:
-    """A closing "Lebermetastasen." names the disease, not its extent."""
-    return reading.sentence.section == "impression" and not reading.has("followed") and not reading.has("quantity")
-
-
-def _place(reading: Reading) -> str:
-    """The segment that a sentence names, "" if none."""
-    for hit in reading.organ_hits:
-        if reading.words[hit.start].startswith("seg") and hit.end < len(reading.words):
-            return reading.words[hit.end]
-    return ""
-
-
-def _names_whole_liver(reading: Reading) -> bool:
-    """The sentence speaks of the liver itself, whose own size is no lesion's."""
-    return any(hit.category == "liver" for hit in reading.organ_hits)
 
 
 def _quote(text: str, reading: Reading | None) -> str:

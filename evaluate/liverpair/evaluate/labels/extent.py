@@ -1,0 +1,113 @@
+"""How large and how many: sizes and numbers of the liver lesions that a report's label counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.rules import Rules
+from liverpair.evaluate.labels.sizes import LARGEST_COUNT, read_counts, read_sizes
+
+__all__ = ["count_lesions", "counted_sizes", "sizes_near"]
+
+# "Number of liver metastases: 5": words before the colon.
+LONGEST_NUMBER_NAME = 5
+
+
+def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) -> list[float]:
+    """Sizes in mm of the mentions whose identities are ``counted``, and of those left unnamed behind them."""
+    sizes: list[float] = []
+    on_liver, block = False, -1  # whether the last lesion spoken of was a counted one
+    for reading in readings:
+        if reading.sentence.block != block:
+            block, on_liver = reading.sentence.block, False
+        for size in read_sizes(reading, rules):
+            own = id(size.mention) in counted
+            unnamed = size.mention is None and not size.foreign
+            if own or (unnamed and (_place(reading) or (on_liver and not _names_whole_liver(reading)))):
+                sizes.append(size.mm)
+        spoken = [
+            mention
+            for mention in reading.mentions
+            if mention.polarity not in ("absent", "ignored", "no_new", "no_other")
+        ]
+        if spoken:
+            on_liver = id(spoken[-1]) in counted
+        elif any(hit.category == "other" for hit in reading.organ_hits):
+            on_liver = False
+    return sizes
+
+
+def sizes_near(readings: Sequence[Reading], deciding: Reading | None, rules: Rules) -> list[float]:
+    """Where no size belongs to a counted lesion: those of the deciding sentence and the one before it.
+
+    "10 mm area, presumably focal fat; metastasis to be excluded": the size is the doubtful lesion's.
+    """
+    at = next((i for i, reading in enumerate(readings) if reading is deciding), -1)
+    near = [r for r in readings[max(0, at - 1) : at + 1] if deciding and r.sentence.block == deciding.sentence.block]
+    return [
+        size.mm
+        for reading in near
+        for size in read_sizes(reading, rules)
+        if size.mention is not None
+        and not size.foreign
+        and size.mention.organ == "liver"
+        and size.mention.polarity != "absent"
+        and (size.mention.kind in ("lesion", "metastasis") or (size.mention.kind == "benign" and reading is deciding))
+    ]
+
+
+def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int | None:
+    """The stated number; else the number of places at which single lesions are named; None for "multiple"."""
+    numbers: list[int] = []
+    places: set[str] = set()
+    plural = single = False
+    for reading in readings:
+        mentions = [m for m in reading.mentions if id(m) in counted]
+        numbers.extend(value for _, value in read_counts(reading, mentions, rules))
+        numbers.extend(_stated_number(reading, rules))
+        if any(not mention.singular or _one_of_several(mention, reading) for mention in mentions):
+            plural = plural or not _is_summary(reading)
+        elif mentions:
+            single = True
+            places.update(filter(None, [_place(reading)]))
+    if max(numbers, default=0) > 1:
+        return max(numbers)
+    single = single or bool(numbers)
+    return max(1, len(places)) if single and not plural else None
+
+
+def _stated_number(reading: Reading, rules: Rules) -> list[int]:
+    """ "Anzahl: 3" on a line of its own in a block about the liver."""
+    words = reading.words
+    named = [hit for hit in rules.attributes.find(words) if hit.category == "number" and hit.start == 0]
+    liver = reading.sentence.heading in ("", "liver")
+    colon = words.index(":") if ":" in words else -1
+    if not named or not liver or not 0 < colon <= LONGEST_NUMBER_NAME or colon + 1 >= len(words):
+        return []
+    word = words[colon + 1]
+    value = int(word) if word.isdigit() else rules.numbers.get(word, 0)
+    return [value] if 0 < value <= LARGEST_COUNT else []
+
+
+def _one_of_several(mention: Mention, reading: Reading) -> bool:
+    """ "Die größte Metastase", "another metastasis": a singular that implies others."""
+    return any(cue.category == "quantity" and 0 <= mention.start - cue.end <= 1 for cue in reading.cues)
+
+
+def _is_summary(reading: Reading) -> bool:
+    """A closing "Lebermetastasen." names the disease, not its extent."""
+    return reading.sentence.section == "impression" and not reading.has("followed") and not reading.has("quantity")
+
+
+def _place(reading: Reading) -> str:
+    """The segment that a sentence names, "" if none."""
+    for hit in reading.organ_hits:
+        if reading.words[hit.start].startswith("seg") and hit.end < len(reading.words):
+            return reading.words[hit.end]
+    return ""
+
+
+def _names_whole_liver(reading: Reading) -> bool:
+    """The sentence speaks of the liver itself, whose own size is no lesion's."""
+    return any(hit.category == "liver" for hit in reading.organ_hits)
