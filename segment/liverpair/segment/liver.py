@@ -14,7 +14,7 @@ from liverpair.segment.liver_ct import prepare_ct
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_grid import anatomical_grid, sample
 from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
-from liverpair.segment.liver_morphology import dilate, largest
+from liverpair.segment.liver_morphology import BoolArray, dilate, largest
 from liverpair.segment.liver_mr import prepare_mr
 from liverpair.segment.liver_pet import pet_allows
 from liverpair.segment.liver_quality import Judgement, QualityLimits, judge
@@ -65,20 +65,32 @@ def segment_liver(
     cores = find_cores(features)
     if not cores:
         return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {})
+    nothing = np.zeros(features.grid.shape, dtype=bool)
+    waiting = [(core, nothing) for core in cores]
     tried: list[LiverSegmentation] = []
-    while cores and len(tried) < settings.most_cores:
-        found, around = _around(image, role, settings, pet, features, cores.pop(0))
+    while waiting and len(tried) < settings.most_cores:
+        core, lesion = waiting.pop(0)
+        found, around, part = _around(image, role, settings, pet, features, core, lesion)
         tried.append(found)
         if found.verdict == "usable":
             return found
-        cores = ([around] if around is not None else []) + cores
+        waiting = ([(around, part)] if around is not None else []) + waiting
     return tried[0]
 
 
 def _around(
-    image: Volume, role: str, settings: LiverSettings, pet: Volume | None, features: Features, core: OrganCore
-) -> tuple[LiverSegmentation, OrganCore | None]:
-    """The organ around one core, judged; where that is too small for a liver, the core of what encloses it."""
+    image: Volume,
+    role: str,
+    settings: LiverSettings,
+    pet: Volume | None,
+    features: Features,
+    core: OrganCore,
+    lesion: BoolArray,
+) -> tuple[LiverSegmentation, OrganCore | None, BoolArray]:
+    """The organ around one core and with a lesion that it encloses, judged, and its mask on the work grid.
+
+    Where that is too small for a liver: also the core of what encloses it.
+    """
     whole = features
     facts: dict[str, Any] = {"pet_used": False}
     if role == "ct" and pet is not None and settings.use_pet:
@@ -87,15 +99,15 @@ def _around(
             features = replace(features, allowed=features.allowed & where)
             facts["pet_used"] = True
     grown = grow(features, core)
-    coarse = fill_lesions(features, grown)
+    coarse = fill_lesions(features, grown | lesion if grown.any() else grown)
     if role == "mr-hbp":
         coarse = without_bile(features, coarse, core)
     if not coarse.any():
-        return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {}), None
+        return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {}), None, coarse
     around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None
     judgement = judge(features, coarse, core, settings.quality, grown)
     fine = Mask(refine_border(image, coarse, features.grid), image.grid)
-    return _answer(fine, judgement, facts), around
+    return _answer(fine, judgement, facts), around, coarse
 
 
 def _answer(mask: Mask, judgement: Judgement, extra: dict[str, Any]) -> LiverSegmentation:
