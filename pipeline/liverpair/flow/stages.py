@@ -16,11 +16,12 @@ from liverpair.dicom.catalogue import Catalogue
 from liverpair.dicom.cohort import gather, patient_rule, select_groups
 from liverpair.dicom.pair_stacks import StackReference, load_stacks
 from liverpair.dicom.records import SeriesRecord
-from liverpair.evaluate.labels import label_table, read_reports
+from liverpair.evaluate.labels import label_table, read_report_source
 from liverpair.flow.case import CaseTask, PreparedCase, case_key, process_case, record_failure
 from liverpair.flow.config import Settings, dump_settings
 from liverpair.flow.engine import run_many
 from liverpair.flow.evaluation import evaluate_workspace
+from liverpair.flow.label_files import problems_table
 from liverpair.flow.livers import prepare_backends
 from liverpair.flow.pair_files import read_pair_stacks, read_pairs, write_pair_stacks
 from liverpair.flow.progress import Tick
@@ -105,15 +106,20 @@ def _counted(groups: Iterable[Sequence[SeriesRecord]], tick: Tick) -> Iterator[S
 
 def label_stage(workspace: Workspace, reports: Path) -> StageResult:
     """Label every report for hepatic metastases; the labelled table keeps what links a report to its study."""
-    rows = read_reports(reports)
+    source = read_report_source(reports)
+    rows = source.rows
     labels = label_table(rows)
     workspace.write_table("labels", [{c: row.get(c) for c in COLUMNS["labels"]} for row in labels])
-    links = ("report_id", "modality", "patient_id", "accession_number", "study_date")
+    links = ("report_id", "modality", "patient_id", "accession_number", "study_date", "study_uid")
     text = [{key: str(row.get(key, "") or "") for key in links} for row in rows]
     workspace.write_json(workspace.tables / "report_links.json", text)
     counts = {status: sum(row["status"] == status for row in labels) for status in ("present", "absent", "uncertain")}
     log.info("label: %d reports, %s", len(labels), counts)
-    return StageResult(f"Labelled {len(labels)} reports.", {"reports": len(labels), **counts})
+    sentence = f"Labelled {len(labels)} reports."
+    if source.broken:
+        write_text(workspace.tables / "report_problems.csv", problems_table(source))
+        sentence += f" {len(source.broken)} could not be read: tables/report_problems.csv."
+    return StageResult(sentence, {"reports": len(labels), "broken": len(source.broken), **counts}, len(source.broken))
 
 
 def process_stage(

@@ -1,12 +1,10 @@
-"""Studies without images: labels from a table of reports, concordance and report from bare tables."""
+"""Studies without images: concordance and report from bare tables."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from liverpair.core.errors import UsageError
 from liverpair.core.provenance import canonical_json, version
-from liverpair.evaluate.labels import label_table, read_reports
 from liverpair.evaluate.report.build import CaseView, FlowStep, ReportData, build_report
 from liverpair.evaluate.subgroups import number
 from liverpair.evaluate.tables import attribution_row, parse_lesions
@@ -18,18 +16,9 @@ from liverpair.flow.report_facts import write_figures
 from liverpair.flow.tables import COLUMNS, Row, format_table, parse_table
 from liverpair.flow.workspace import write_text
 
-__all__ = ["evaluate_tables", "label_file"]
+__all__ = ["evaluate_tables"]
 
 SOURCES = ("mr_image", "pet_image", "mr_report", "pet_report", "mr_consensus", "pet_consensus")
-
-
-def label_file(reports: Path, output: Path) -> Answer:
-    """Label a table of reports into another table."""
-    if output.resolve() == reports.resolve():
-        raise UsageError("the labels would overwrite the reports; give another name for -o.")
-    rows = label_table(read_reports(reports))
-    write_text(output, format_table(COLUMNS["labels"], [{c: row.get(c) for c in COLUMNS["labels"]} for row in rows]))
-    return Answer({"reports": len(rows)}, f"{output}: {len(rows)} labels.")
 
 
 def _number(text: str | None) -> float | None:

@@ -111,27 +111,47 @@ def pair(ws: Existing, config: Config = None, as_json: Json = False) -> Answer:
 def label(
     source: Annotated[
         Path,
-        typer.Argument(metavar="WS|REPORTS.csv", help="A workspace (with --reports), or a table of reports (with -o)."),
+        typer.Argument(
+            metavar="WS|REPORTS", help="A workspace (with --reports), or reports: CSV, XLSX, DOCX, TXT or a folder."
+        ),
     ],
     reports: Reports = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="LABELS.csv", help="Where the labels go.")
+        Path | None, typer.Option("--output", "-o", metavar="OUT", help="Where the labels, sheet or figures go.")
+    ] = None,
+    files: Annotated[
+        Path | None,
+        typer.Option(
+            "--files", metavar="FILES.csv", help="Also say which document each report_id is (names may tell)."
+        ),
+    ] = None,
+    audit: Annotated[
+        int | None, typer.Option("--audit", metavar="N", help="Draw a stratified sheet of N reports to adjudicate.")
+    ] = None,
+    audit_answers: Annotated[
+        Path | None,
+        typer.Option("--audit-answers", metavar="SHEET.csv", help="Read the filled sheet: how right we are."),
     ] = None,
     as_json: Json = False,
 ) -> Answer:
     """Label German and English reports for hepatic metastases: status, largest size, count, language and evidence.
 
-    Example: liverpair label reports.csv -o labels.csv
+    Example: liverpair label reports.csv -o labels.csv. How right the labels are on your own reports a human must say:
+    liverpair label reports.csv --audit 200 -o sheet.csv, fill the sheet, then --audit-answers sheet.csv.
     """
-    from liverpair.flow import run, tabular
+    from liverpair.flow import label_files, run
 
-    if source.is_dir():
-        if reports is None:
-            raise UsageError("say which reports: liverpair label WS --reports reports.csv")
-        return run.label(source, reports)
-    if output is None:
-        raise UsageError("say where the labels go: liverpair label reports.csv -o labels.csv")
-    return tabular.label_file(source, output)
+    if audit_answers is not None:
+        return label_files.audit_answers(source, audit_answers, output)
+    if audit is not None:
+        if output is None:
+            raise UsageError("say where the sheet goes: liverpair label reports.csv --audit 200 -o sheet.csv")
+        return label_files.audit_sheet(source, output, audit)
+    if output is not None:
+        return label_files.label_file(source, output, files)
+    if reports is None:
+        raise UsageError("say which reports (label WS --reports reports.csv) or where the labels go (-o labels.csv)")
+    return run.label(source, reports)
 
 
 @command
