@@ -11,6 +11,7 @@ from liverpair.core.errors import UsageError
 from liverpair.core.geometry import Grid, lps_to_ras
 from liverpair.core.units import Unit
 from liverpair.core.volume import Mask, Volume
+from liverpair.dicom.load import load_image
 from liverpair.segment.liver import refine_liver, segment_liver
 from liverpair.segment.liver_grid import sample
 from liverpair.segment.liver_mode import robust_mode
@@ -215,8 +216,7 @@ def test_the_mri_restores_what_the_ct_mask_lost(native_ct: tuple[Volume, NDArray
 
 
 def test_real_ct_agrees_with_the_models_liver_or_says_that_it_failed(shared_data: Path) -> None:
-    load = pytest.importorskip("liverpair.dicom.load")
-    image = load.load_image(shared_data / "totalseg_ct" / "example_ct_dicom.zip")
+    image = load_image(shared_data / "totalseg_ct" / "example_ct_dicom.zip")
     labels = nib.load(shared_data / "totalseg_ct" / "example_seg_dicom.nii.gz")
     values = np.asarray(labels.dataobj) == 5
     truth = Mask(values, Grid(values.shape, lps_to_ras(labels.affine)))
@@ -228,8 +228,7 @@ def test_real_ct_agrees_with_the_models_liver_or_says_that_it_failed(shared_data
 
 @pytest.mark.parametrize("name", ["STS_002", "STS_003"])
 def test_a_real_ct_of_the_thigh_fails(shared_data: Path, name: str) -> None:
-    load = pytest.importorskip("liverpair.dicom.load")
-    image = load.load_image(shared_data / "sts" / f"{name}_CT_dicom.zip")
+    image = load_image(shared_data / "sts" / f"{name}_CT_dicom.zip")
     assert segment_liver(image, "ct").verdict == "failed"
 
 

@@ -15,7 +15,8 @@ from liverpair.core.geometry import Grid
 from liverpair.core.lesion import ReferenceRegion
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.core.volume import LabelMap, Mask, Volume
-from liverpair.evaluate.measure import measure_labels, measure_mr, measure_mr_lesions, measure_pet
+from liverpair.evaluate.measure import measure_mr, measure_mr_lesions, measure_pet
+from liverpair.evaluate.measure_labels import measure_labels
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 

@@ -14,6 +14,7 @@ from liverpair.core.errors import ConfigError, Refusal
 from liverpair.core.geometry import Grid
 from liverpair.core.lesion import ReferenceRegion
 from liverpair.core.volume import Mask, Volume
+from liverpair.dicom.load import load_image, load_labels
 from liverpair.evaluate.measure import measure_pet
 from liverpair.flow.config import load_settings
 from liverpair.segment.noise import expected_false_clusters, fit_noise, threshold_for
@@ -210,11 +211,10 @@ def test_an_empty_liver_is_refused() -> None:
 
 
 def test_both_contoured_lesions_of_the_real_patient_are_found(shared_data: Path) -> None:
-    load = pytest.importorskip("liverpair.dicom.load")
     factor = 1.2896187e-5
-    raw = load.load_image(shared_data / "lu177_dotatate" / "SCAN_001_image.zip")
+    raw = load_image(shared_data / "lu177_dotatate" / "SCAN_001_image.zip")
     suv = Volume(raw.values * np.float32(factor), raw.grid)
-    labels = load.load_labels(shared_data / "lu177_dotatate" / "SCAN_001_rtstruct.zip", suv.grid).label_map()
+    labels = load_labels(shared_data / "lu177_dotatate" / "SCAN_001_rtstruct.zip", suv.grid).label_map()
     lesions = labels.values > 0
     start, stop = Mask(lesions, suv.grid).bounds(60.0)
     window = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))

@@ -26,7 +26,8 @@ Reports = Annotated[
     Path | None,
     typer.Option(
         "--reports",
-        help="CSV of reports: report_id, text [, modality, patient_id, accession_number, study_date].",
+        help="Reports: CSV or XLSX with report_id, text [, modality, patient_id, accession_number, study_date]; or a "
+        "folder of DOCX and TXT.",
     ),
 ]
 Only = Annotated[str | None, typer.Option("--only", metavar="PAIR_ID", help="Process this pair alone.")]
@@ -117,7 +118,7 @@ def label(
     ],
     reports: Reports = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="OUT", help="Where the labels, sheet or figures go.")
+        Path | None, typer.Option("--output", "-o", metavar="OUT", help="Where the labels, the sheet or its result go.")
     ] = None,
     files: Annotated[
         Path | None,

@@ -14,7 +14,7 @@ from liverpair.dicom.load import SeveralVolumesError, load_image, load_labels, l
 from liverpair.dicom.nifti import is_nifti, write_nifti
 from liverpair.dicom.read import read_headers
 from liverpair.dicom.suv import suv_factors
-from liverpair.evaluate.measure import measure_labels
+from liverpair.evaluate.measure_labels import measure_labels
 from liverpair.flow.answer import Answer
 from liverpair.flow.commands.shared import BAD_INPUT
 from liverpair.flow.config import Settings
