@@ -143,6 +143,7 @@ def test_the_workspace_keeps_the_contract(study: Study) -> None:
 CASE_FILES = {
     "case.json", "provenance.json", "overview.png", "ct.nii.gz", "mr_hbp.nii.gz", "mr_t2.nii.gz", "mr_dwi.nii.gz",
     "mr_adc.nii.gz", "liver_ct.nii.gz", "liver_mr.nii.gz", "lesions_mr.nii.gz", "transform.h5",
+    "transform_inverse.h5", "jacobian.nii.gz",
     "registration_uncertainty_mm.nii.gz",
 }  # fmt: skip
 

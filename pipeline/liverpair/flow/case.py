@@ -22,8 +22,8 @@ from liverpair.flow.lesions import find_lesions, measure_and_match
 from liverpair.flow.livers import given_masks_digest
 from liverpair.flow.pictures import draw_case
 from liverpair.flow.record import case_record, failure_record, provenance_record
+from liverpair.flow.transform_files import write_transform_files
 from liverpair.flow.workspace import Workspace
-from liverpair.register.transform_io import write_transform
 
 __all__ = ["CaseTask", "PreparedCase", "case_key", "process_case", "recipe", "record_failure", "run_pair"]
 
@@ -127,6 +127,6 @@ def _write_images(matched: MatchedPair, folder: Path) -> None:
         if detection is not None:
             write_nifti(detection.labels, folder / f"{name}.nii.gz")
     if aligned.transform is not None:
-        write_transform(aligned.transform, folder / "transform.h5")
+        write_transform_files(aligned.transform, folder)
     if aligned.uncertainty is not None:
         write_nifti(aligned.uncertainty, folder / "registration_uncertainty_mm.nii.gz")

@@ -86,7 +86,8 @@ def register(
 ) -> Answer:
     """Put a liver MRI onto the CT of a PET/CT; says itself whether the result may be used.
 
-    Writes moved.nii.gz, transform.h5 (ITK, maps FIXED to MOVING), quality.json and, with --points, points_moving.csv.
+    Writes moved.nii.gz, transform.h5 (ITK, maps FIXED to MOVING), transform_inverse.h5, jacobian.nii.gz, quality.json
+    and, with --points, points_moving.csv.
     A failed registration ends with exit code 1 and writes no transform.
     """
     from liverpair.flow.config import load_settings

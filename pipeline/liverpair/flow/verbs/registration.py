@@ -18,10 +18,11 @@ from liverpair.flow.commands.shared import FAILED_CASES
 from liverpair.flow.config import Settings
 from liverpair.flow.livers import find_liver
 from liverpair.flow.tables import format_table
+from liverpair.flow.transform_files import write_transform_files
 from liverpair.flow.workspace import Workspace, write_text
 from liverpair.register.align import register as register_volumes
 from liverpair.register.resample import resample
-from liverpair.register.transform_io import read_transform, write_transform
+from liverpair.register.transform_io import read_transform
 
 __all__ = ["register", "transform_points"]
 
@@ -59,7 +60,7 @@ def register(
     moving_role: str,
     settings: Settings,
 ) -> Answer:
-    """Register and write moved.nii.gz, transform.h5, quality.json and, with points, points_moving.csv."""
+    """Register; write moved.nii.gz, the transform and its inverse, quality.json and, with points, points_moving.csv."""
     ct, mr = load_image(fixed), load_image(moving)
     given = read_points(points) if points is not None else None
     livers = _liver(ct, masks[0], "ct", settings), _liver(mr, masks[1], moving_role, settings)
@@ -71,7 +72,7 @@ def register(
         reasons = ", ".join(found.reasons)
         return Answer(quality, f"Registration failed ({reasons}); no transform is written.", FAILED_CASES)
     write_nifti(resample(mr, ct.grid, found.transform), output / "moved.nii.gz")
-    write_transform(found.transform, output / "transform.h5")
+    write_transform_files(found.transform, output)
     if given is not None:
         write_points(output / "points_moving.csv", found.transform.to_moving(given))
     return Answer(quality, f"Registration {found.verdict}; see {output / 'quality.json'}.")
