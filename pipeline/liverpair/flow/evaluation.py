@@ -20,6 +20,7 @@ from liverpair.evaluate.tables import attribution_row
 from liverpair.flow.case import recipe
 from liverpair.flow.config import Settings, dump_settings, settings_fingerprint
 from liverpair.flow.explain import CohortFacts, cohort_facts, lesion_outcomes, pair_evidence
+from liverpair.flow.locations import location_rows
 from liverpair.flow.methods import methods_paragraphs
 from liverpair.flow.report_facts import (
     case_notes,
@@ -200,6 +201,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
     }
     explained = {a.pair_id: attribution_row(a) for a in attributions if a.outcome in ("FN", "FP")}
     workspace.write_table("lesions", [row for r in records.values() for row in r["lesions"]])
+    workspace.write_table("locations", location_rows(records))
     workspace.write_table("calls", calls)
     workspace.write_table("attribution", [explained[p] for p in sorted(explained)])
     workspace.write_json(workspace.tables / "concordance.json", result)

@@ -35,6 +35,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "volume_ml", "suv_max", "suv_mean", "suv_peak", "tlr", "z", "confidence", "matched_lesion_id",
         "match_distance_mm", "flags",
     ),
+    "locations": (
+        "pair_id", "lesion_id", "lobe", "lobe_probability", "sector", "sector_probability", "dome_probability",
+        "capsule_mm", "capsule_sd_mm", "height", "height_sd", "flags", "text",
+    ),
     "calls": (
         "pair_id", "patient_id", "mr_image", "pet_image", "mr_report", "pet_report", "mr_consensus",
         "pet_consensus", "reference", "index", "outcome",
