@@ -1,9 +1,9 @@
 """Evaluate bare tables of calls and lesions, for studies without images.
 
-Rows are mappings of column name to text, as csv.DictReader gives them. Only the named columns are needed; any
-other column is kept as an attribute (tracer, vendor, interval_days, pet_date, largest_mm ... then form
-subgroups). Sizes may use a decimal comma. Every complaint names the row as a spreadsheet counts it (the
-header is row 1).
+Rows are mappings of column name to text, as csv.DictReader gives them; plain_tables.py brings names, verdicts, numbers
+and dates into one form. Only the named columns are needed; any other column is kept as an attribute (tracer, vendor,
+interval_days, pet_date, largest_mm ... then form subgroups). Every complaint names the row as a spreadsheet counts it
+(the header is row 1).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from liverpair.evaluate.calls import outcome
 from liverpair.evaluate.concordance import ConcordanceSettings, concordance
 from liverpair.evaluate.flag_odds import cause_counts, flag_odds, size_sweep
 from liverpair.evaluate.pair_evidence import LesionEvidence, PairEvidence, Treatment
-from liverpair.evaluate.records import CALLS, LesionOutcome, PairCall
+from liverpair.evaluate.plain_tables import NO_VALUE, plain_rows, verdict
+from liverpair.evaluate.records import LesionOutcome, PairCall
 from liverpair.evaluate.subgroups import number
 
 __all__ = ["TableEvaluation", "attribution_row", "evaluate_tables", "parse_calls", "parse_lesions"]
@@ -30,8 +31,8 @@ CALL_COLUMNS = ("patient_id", "pair_id", "reference", "index")
 LESION_COLUMNS = ("patient_id", "pair_id", "lesion_id", "long_axis_mm", "detected")
 TRUE = frozenset({"true", "1", "yes", "y", "ja"})
 FALSE = frozenset({"false", "0", "no", "n", "nein"})
-UNKNOWN = frozenset({"", "na", "n/a", "nan", "none", "not_evaluable"})
-REPORT_COLUMNS = ("mr_image", "pet_image", "mr_report", "pet_report")
+UNKNOWN = NO_VALUE | {"not_evaluable"}
+SOURCE_COLUMNS = ("mr_image", "pet_image", "mr_report", "pet_report", "mr_consensus", "pet_consensus")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,13 +49,19 @@ def _text(row: Mapping[str, Any], column: str) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _needed(rows: Rows, columns: Sequence[str], table: str) -> None:
-    missing = [c for c in columns if rows and c not in rows[0]]
+Numbered = Sequence[tuple[int, Mapping[str, Any]]]
+
+
+def _plain(rows: Rows, columns: Sequence[str], table: str) -> Numbered:
+    """Numbered rows in one form, with all the columns that are needed."""
+    plain = plain_rows(rows, table)
+    missing = [c for c in columns if plain and c not in plain[0][1]]
     if missing:
         found = ", ".join(str(c) for c in rows[0])
         raise UsageError(
             f"the {table} table lacks the column(s) {', '.join(missing)}; it has {found}. Rename or add them."
         )
+    return plain
 
 
 def _identity(row: Mapping[str, Any], column: str, at: int, table: str) -> str:
@@ -64,38 +71,28 @@ def _identity(row: Mapping[str, Any], column: str, at: int, table: str) -> str:
     return value
 
 
-def _millimetres(row: Mapping[str, Any], column: str, at: int, table: str) -> float | None:
+def _size(row: Mapping[str, Any], column: str, at: int, table: str) -> float | None:
     """A size in mm, None where the cell is empty."""
-    text = _text(row, column)
-    if text.lower() in UNKNOWN:
-        return None
-    value = number(text.replace(",", "."))
-    if value is None or value < 0:
-        raise UsageError(
-            f"{table} table, row {at}: {column} is {text!r}. Give a size in mm (a number) or leave it empty."
-        )
-    return value
+    value = row.get(column)
+    if value is not None and value < 0:
+        raise UsageError(f"{table} table, row {at}: {column} is {value:g}. Give a size in mm or leave it empty.")
+    return None if value is None else float(value)
 
 
 def parse_calls(rows: Rows) -> list[PairCall]:
     """Calls with their extra columns as attributes; refuses repeated pairs and unknown words."""
-    _needed(rows, CALL_COLUMNS, "calls")
     seen: dict[str, int] = {}
     calls = []
-    for at, row in enumerate(rows, start=2):
+    for at, row in _plain(rows, CALL_COLUMNS, "calls"):
         pair_id = _identity(row, "pair_id", at, "calls")
         if pair_id in seen:
             raise UsageError(f"calls table, row {at}: pair_id repeats row {seen[pair_id]}. Give each pair its own.")
         seen[pair_id] = at
-        said = {}
-        for column in ("reference", "index"):
-            said[column] = _text(row, column).lower().replace(" ", "_")
-            if said[column] not in CALLS:
-                allowed = ", ".join(c for c in CALLS if c)
-                raise UsageError(f"calls table, row {at}: {column} is {said[column]!r}. Use one of {allowed}.")
-        extra = {str(k): v for k, v in row.items() if k not in CALL_COLUMNS and k is not None}
+        said = {column: verdict(row.get(column), column, at, "calls") for column in ("reference", "index")}
+        extra = {k: v for k, v in row.items() if k not in CALL_COLUMNS}
+        extra |= {k: verdict(extra[k], k, at, "calls") for k in SOURCE_COLUMNS if k in extra}
         if "largest_mm" in extra:
-            extra["largest_mm"] = _millimetres(row, "largest_mm", at, "calls")
+            extra["largest_mm"] = _size(extra, "largest_mm", at, "calls")
         patient = _identity(row, "patient_id", at, "calls")
         calls.append(PairCall(pair_id, patient, said["reference"], said["index"], extra))
     return calls
@@ -103,11 +100,10 @@ def parse_calls(rows: Rows) -> list[PairCall]:
 
 def parse_lesions(rows: Rows) -> list[LesionOutcome]:
     """Reference lesions with their size and whether the index test showed them."""
-    _needed(rows, LESION_COLUMNS, "lesions")
     seen: dict[tuple[str, str], int] = {}
     patients: dict[str, str] = {}
     lesions = []
-    for at, row in enumerate(rows, start=2):
+    for at, row in _plain(rows, LESION_COLUMNS, "lesions"):
         patient, pair, lesion = (_identity(row, c, at, "lesions") for c in ("patient_id", "pair_id", "lesion_id"))
         if (pair, lesion) in seen:
             raise UsageError(
@@ -121,9 +117,9 @@ def parse_lesions(rows: Rows) -> list[LesionOutcome]:
             )
         word = _text(row, "detected").lower()
         if word not in TRUE | FALSE | UNKNOWN:
-            raise UsageError(f"lesions table, row {at}: detected is {word!r}. Use true, false, or leave it empty.")
+            raise UsageError(f"lesions table, row {at}: detected is {word[:40]!r}. Use true, false, or leave it empty.")
         detected = None if word in UNKNOWN else word in TRUE
-        size = _millimetres(row, "long_axis_mm", at, "lesions")
+        size = _size(row, "long_axis_mm", at, "lesions")
         lesions.append(LesionOutcome(pair, patient, lesion, size, detected))
     return lesions
 
@@ -155,7 +151,7 @@ def _treatments(call: PairCall) -> tuple[Treatment, ...]:
 def _evidence(call: PairCall, lesions: Sequence[LesionOutcome]) -> PairEvidence:
     a = call.attributes
     interval, hu, count = (number(a.get(c)) for c in ("interval_days", "liver_hu", "count"))
-    said = {c: str(a.get(c) or "").strip().lower() for c in REPORT_COLUMNS}
+    said = {c: str(a.get(c) or "").strip().lower() for c in SOURCE_COLUMNS[:4]}
     tlr = number(a.get("tlr"))
     own = tuple(LesionEvidence(x.lesion_id, x.size_mm, x.detected, tlr=tlr) for x in lesions)
     if not own and tlr is not None and a.get("largest_mm") is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,15 +9,22 @@ from typing import Any
 
 from liverpair.core.errors import UsageError
 from liverpair.core.provenance import canonical_json, plain
-from liverpair.evaluate.labels import ReportSource, label_table, read_report_source
+from liverpair.evaluate.labels import ReportSource
 from liverpair.evaluate.labels.audit import SHEET_COLUMNS, audit_labels, draw_audit_sheet
+from liverpair.evaluate.labels.endpoint import EndpointSettings
 from liverpair.flow.answer import Answer
 from liverpair.flow.commands.shared import FAILED_CASES
-from liverpair.flow.tables import COLUMNS, format_table
+from liverpair.flow.labelling import label_columns, labels_of
+from liverpair.flow.progress import bar
+from liverpair.flow.report_texts import read_reports_anywhere
+from liverpair.flow.tables import format_table
+from liverpair.flow.user_tables import read_user_table
 from liverpair.flow.workspace import write_text
 
-__all__ = ["audit_answers", "audit_sheet", "label_file", "problems_table"]
+__all__ = ["AUDIT_FILE", "audit_answers", "audit_sheet", "label_file", "problems_table"]
 
+#: Where a workspace keeps what a human said of its labels; the evaluation reads it.
+AUDIT_FILE = "label_audit.json"
 PROBLEMS = ("where", "reason", "detail")
 
 
@@ -27,19 +33,19 @@ def problems_table(source: ReportSource) -> str:
     return format_table(PROBLEMS, [{key: getattr(b, key) for key in PROBLEMS} for b in source.broken])
 
 
-def _labels(source: ReportSource) -> list[dict[str, Any]]:
-    return [{column: row.get(column) for column in COLUMNS["labels"]} for row in label_table(source.rows)]
-
-
-def label_file(reports: Path, output: Path, files: Path | None = None) -> Answer:
-    """Label a table or a folder of reports into a table; what cannot be read is listed beside it.
+def label_file(
+    reports: Path, output: Path, files: Path | None = None, endpoint: EndpointSettings | None = None
+) -> Answer:
+    """Label a table, a folder of documents or DICOM reports into a table; what cannot be read is listed beside it.
 
     ``files``: where a table of which file each report_id stands for goes; file names may hold patients' names.
     """
     if output.resolve() == reports.resolve():
         raise UsageError("the labels would overwrite the reports; give another name for -o.")
-    source = read_report_source(reports)
-    write_text(output, format_table(COLUMNS["labels"], _labels(source)))
+    source = read_reports_anywhere(reports)
+    with bar("Asking the model" if endpoint else "Labelling") as tick:
+        labels = labels_of(source, endpoint, tick)
+    write_text(output, format_table(label_columns(endpoint), labels))
     if files is not None:
         write_text(files, format_table(("report_id", "file"), [{"report_id": i, "file": f} for i, f in source.files]))
     sentence = f"{output}: {len(source.rows)} labels."
@@ -51,10 +57,9 @@ def label_file(reports: Path, output: Path, files: Path | None = None) -> Answer
     return Answer(numbers, sentence, FAILED_CASES if source.broken else 0)
 
 
-def audit_sheet(reports: Path, output: Path, size: int) -> Answer:
+def audit_sheet(source: ReportSource, output: Path, size: int) -> Answer:
     """Draw a stratified sample for a human to adjudicate; it shows texts and neither labels nor evidence."""
-    source = read_report_source(reports)
-    sheet = draw_audit_sheet(source.rows, _labels(source), size)
+    sheet = draw_audit_sheet(source.rows, labels_of(source), size)
     # Excel takes a CSV for the local code page unless it begins with this mark
     write_text(output, "\ufeff" + format_table(SHEET_COLUMNS, sheet))
     sentence = (
@@ -64,19 +69,17 @@ def audit_sheet(reports: Path, output: Path, size: int) -> Answer:
 
 
 def _filled(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            start = stream.read(4096)
-            stream.seek(0)
-            return list(csv.DictReader(stream, delimiter=";" if start.count(";") > start.count(",") else ","))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path.name} cannot be read as a CSV in UTF-8 ({type(error).__name__}).") from error
+    """The rows of a filled sheet, as Excel or a text editor saved it."""
+    rows = [{key.strip().lower(): cell for key, cell in row.items()} for row in read_user_table(path)]
+    missing = [column for column in ("report_id", "true_status") if rows and column not in rows[0]]
+    if missing:
+        raise UsageError(f"{path.name} lacks the column {', '.join(missing)}; fill the sheet that --audit drew.")
+    return [row for row in rows if any(row.values())]
 
 
-def audit_answers(reports: Path, answers: Path, output: Path | None) -> Answer:
+def audit_answers(source: ReportSource, answers: Path, output: Path | None) -> Answer:
     """The labels' own accuracy from a filled sheet, with its interval, overall and by stratum."""
-    source = read_report_source(reports)
-    found = audit_labels(_filled(answers), source.rows, _labels(source))
+    found = audit_labels(_filled(answers), source.rows, labels_of(source))
     numbers: Mapping[str, Any] = plain(asdict(found))
     if output is not None:
         write_text(output, canonical_json(numbers, indent=1) + "\n")

@@ -9,12 +9,16 @@ from typing import Any
 
 from liverpair.core.errors import ConfigError
 from liverpair.core.provenance import plain
+from liverpair.evaluate.labels import ReportSource
+from liverpair.evaluate.labels.endpoint import EndpointSettings
 from liverpair.flow import stages
 from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings, load_settings
 from liverpair.flow.engine import default_jobs
+from liverpair.flow.labelling import merged
 from liverpair.flow.livers import prepare_backends
 from liverpair.flow.progress import bar, console
+from liverpair.flow.report_texts import archive_reports, read_reports_anywhere
 from liverpair.flow.stages import StageResult
 from liverpair.flow.workspace import Workspace, write_text
 from liverpair.simulate.cohort import DEMO_SEED, write_cohort
@@ -77,8 +81,11 @@ def analyze(archives: Sequence[Path], out: Path, reports: Path | None, config: P
     with bar("Selecting and pairing patients") as tick:
         result = stages.pair_stage(workspace, settings, tick)
     note("pair", result)
+    source = archive_reports(workspace)
     if reports is not None:
-        note("label", stages.label_stage(workspace, reports))
+        source = merged(read_reports_anywhere(reports), source)
+    if source.rows or source.broken:
+        note("label", stages.label_stage(workspace, source))
     with bar("Processing pairs") as tick:
         processed = stages.process_stage(workspace, settings, run.jobs or default_jobs(), tick, run.only, run.scheduler)
     note("process", processed)
@@ -114,10 +121,11 @@ def pair(ws: Path, config: Path | None) -> Answer:
         return _answer(stages.pair_stage(workspace, settings, tick))
 
 
-def label(ws: Path, reports: Path) -> Answer:
+def label(ws: Path, source: ReportSource, endpoint: EndpointSettings | None = None) -> Answer:
     """Label the reports of a workspace."""
     workspace, _ = _opened(ws, None)
-    return _answer(stages.label_stage(workspace, reports))
+    with bar("Asking the model" if endpoint else "Labelling reports") as tick:
+        return _answer(stages.label_stage(workspace, source, endpoint, tick))
 
 
 def process(ws: Path, config: Path | None, run: Run) -> Answer:

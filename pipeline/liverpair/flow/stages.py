@@ -16,21 +16,28 @@ from liverpair.dicom.catalogue import Catalogue
 from liverpair.dicom.cohort import gather, patient_rule, select_groups
 from liverpair.dicom.pair_stacks import StackReference, load_stacks
 from liverpair.dicom.records import SeriesRecord
-from liverpair.evaluate.labels import label_table, read_report_source
+from liverpair.evaluate.labels import ReportSource
+from liverpair.evaluate.labels.endpoint import EndpointSettings
 from liverpair.flow.case import CaseTask, PreparedCase, case_key, process_case, record_failure
 from liverpair.flow.config import Settings, dump_settings
 from liverpair.flow.engine import run_many
 from liverpair.flow.evaluation import evaluate_workspace
 from liverpair.flow.label_files import problems_table
+from liverpair.flow.labelling import label_columns, labels_of
 from liverpair.flow.livers import prepare_backends
 from liverpair.flow.pair_files import read_pair_stacks, read_pairs, write_pair_stacks
 from liverpair.flow.progress import Tick
-from liverpair.flow.tables import COLUMNS, Row, parse_table
+from liverpair.flow.report_texts import LINKS, note_reports, write_report_objects
+from liverpair.flow.tables import COLUMNS, Row, format_table
 from liverpair.flow.workspace import Workspace, write_text
 
 __all__ = ["StageResult", "evaluate_stage", "index_stage", "label_stage", "pair_stage", "process_stage"]
 
 log = logging.getLogger(__name__)
+
+
+def no_tick(done: int, total: int | None) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ def pair_row(pair: StudyPair) -> Row:
     return {column: getattr(pair, column) for column in COLUMNS["pairs"]}
 
 
-def pair_stage(workspace: Workspace, settings: Settings, tick: Tick = lambda done, total: None) -> StageResult:
+def pair_stage(workspace: Workspace, settings: Settings, tick: Tick = no_tick) -> StageResult:
     """Select the SSR-PET/CT and liver MRI examinations from headers and pair them within the window.
 
     One patient is in memory at a time; what the pairs' stacks are is kept by reference in tables/pair_stacks.json.
@@ -75,13 +82,16 @@ def pair_stage(workspace: Workspace, settings: Settings, tick: Tick = lambda don
     with Catalogue.open(workspace.catalogue) as catalogue:
         complete = catalogue.is_complete()
         rule = patient_rule(settings.cohort)
-        selections = select_groups(_counted(catalogue.groups(rule.person), tick), settings.cohort, rule)
+        reports: list[Row] = []
+        passing = note_reports(_counted(catalogue.groups(rule.person), tick), reports)
+        selections = select_groups(passing, settings.cohort, rule)
         cohort = gather(selections)
         set_aside = [plain(row) for row in catalogue.exclusions()]
     workspace.write_table("series", cohort.series_rows)
     workspace.write_table("pairs", [pair_row(pair) for pair in cohort.pairs])
     workspace.write_table("exclusions", [*set_aside, *(plain(row) for row in cohort.exclusions)])
     write_pair_stacks(workspace, cohort.stacks, settings.cohort)
+    write_report_objects(workspace, reports)
     numbers = {
         "pairs": len(cohort.pairs),
         "index_complete": complete,
@@ -104,22 +114,30 @@ def _counted(groups: Iterable[Sequence[SeriesRecord]], tick: Tick) -> Iterator[S
         tick(number, None)
 
 
-def label_stage(workspace: Workspace, reports: Path) -> StageResult:
-    """Label every report for hepatic metastases; the labelled table keeps what links a report to its study."""
-    source = read_report_source(reports)
-    rows = source.rows
-    labels = label_table(rows)
-    workspace.write_table("labels", [{c: row.get(c) for c in COLUMNS["labels"]} for row in labels])
-    links = ("report_id", "modality", "patient_id", "accession_number", "study_date", "study_uid")
-    text = [{key: str(row.get(key, "") or "") for key in links} for row in rows]
-    workspace.write_json(workspace.tables / "report_links.json", text)
+def label_stage(
+    workspace: Workspace, source: ReportSource, endpoint: EndpointSettings | None = None, tick: Tick = no_tick
+) -> StageResult:
+    """Label every report for hepatic metastases; the labelled table keeps what links a report to its study.
+
+    What cannot be read is listed in tables/report_problems.csv. Only a report that a user gave counts as failed: an
+    archive's PDF reports are nobody's mistake.
+    """
+    labels = labels_of(source, endpoint, tick)
+    write_text(workspace.tables / "labels.csv", format_table(label_columns(endpoint), labels))
+    links = [{key: str(row.get(key, "") or "") for key in LINKS} for row in source.rows]
+    workspace.write_json(workspace.tables / "report_links.json", links)
     counts = {status: sum(row["status"] == status for row in labels) for status in ("present", "absent", "uncertain")}
-    log.info("label: %d reports, %s", len(labels), counts)
-    sentence = f"Labelled {len(labels)} reports."
+    in_dicom = sum(row.get("origin") == "dicom" for row in source.rows)
+    log.info("label: %d reports (%d from DICOM), %s", len(labels), in_dicom, counts)
+    sentence = f"Labelled {len(labels)} reports" + (f", {in_dicom} of them from DICOM objects." if in_dicom else ".")
+    problems = workspace.tables / "report_problems.csv"
     if source.broken:
-        write_text(workspace.tables / "report_problems.csv", problems_table(source))
+        write_text(problems, problems_table(source))
         sentence += f" {len(source.broken)} could not be read: tables/report_problems.csv."
-    return StageResult(sentence, {"reports": len(labels), "broken": len(source.broken), **counts}, len(source.broken))
+    else:
+        problems.unlink(missing_ok=True)
+    numbers = {"reports": len(labels), "from_dicom": in_dicom, "broken": len(source.broken), **counts}
+    return StageResult(sentence, numbers, len(source.broken))
 
 
 def process_stage(
@@ -179,8 +197,3 @@ def evaluate_stage(workspace: Workspace, settings: Settings) -> StageResult:
     numbers = evaluate_workspace(workspace, settings)
     log.info("evaluate: %s", numbers)
     return StageResult(f"Report: {workspace.report / 'index.html'}", numbers, int(numbers["failed_cases"]))
-
-
-def read_calls(path: Path) -> list[dict[str, str]]:
-    """A bare table of calls (for studies without images)."""
-    return parse_table(path, ("patient_id", "pair_id", "reference", "index"))

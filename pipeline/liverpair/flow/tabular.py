@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from liverpair.core.provenance import canonical_json, version
 from liverpair.evaluate.report.build import CaseView, FlowStep, ReportData, build_report
-from liverpair.evaluate.subgroups import number
-from liverpair.evaluate.tables import attribution_row, parse_lesions
+from liverpair.evaluate.tables import attribution_row, parse_calls, parse_lesions
 from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
 from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings
 from liverpair.flow.methods import statistics_paragraph
 from liverpair.flow.report_facts import write_figures
-from liverpair.flow.tables import COLUMNS, Row, format_table, parse_table
+from liverpair.flow.tables import COLUMNS, Row, format_table
+from liverpair.flow.user_tables import read_user_table
 from liverpair.flow.workspace import write_text
 
 __all__ = ["evaluate_tables"]
@@ -21,16 +23,11 @@ __all__ = ["evaluate_tables"]
 SOURCES = ("mr_image", "pet_image", "mr_report", "pet_report", "mr_consensus", "pet_consensus")
 
 
-def _number(text: str | None) -> float | None:
-    """A cell of a user's column as a number; a column that subgroups would skip is left out here too."""
-    return number((text or "").replace(",", "."))
-
-
-def _case_view(call: Row, attribution: Row | None, extra: Row) -> CaseView:
+def _case_view(call: Row, attribution: Row | None, extra: Mapping[str, Any]) -> CaseView:
     """A pair of a bare table as the report shows it: no images, no lesions."""
     pair = {"pair_id": call["pair_id"], "patient_id": call["patient_id"]}
     pair |= {key: extra.get(key) or "" for key in ("tracer", "vendor", "pet_date", "mr_date")}
-    pair |= {key: _number(extra.get(key)) for key in ("interval_days", "largest_mm")}
+    pair |= {key: extra.get(key) for key in ("interval_days", "largest_mm")}
     sources = {key: extra.get(key) or "" for key in SOURCES}
     if not any(sources.values()):
         sources |= {"mr_image": call["reference"], "pet_image": call["index"]}
@@ -39,11 +36,11 @@ def _case_view(call: Row, attribution: Row | None, extra: Row) -> CaseView:
 
 def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, settings: Settings) -> Answer:
     """Concordance, causes and report of plain tables, written to ``output``."""
-    call_rows = parse_table(calls) if calls is not None else None
-    lesion_rows = parse_table(lesions) if lesions is not None else None
+    call_rows = read_user_table(calls) if calls is not None else None
+    lesion_rows = read_user_table(lesions) if lesions is not None else None
     found = evaluate_rows(call_rows, lesion_rows, settings.concordance, settings.attribution)
     attributions = {a.pair_id: attribution_row(a) for a in found.attribution}
-    extras = {row["pair_id"]: row for row in call_rows or []}
+    extras = {call.pair_id: call.attributes for call in parse_calls(call_rows or [])}
     sizes = [
         (x.size_mm, x.detected)
         for x in parse_lesions(lesion_rows or [])

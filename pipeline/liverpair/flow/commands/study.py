@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from liverpair.core.errors import UsageError
 from liverpair.flow.answer import Answer
 from liverpair.flow.commands.shared import Archives, Config, Jobs, Json, Verbose, command
+
+if TYPE_CHECKING:
+    from liverpair.evaluate.labels.endpoint import EndpointSettings
 
 __all__ = ["add_to"]
 
@@ -113,10 +116,13 @@ def label(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="WS|REPORTS", help="A workspace (with --reports), or reports: CSV, XLSX, DOCX, TXT or a folder."
+            metavar="WS|REPORTS", help="A workspace, or reports: CSV, XLSX, DOCX, TXT, DICOM reports, or a folder."
         ),
     ],
     reports: Reports = None,
+    dicom: Annotated[
+        bool, typer.Option("--dicom/--no-dicom", help="With a workspace: also the DICOM reports of its archive.")
+    ] = True,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="OUT", help="Where the labels, the sheet or its result go.")
     ] = None,
@@ -133,26 +139,59 @@ def label(
         Path | None,
         typer.Option("--audit-answers", metavar="SHEET.csv", help="Read the filled sheet: how right we are."),
     ] = None,
+    model_url: Annotated[
+        str | None,
+        typer.Option("--model-url", metavar="URL", help="Ask a language model at http://127.0.0.1:PORT/v1 instead."),
+    ] = None,
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="The model's name on that server.")] = "",
+    allow_other_host: Annotated[
+        bool, typer.Option("--allow-other-host", help="Let reports leave this machine for the host of --model-url.")
+    ] = False,
     as_json: Json = False,
 ) -> Answer:
     """Label German and English reports for hepatic metastases: status, largest size, count, language and evidence.
 
-    Example: liverpair label reports.csv -o labels.csv. How right the labels are on your own reports a human must say:
-    liverpair label reports.csv --audit 200 -o sheet.csv, fill the sheet, then --audit-answers sheet.csv.
-    """
-    from liverpair.flow import label_files, run
+    Example: liverpair label reports.csv -o labels.csv. A workspace needs no -o; structured reports and CDA or text
+    documents that its archive holds are labelled with those given by --reports.
 
+    How right the labels are on your own reports a human must say: liverpair label reports.csv --audit 200 -o sheet.csv,
+    fill the sheet, then --audit-answers sheet.csv. In a workspace its answers also correct the report's accuracy.
+
+    --model-url asks a language model (OpenAI's interface; off unless given) in place of the rules. Reports do not leave
+    this machine unless --allow-other-host says so; an answer without verbatim evidence is dropped for the rules' label.
+    """
+    from liverpair.flow import label_files, labelling, run
+    from liverpair.flow.workspace import Workspace
+
+    endpoint = _endpoint(model_url, model, allow_other_host)
+    is_workspace = Workspace(source).settings_file.exists()
+    if not is_workspace and (audit is None and audit_answers is None):
+        if output is not None:
+            return label_files.label_file(source, output, files, endpoint)
+        raise UsageError("say where the labels go: liverpair label reports.csv -o labels.csv (or give a workspace).")
+    found = labelling.gather_reports(source, reports, dicom)
     if audit_answers is not None:
-        return label_files.audit_answers(source, audit_answers, output)
+        if output is None and is_workspace:
+            output = Workspace(source).tables / label_files.AUDIT_FILE
+        return label_files.audit_answers(found, audit_answers, output)
     if audit is not None:
         if output is None:
             raise UsageError("say where the sheet goes: liverpair label reports.csv --audit 200 -o sheet.csv")
-        return label_files.audit_sheet(source, output, audit)
-    if output is not None:
-        return label_files.label_file(source, output, files)
-    if reports is None:
-        raise UsageError("say which reports (label WS --reports reports.csv) or where the labels go (-o labels.csv)")
-    return run.label(source, reports)
+        return label_files.audit_sheet(found, output, audit)
+    return run.label(source, found, endpoint)
+
+
+def _endpoint(url: str | None, model: str, allow_other_host: bool) -> EndpointSettings | None:
+    """The language model that the user asked for, its address checked; None where none was."""
+    if url is None:
+        if model or allow_other_host:
+            raise UsageError("--model and --allow-other-host go with --model-url; without it no model is asked.")
+        return None
+    from liverpair.evaluate.labels.endpoint import EndpointSettings, check_address
+
+    endpoint = EndpointSettings(url, model, allow_other_host)
+    check_address(endpoint)
+    return endpoint
 
 
 @command

@@ -11,8 +11,9 @@ import numpy as np
 from liverpair.core.errors import UsageError
 from liverpair.evaluate.clustered import ClusterSums, intracluster_correlation
 from liverpair.evaluate.power import Design, Need, study_size
+from liverpair.evaluate.tables import parse_calls
 from liverpair.flow.answer import Answer
-from liverpair.flow.stages import read_calls
+from liverpair.flow.user_tables import read_user_table
 
 __all__ = ["design_of_pilot", "power"]
 
@@ -22,17 +23,17 @@ def design_of_pilot(path: Path, design: Design) -> Design:
 
     Of the correlations of sensitivity and of specificity the larger one is taken; a negative one counts as 0.
     """
-    rows = [r for r in read_calls(path) if {r["reference"], r["index"]} <= {"present", "absent"}]
-    positives = sum(row["reference"] == "present" for row in rows)
+    rows = [c for c in parse_calls(read_user_table(path)) if {c.reference, c.index} <= {"present", "absent"}]
+    positives = sum(row.reference == "present" for row in rows)
     if not 0 < positives < len(rows):
         raise UsageError(f"{path.name}: a pilot needs pairs with and without metastases by the reference standard.")
-    sizes = np.array(list(Counter(row["patient_id"] for row in rows).values()), dtype=np.float64)
+    sizes = np.array(list(Counter(row.patient_id for row in rows).values()), dtype=np.float64)
     correlations = [0.0]
     for kind in ("present", "absent"):
-        own = [row for row in rows if row["reference"] == kind]
-        patients = sorted({row["patient_id"] for row in own})
-        right = Counter(row["patient_id"] for row in own if row["index"] == kind)
-        total = Counter(row["patient_id"] for row in own)
+        own = [row for row in rows if row.reference == kind]
+        patients = sorted({row.patient_id for row in own})
+        right = Counter(row.patient_id for row in own if row.index == kind)
+        total = Counter(row.patient_id for row in own)
         sums = ClusterSums(np.array([right[p] for p in patients]), np.array([total[p] for p in patients]))
         correlations.append(intracluster_correlation(sums) or 0.0)
     return replace(
