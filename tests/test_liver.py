@@ -172,6 +172,23 @@ def test_kidney_and_gallbladder_that_are_brighter_than_the_liver_stay_out_of_it(
     assert found.mask.values[gallbladder].mean() < 0.1
 
 
+def test_a_gallbladder_in_its_groove_stays_out_of_a_ct_and_a_cyst_inside_the_liver_stays_in() -> None:
+    grid = straight_grid()
+    hu, liver = abdomen(grid, seed=6)
+    where = grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1))
+    gallbladder = ellipsoid(where, (-70, -62, -25), (15, 17, 32))
+    cyst = ellipsoid(where, (-70, 5, 30), (17, 17, 17))
+    assert 0.4 < (gallbladder & liver).sum() / gallbladder.sum() < 0.9  # embedded, yet at the surface
+    noise = np.random.default_rng(6).normal(0, 10, grid.shape)
+    hu[gallbladder | cyst] = (8.0 + noise)[gallbladder | cyst]
+    found = segment_liver(Volume(hu.astype(np.float32), grid, Unit.HOUNSFIELD), "ct")
+    assert found.verdict == "usable"
+    assert found.mask is not None
+    assert found.mask.values[gallbladder].mean() < 0.1
+    assert found.mask.values[cyst].all()
+    assert dice(found.mask.values, liver & ~gallbladder) > 0.94
+
+
 @pytest.mark.parametrize("role", ["ct", "mr-hbp", "mr-t2"])
 def test_pure_noise_fails(role: str) -> None:
     rng = np.random.default_rng(1)

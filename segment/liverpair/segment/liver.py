@@ -12,13 +12,14 @@ from liverpair.core.volume import Mask, Volume
 from liverpair.segment.liver_border import refine_border
 from liverpair.segment.liver_ct import prepare_ct
 from liverpair.segment.liver_features import Features
+from liverpair.segment.liver_fluid import without_bright_bile, without_fluid
 from liverpair.segment.liver_grid import anatomical_grid, sample
 from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
 from liverpair.segment.liver_morphology import BoolArray, dilate, largest
 from liverpair.segment.liver_mr import prepare_mr
 from liverpair.segment.liver_pet import pet_allows
 from liverpair.segment.liver_quality import Judgement, QualityLimits, judge
-from liverpair.segment.liver_shape import fill_lesions, grow, without_bile
+from liverpair.segment.liver_shape import fill_lesions, grow
 
 __all__ = ["LiverSegmentation", "LiverSettings", "refine_liver", "segment_liver"]
 
@@ -101,7 +102,9 @@ def _around(
     grown = grow(features, core)
     coarse = fill_lesions(features, grown | lesion if grown.any() else grown)
     if role == "mr-hbp":
-        coarse = without_bile(features, coarse, core)
+        coarse = without_bright_bile(features, coarse, core)
+    if role == "ct":
+        coarse = without_fluid(features, coarse, core)
     if not coarse.any():
         return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {}), None, coarse
     around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None

@@ -23,7 +23,7 @@ from liverpair.segment.liver_morphology import (
     surround,
 )
 
-__all__ = ["elsewhere", "fill_lesions", "grow", "leak_fraction", "without_bile"]
+__all__ = ["elsewhere", "fill_lesions", "grow", "leak_fraction"]
 
 #: Bands run from ±2 sd of the liver's core (95 % of its own voxels) to ±3 of the least credible sd of a whole liver.
 STRICT_SD, GENEROUS_SD, BANDS = 2.0, 3.0, 4
@@ -66,12 +66,6 @@ CLOSING_MM = 8.0
 LEAST_SURROUND = 0.6
 #: Radii (mm) at which bays are parted from the clefts they run into; the last is the thinnest lesion worth it.
 BAY_RADII_MM = (8.0, 6.5, 5.0, 4.0)
-#: Bile with hepatobiliary contrast: a ball of ``BILE_MM`` brighter than the liver by the first factor; brighter than
-#: the liver around it by the second (shading makes no such step); its edge lies further out by ``BILE_EDGE_MM``, and
-#: it comes this near to the liver's surface.
-BILE, BILE_STEP, BILE_MM, BILE_EDGE_MM, BILE_DEEP_MM = 1.06, 1.1, 5.0, 2.0, 6.0
-#: The liver around it: this layer (mm).
-BILE_AROUND_MM = (5.0, 13.0)
 
 
 def _local_mode(features: Features, mask: BoolArray, core: OrganCore, tolerance: float) -> NDArray[np.float32]:
@@ -248,22 +242,6 @@ def _bays(gaps: BoolArray, spacing: NDArray[np.float64]) -> Iterator[BoolArray]:
         labels, count = ndimage.label(opened(gaps, radius_mm, spacing))
         for n in range(1, count + 1):
             yield dilate(labels == n, BAY_RADII_MM[-1], spacing) & gaps
-
-
-def without_bile(features: Features, mask: BoolArray, core: OrganCore) -> BoolArray:
-    """``mask`` of a hepatobiliary image without a gallbladder full of contrast: brighter than liver, at its surface."""
-    spacing = features.grid.spacing
-    labels, count = ndimage.label(opened(mask & (features.smooth > BILE * core.mode), BILE_MM, spacing))
-    out = mask.copy()
-    for n in range(1, count + 1):
-        piece = labels == n
-        near, far = (dilate(piece, reach, spacing) for reach in BILE_AROUND_MM)
-        around = far & ~near & mask
-        if not around.any() or not (dilate(piece, BILE_DEEP_MM, spacing) & ~mask).any():
-            continue
-        if np.median(features.smooth[piece]) > BILE_STEP * np.median(features.smooth[around]):
-            out &= ~dilate(piece, BILE_EDGE_MM, spacing)
-    return out
 
 
 def fill_lesions(features: Features, mask: BoolArray) -> BoolArray:
