@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from liverpair.core.errors import ConfigError, UsageError
-from liverpair.evaluate.agreement import bland_altman, disagreements, report_validation
+from liverpair.evaluate.agreement import bland_altman, report_validation
 from liverpair.evaluate.attribution import AttributionSettings, attribute, flags_of
 from liverpair.evaluate.concordance import ConcordanceSettings
 from liverpair.evaluate.detectability import Avidity, Scanner, predict
 from liverpair.evaluate.flag_odds import cause_counts, flag_odds, size_sweep
 from liverpair.evaluate.pair_evidence import FocusEvidence, LesionEvidence, PairEvidence, Treatment
+from liverpair.evaluate.sources import contradictions
 from liverpair.evaluate.tables import evaluate_tables, parse_calls, parse_lesions
 
 SCANNER = Scanner(fwhm_mm=7.0, cov=0.1, threshold=4.4)
@@ -307,7 +308,7 @@ def test_disagreeing_sources_are_listed_and_say_whether_they_matter() -> None:
         },
         {"pair_id": "3", "mr_image": "uncertain", "mr_report": "present"},
     ]
-    found = disagreements(calls)
+    found = contradictions(calls, {}, {})
     assert [(d["pair_id"], d["examination"], d["matters"], d["resolved_by"]) for d in found] == [
         ("1", "MRI", True, ""),
         ("2", "PET", True, "consensus"),

@@ -20,7 +20,7 @@ from liverpair.core.errors import UsageError
 from liverpair.evaluate.calls import outcome
 from liverpair.evaluate.intervals import Table, clopper_pearson, kappa, pabak
 
-__all__ = ["BlandAltman", "bland_altman", "disagreements", "report_validation"]
+__all__ = ["BlandAltman", "bland_altman", "report_validation"]
 
 EXAMINATIONS = {"MRI": ("mr_image", "mr_report", "mr_consensus"), "PET": ("pet_image", "pet_report", "pet_consensus")}
 
@@ -68,36 +68,6 @@ def bland_altman(difference: ArrayLike, cluster: ArrayLike, level: float = 0.95)
         variance = ms_within + shared
     sd = math.sqrt(variance)
     return BlandAltman(N, m, bias, interval, within, between, sd, (bias - z * sd, bias + z * sd))
-
-
-def disagreements(calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Per pair and examination in which image and report contradict each other: both verdicts, and who
-    settled it.
-
-    ``calls`` are rows of calls.csv. ``resolved_by`` is "consensus" where readers settled it, else "".
-    ``matters`` says whether taking the other source for this examination changes the pair's outcome.
-    """
-    rows = []
-    for call in calls:
-        for examination, (image_key, report_key, consensus_key) in EXAMINATIONS.items():
-            image, report = str(call.get(image_key) or ""), str(call.get(report_key) or "")
-            if {image, report} != {"present", "absent"}:
-                continue
-            other_key = "index" if examination == "MRI" else "reference"
-            other = str(call.get(other_key) or "")
-            sides = [(v, other) if examination == "MRI" else (other, v) for v in (image, report)]
-            rows.append(
-                {
-                    "pair_id": call.get("pair_id"),
-                    "examination": examination,
-                    "image": image,
-                    "report": report,
-                    "consensus": str(call.get(consensus_key) or ""),
-                    "resolved_by": "consensus" if call.get(consensus_key) else "",
-                    "matters": outcome(*sides[0]) != outcome(*sides[1]),
-                }
-            )
-    return rows
 
 
 def report_validation(calls: Sequence[Mapping[str, Any]], level: float = 0.95) -> dict[str, Any]:

@@ -8,14 +8,16 @@ cause.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from liverpair.core.errors import ConfigError
 from liverpair.evaluate.attribution_text import explain_false_negative, explain_false_positive
 from liverpair.evaluate.detectability import DetectabilitySettings
-from liverpair.evaluate.pair_evidence import FocusEvidence, LesionEvidence, PairEvidence
+from liverpair.evaluate.pair_evidence import FocusEvidence, LesionEvidence, PairEvidence, is_recent
 
-__all__ = ["FN_CAUSES", "FP_CAUSES", "Attribution", "AttributionSettings", "attribute", "flags_of"]
+__all__ = ["FN_CAUSES", "FP_CAUSES", "Attribution", "AttributionSettings", "attribute", "flags_of", "technical_flags"]
 
 #: Fewer avid lesions than this have no quartile to compare with.
 QUARTILE_LESIONS = 3
@@ -57,7 +59,9 @@ class AttributionSettings:
     before the first of the two examinations, or between them; ``long_interval_days``: a longer interval is a
     cause by itself. ``noise_margin``: a false focus within this many SD of the detector's threshold is noise;
     ``fatty_sparing_ratio``: a focus in a fatty liver weaker than this may be spared parenchyma.
-    ``size_sweep_mm``: thresholds whose share of the false negatives is tabulated.
+    ``size_sweep_mm``: thresholds whose share of the false negatives is tabulated. ``uptake_minutes``: a scan outside
+    this time after injection is flagged (the EANM and SNMMI procedures ask for 45–90 minutes with ⁶⁸Ga, ⁶⁴Cu allows
+    more); ``least_activity_mbq``: so is one with less activity (they ask for 100–200 MBq of ⁶⁸Ga).
     """
 
     size_mm: float = 6.0
@@ -76,6 +80,8 @@ class AttributionSettings:
     noise_margin: float = 0.5
     fatty_sparing_ratio: float = 1.5
     size_sweep_mm: tuple[float, ...] = (5.0, 6.0, 10.0)
+    uptake_minutes: tuple[float, float] = (40.0, 120.0)
+    least_activity_mbq: float = 60.0
     fn_precedence: tuple[str, ...] = FN_CAUSES
     fp_precedence: tuple[str, ...] = FP_CAUSES
     detectability: DetectabilitySettings = field(default_factory=DetectabilitySettings)
@@ -124,7 +130,7 @@ def _shared_flags(e: PairEvidence, s: AttributionSettings) -> list[str]:
         flags.append("label_mr")
     if not e.consensus and _disagrees(e.pet_image, e.pet_report):
         flags.append("label_pet")
-    if any(_is_recent(t.kind, t.days_before_pet, t.days_before_mr, s) for t in e.treatments):
+    if any(is_recent(t, s.therapies, s.therapy_days) for t in e.treatments):
         flags.append("therapy")
     if e.interval_days is not None and abs(e.interval_days) > s.long_interval_days:
         flags.append("long_interval")
@@ -141,12 +147,17 @@ def _shared_flags(e: PairEvidence, s: AttributionSettings) -> list[str]:
     return flags + [f"technical_{code}" for code in e.technical]
 
 
-def _is_recent(kind: str, before_pet: int | None, before_mr: int | None, s: AttributionSettings) -> bool:
-    """Whether a listed therapy fell between the examinations or shortly before the first of them."""
-    if kind.strip().upper() not in s.therapies:
-        return False
-    known = [d for d in (before_pet, before_mr) if d is not None]
-    return bool(known) and max(known) >= 0 and min(known) <= s.therapy_days
+def technical_flags(suv: Mapping[str, Any], settings: AttributionSettings) -> tuple[str, ...]:
+    """Codes of what is unusual in an acquisition; ``suv``: uptake_minutes and dose_bq where the header tells."""
+    flags = []
+    minutes, activity = suv.get("uptake_minutes"), suv.get("dose_bq")
+    if minutes is not None and minutes < settings.uptake_minutes[0]:
+        flags.append("short_uptake")
+    if minutes is not None and minutes > settings.uptake_minutes[1]:
+        flags.append("long_uptake")
+    if activity is not None and activity < settings.least_activity_mbq * 1e6:
+        flags.append("low_activity")
+    return tuple(flags)
 
 
 def _size_flags(x: LesionEvidence, e: PairEvidence, s: AttributionSettings) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liverpair.evaluate.pair_evidence import FocusEvidence, LesionEvidence, PairEvidence
+from liverpair.evaluate.pair_evidence import FocusEvidence, LesionEvidence, PairEvidence, is_recent
 
 if TYPE_CHECKING:  # attribution.py uses these sentences; only its settings' type is needed here
     from liverpair.evaluate.attribution import AttributionSettings
@@ -80,7 +80,7 @@ def _low_ssr_verdict(x: LesionEvidence | None, e: PairEvidence, s: AttributionSe
 
 
 def _interval_verdict(e: PairEvidence, s: AttributionSettings) -> str:
-    recent = [t.kind for t in e.treatments if t.kind.strip().upper() in s.therapies]
+    recent = [t.kind for t in e.treatments if is_recent(t, s.therapies, s.therapy_days)]
     if recent:
         return f"{', '.join(recent)} between or shortly before the examinations"
     return f"the examinations are {abs(e.interval_days or 0)} days apart"

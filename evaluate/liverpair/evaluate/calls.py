@@ -14,7 +14,16 @@ from liverpair.core.errors import ConfigError, UsageError
 from liverpair.core.lesion import Lesion, Modality, Nature
 from liverpair.evaluate.records import CALLS
 
-__all__ = ["CallSettings", "ChosenCall", "ImageCall", "choose_call", "image_call", "is_countable", "outcome"]
+__all__ = [
+    "CallSettings",
+    "ChosenCall",
+    "ImageCall",
+    "choose_call",
+    "has_flag",
+    "image_call",
+    "is_countable",
+    "outcome",
+]
 
 SOURCES = ("image", "report")
 
@@ -62,7 +71,7 @@ class ChosenCall:
     overridden: tuple[str, ...] = ()
 
 
-def _has_flag(flags: Sequence[str], wanted: Sequence[str]) -> bool:
+def has_flag(flags: Sequence[str], wanted: Sequence[str]) -> bool:
     """Whether any flag is one of ``wanted`` or a kind of it ("spill_in:gallbladder" is a "spill_in")."""
     return any(flag == name or flag.startswith((name + ":", name + "_")) for flag in flags for name in wanted)
 
@@ -73,7 +82,7 @@ def is_countable(lesion: Lesion, settings: CallSettings | None = None) -> bool:
     return (
         lesion.nature is Nature.METASTASIS
         and lesion.confidence >= settings.present_confidence
-        and not _has_flag(lesion.flags, settings.uncertain_flags)
+        and not has_flag(lesion.flags, settings.uncertain_flags)
     )
 
 
@@ -98,7 +107,7 @@ def image_call(
     mimics = tuple(
         x.lesion_id
         for x in foci
-        if x.confidence >= settings.present_confidence and _has_flag(x.flags, settings.uncertain_flags)
+        if x.confidence >= settings.present_confidence and has_flag(x.flags, settings.uncertain_flags)
     )
     if mimics:
         return ImageCall("uncertain", "every confident focus is flagged as a possible mimic", mimics)

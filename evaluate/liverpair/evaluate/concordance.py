@@ -9,7 +9,7 @@ give null and a note.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,9 @@ from liverpair.evaluate.calls import outcome
 from liverpair.evaluate.clustered import ClusterSums, obuchowski_mcnemar
 from liverpair.evaluate.cross_table import bounds, counts, two_by_three
 from liverpair.evaluate.estimates import as_json, estimate
+from liverpair.evaluate.heterogeneity import differs
 from liverpair.evaluate.lesion_level import LesionLevelSettings, lesion_level
+from liverpair.evaluate.precision import precision, predictive_values
 from liverpair.evaluate.records import LesionOutcome, PairCall
 from liverpair.evaluate.subgroups import SubgroupSettings, split_by, subgroup_names
 
@@ -172,6 +174,27 @@ def _subgroups(calls: Sequence[PairCall], settings: ConcordanceSettings) -> list
     return rows
 
 
+def _subgroup_tests(calls: Sequence[PairCall], settings: ConcordanceSettings) -> list[dict[str, Any]]:
+    """For every grouping, whether sensitivity and specificity differ between its levels (exploratory)."""
+    rows = []
+    for name in subgroup_names(settings.subgroups):
+        levels = list(split_by(calls, name, settings.subgroups).values())
+        for measure, kind in (("sensitivity", "present"), ("specificity", "absent")) if levels else ():
+            found = differs([_right_of(members, kind) for members in levels])
+            rows.append({"by": name, "measure": measure, **asdict(found)})
+    return rows
+
+
+def _right_of(calls: Sequence[PairCall], kind: str) -> dict[str, tuple[int, int]]:
+    """Each patient's (agreeing, all) judged pairs whose reference is ``kind``."""
+    found: dict[str, tuple[int, int]] = {}
+    for call in calls:
+        if call.reference == kind and call.index in ("present", "absent"):
+            right, total = found.get(call.patient_id, (0, 0))
+            found[call.patient_id] = right + (call.index == kind), total + 1
+    return found
+
+
 def _check(calls: Sequence[PairCall]) -> None:
     ids = [c.pair_id for c in calls]
     if len(set(ids)) != len(ids):
@@ -215,6 +238,9 @@ def concordance(
         "size_curve": lesion["size_curve"],
         "size_bins": lesion["size_bins"],
         "subgroups": _subgroups(calls, settings),
+        "subgroup_tests": _subgroup_tests(calls, settings),
+        "precision": precision(calls, main["estimates"], settings.confidence_level),
+        "predictive_values": predictive_values(main["estimates"]),
         "config_sha256": config_sha256 or fingerprint(settings),
         "version": version(),
         "seed": settings.seed,

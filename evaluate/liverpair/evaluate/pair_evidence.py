@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from liverpair.evaluate.detectability import Avidity, Prediction, Scanner
 
-__all__ = ["FocusEvidence", "LesionEvidence", "PairEvidence", "Treatment"]
+__all__ = ["FocusEvidence", "LesionEvidence", "PairEvidence", "Treatment", "is_recent"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +59,18 @@ class Treatment:
     kind: str
     days_before_pet: int | None
     days_before_mr: int | None
+
+
+def is_recent(treatment: Treatment, therapies: Sequence[str], within_days: int) -> bool:
+    """Whether a therapy fell between the examinations or at most ``within_days`` before the first of them.
+
+    ``therapies`` are the kinds that count; any word of the treatment's may name one ("SIRT right lobe" is a SIRT).
+    """
+    words = re.split(r"[^A-Z0-9]+", treatment.kind.strip().upper())
+    if not any(kind in words for kind in therapies):
+        return False
+    known = [d for d in (treatment.days_before_pet, treatment.days_before_mr) if d is not None]
+    return bool(known) and max(known) >= 0 and min(known) <= within_days
 
 
 @dataclass(frozen=True, slots=True, eq=False)

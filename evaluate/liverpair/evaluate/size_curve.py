@@ -22,7 +22,7 @@ from scipy import stats
 
 from liverpair.evaluate.records import LesionOutcome
 
-__all__ = ["LogisticFit", "dose", "fit_logistic", "size_curve"]
+__all__ = ["LogisticFit", "dose", "fit_logistic", "is_separated", "size_curve"]
 
 FloatArray = NDArray[np.float64]
 NEWTON_STEPS = 100
@@ -116,7 +116,7 @@ def dose(
     return x, se, (x - z * se, x + z * se), fieller
 
 
-def _separated(x: FloatArray, y: FloatArray) -> bool:
+def is_separated(x: FloatArray, y: FloatArray) -> bool:
     """Whether one threshold on x parts detected from undetected (complete or quasi-complete separation)."""
     found, missed = x[y > 0], x[y == 0]
     return bool(missed.max() <= found.min() or found.max() <= missed.min())
@@ -161,7 +161,7 @@ def size_curve(lesions: Sequence[LesionOutcome], level: float = 0.95) -> dict[st
         return _empty(len(used), "every lesion was detected" if y[0] else "no lesion was detected")
     X = np.column_stack([np.ones_like(ln), ln])
     patients = np.array([x.patient_id for x in used])
-    separated = _separated(ln, y)
+    separated = is_separated(ln, y)
     fit = fit_logistic(X, y, clusters=patients, penalised=separated)
     result = _empty(len(used), "")
     result["coefficients"] = [float(b) for b in fit.coefficients]

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from liverpair.core.errors import UsageError
 from liverpair.core.provenance import plain, version
-from liverpair.evaluate.agreement import disagreements, report_validation
-from liverpair.evaluate.attribution import Attribution, attribute
+from liverpair.evaluate.agreement import report_validation
+from liverpair.evaluate.attribution import Attribution, attribute, technical_flags
 from liverpair.evaluate.calls import choose_call, outcome
 from liverpair.evaluate.concordance import concordance
 from liverpair.evaluate.flag_odds import cause_counts, flag_odds, size_sweep
-from liverpair.evaluate.labels import StudyKey, assign_reports
+from liverpair.evaluate.pair_evidence import PairEvidence
 from liverpair.evaluate.records import LesionOutcome, PairCall
 from liverpair.evaluate.report.build import CaseView, ReportData, build_report
+from liverpair.evaluate.sources import accuracy_by_source, consensus_trail, contradictions
 from liverpair.evaluate.tables import attribution_row
+from liverpair.evaluate.threshold_sweep import threshold_sweep
 from liverpair.flow.case import recipe
 from liverpair.flow.config import Settings, dump_settings, settings_fingerprint
 from liverpair.flow.explain import CohortFacts, cohort_facts, lesion_outcomes, pair_evidence
 from liverpair.flow.locations import location_rows
 from liverpair.flow.methods import methods_paragraphs
+from liverpair.flow.participants import (
+    Clinical,
+    acquisition_rows,
+    baseline_rows,
+    examination_rows,
+    read_clinical,
+    treatments,
+)
 from liverpair.flow.report_facts import (
     case_notes,
     diameters,
@@ -33,47 +43,12 @@ from liverpair.flow.report_facts import (
     sweep_tolerance,
     write_figures,
 )
-from liverpair.flow.tables import Row, parse_table
+from liverpair.flow.source_facts import correction, foci_of_pairs, image_facts, said_of, suv_facts
+from liverpair.flow.study_reports import read_audit, read_consensus, reports_by_study
+from liverpair.flow.tables import Row
 from liverpair.flow.workspace import Workspace, write_text
 
 __all__ = ["evaluate_workspace"]
-
-#: Of several reports on one study the strongest statement counts.
-STRENGTH = ("present", "uncertain", "absent", "not_mentioned")
-
-
-def _reports_by_study(workspace: Workspace) -> dict[str, Row]:
-    """The label of each study's report, by Study Instance UID (the strongest where there are several)."""
-    links_file = workspace.tables / "report_links.json"
-    if not links_file.exists():
-        return {}
-    labels = {row["report_id"]: row for row in workspace.read_table("labels")}
-    keys: dict[str, StudyKey] = {}
-    for row in workspace.read_table("series"):
-        if row["modality"] in ("PT", "MR"):
-            key = StudyKey(row["study_uid"], row["patient_id"], row["modality"], row["accession_number"], row["date"])
-            keys.setdefault(row["study_uid"], key)
-    found: dict[str, Row] = {}
-    for link in assign_reports(json.loads(links_file.read_text(encoding="utf-8")), list(keys.values())):
-        label = labels.get(link.report_id)
-        if not link.study_uid or label is None:
-            continue
-        known = found.get(link.study_uid)
-        if known is None or STRENGTH.index(label["status"]) < STRENGTH.index(known["status"]):
-            found[link.study_uid] = {
-                "status": label["status"],
-                "largest_mm": float(label["largest_mm"]) if label["largest_mm"] else None,
-                "count": int(label["count"]) if label["count"] else None,
-            }
-    return found
-
-
-def _consensus(workspace: Workspace) -> dict[str, Mapping[str, str]]:
-    """Consensus readings by pair, where readers left any in tables/consensus.csv."""
-    path = workspace.tables / "consensus.csv"
-    if not path.exists():
-        return {}
-    return {row["pair_id"]: row for row in parse_table(path, ("pair_id", "mr_consensus", "pet_consensus"))}
 
 
 def _call_row(
@@ -126,6 +101,8 @@ def _explanations(
     calls: Sequence[Row],
     reports: Mapping[str, Row],
     cohort: CohortFacts,
+    clinical: Clinical,
+    suv: Mapping[str, Mapping[str, Any]],
     settings: Settings,
 ) -> list[Attribution]:
     """Flags of every judged pair; the primary cause of those that are false."""
@@ -134,7 +111,12 @@ def _explanations(
         record = records.get(call["pair_id"])
         if record is not None and call["outcome"] in ("FN", "FP", "TP"):
             pair = pairs[call["pair_id"]]
-            evidence = pair_evidence(record, pair, call, cohort, reports.get(pair["mr_study_uid"]))
+            seen = pair_evidence(record, pair, call, cohort, reports.get(pair["mr_study_uid"]))
+            evidence: PairEvidence = replace(
+                seen,
+                treatments=treatments(pair, clinical),
+                technical=technical_flags(suv.get(call["pair_id"], {}), settings.attribution),
+            )
             found.append(attribute(evidence, settings.attribution))
     return found
 
@@ -182,11 +164,14 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
     all_records = {pair_id: workspace.read_case(pair_id) for pair_id in sorted(pairs)}
     _same_recipe(list(all_records.values()), settings)
     records = {pair_id: r for pair_id, r in all_records.items() if r is not None and r["status"] == "done"}
-    reports, consensus = _reports_by_study(workspace), _consensus(workspace)
-    calls = [_call_row(pairs[p], all_records[p], reports, consensus.get(p, {}), settings) for p in sorted(pairs)]
+    reports, clinical = reports_by_study(workspace), read_clinical(workspace)
+    consensus = read_consensus(workspace, list(pairs))
+    settled = consensus.of_pair
+    calls = [_call_row(pairs[p], all_records[p], reports, settled.get(p, {}), settings) for p in sorted(pairs)]
     vendors = {row["series_uid"]: row["manufacturer"] for row in workspace.read_table("series")}
     cohort = cohort_facts(list(records.values()), {p: row["tracer"] for p, row in pairs.items()})
-    attributions = _explanations(pairs, records, calls, reports, cohort, settings)
+    suv = {pair_id: suv_facts(workspace, pair_id) for pair_id in records}
+    attributions = _explanations(pairs, records, calls, reports, cohort, clinical, suv, settings)
     lesions = [x for p, r in records.items() for x in lesion_outcomes(r, pairs[p]["patient_id"])]
     result = _concordance(calls, pairs, records, vendors, lesions, settings)
     sizes, agreement = diameters(records, pairs, reports)
@@ -195,7 +180,16 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         "false_positive_causes": cause_counts(attributions, "FP"),
         "flag_odds": plain(flag_odds(attributions)),
         "size_sweep": plain(size_sweep(attributions, settings.attribution.size_sweep_mm)),
-        "images_against_reports": {"agreement": report_validation(calls), "disagreements": disagreements(calls)},
+        "images_against_reports": {
+            "agreement": report_validation(calls),
+            "disagreements": contradictions(calls, image_facts(records, settings), said_of(pairs, reports)),
+        },
+        "threshold_sweep": threshold_sweep(
+            foci_of_pairs(records), settings.calls, settings.concordance.confidence_level
+        ),
+        "sources": accuracy_by_source(calls, settings.concordance.confidence_level),
+        "label_correction": correction(calls, read_audit(workspace), settings),
+        "consensus_trail": consensus_trail(calls, consensus.readings),
         "diameter_agreement": agreement,
         "tolerance_sweep": sweep_tolerance(list(records.values())),
     }
@@ -205,6 +199,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
     workspace.write_table("calls", calls)
     workspace.write_table("attribution", [explained[p] for p in sorted(explained)])
     workspace.write_json(workspace.tables / "concordance.json", result)
+    examinations = examination_rows(workspace)
     data = ReportData(
         title="Liver MRI against SSR-PET/CT",
         version=version(),
@@ -220,6 +215,8 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         refusals=refusal_rows([r for r in all_records.values() if r is not None]),
         methods=methods_paragraphs(settings, result, records),
         odds=result["flag_odds"],
+        baseline=baseline_rows(pairs, examinations, clinical),
+        acquisition=acquisition_rows(examinations, list(suv.values())),
     )
     write_text(workspace.report / "index.html", build_report(data))
     write_figures(workspace.report / "figures", data)

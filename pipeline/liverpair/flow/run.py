@@ -62,7 +62,14 @@ def _answer(result: StageResult) -> Answer:
     return Answer(plain(result.numbers), result.sentence, FAILED_CASES if result.failed else 0)
 
 
-def analyze(archives: Sequence[Path], out: Path, reports: Path | None, config: Path | None, run: Run) -> Answer:
+def analyze(
+    archives: Sequence[Path],
+    out: Path,
+    reports: Path | None,
+    config: Path | None,
+    run: Run,
+    clinical: Path | None = None,
+) -> Answer:
     """All stages on a workspace; a stage that was done before keeps what still holds."""
     workspace = Workspace.create(out)
     workspace.start_log(run.verbose)
@@ -90,7 +97,7 @@ def analyze(archives: Sequence[Path], out: Path, reports: Path | None, config: P
         processed = stages.process_stage(workspace, settings, run.jobs or default_jobs(), tick, run.only, run.scheduler)
     note("process", processed)
     with console.status("Concordance and report"):
-        result = stages.evaluate_stage(workspace, settings)
+        result = stages.evaluate_stage(workspace, settings, clinical)
     numbers["evaluate"] = plain(result.numbers)
     numbers["report"] = str(workspace.report / "index.html")
     return Answer(numbers, result.sentence, FAILED_CASES if processed.failed or result.failed else 0)
@@ -137,6 +144,6 @@ def process(ws: Path, config: Path | None, run: Run) -> Answer:
         )
 
 
-def evaluate(ws: Path, config: Path | None) -> Answer:
+def evaluate(ws: Path, config: Path | None, clinical: Path | None = None) -> Answer:
     """Tables and report."""
-    return _answer(stages.evaluate_stage(*_opened(ws, config)))
+    return _answer(stages.evaluate_stage(*_opened(ws, config), clinical))

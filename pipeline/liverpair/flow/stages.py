@@ -26,6 +26,7 @@ from liverpair.flow.label_files import problems_table
 from liverpair.flow.labelling import label_columns, labels_of
 from liverpair.flow.livers import prepare_backends
 from liverpair.flow.pair_files import read_pair_stacks, read_pairs, write_pair_stacks
+from liverpair.flow.participants import Headers, keep_clinical, note_headers, write_examinations
 from liverpair.flow.progress import Tick
 from liverpair.flow.report_texts import LINKS, note_reports, write_report_objects
 from liverpair.flow.tables import COLUMNS, Row, format_table
@@ -83,7 +84,8 @@ def pair_stage(workspace: Workspace, settings: Settings, tick: Tick = no_tick) -
         complete = catalogue.is_complete()
         rule = patient_rule(settings.cohort)
         reports: list[Row] = []
-        passing = note_reports(_counted(catalogue.groups(rule.person), tick), reports)
+        headers: Headers = {}
+        passing = note_headers(note_reports(_counted(catalogue.groups(rule.person), tick), reports), headers)
         selections = select_groups(passing, settings.cohort, rule)
         cohort = gather(selections)
         set_aside = [plain(row) for row in catalogue.exclusions()]
@@ -92,6 +94,7 @@ def pair_stage(workspace: Workspace, settings: Settings, tick: Tick = no_tick) -
     workspace.write_table("exclusions", [*set_aside, *(plain(row) for row in cohort.exclusions)])
     write_pair_stacks(workspace, cohort.stacks, settings.cohort)
     write_report_objects(workspace, reports)
+    write_examinations(workspace, cohort.pairs, headers)
     numbers = {
         "pairs": len(cohort.pairs),
         "index_complete": complete,
@@ -192,8 +195,10 @@ def _is_done(workspace: Workspace, task: CaseTask) -> bool:
     return record is not None and record["key"] == task.key and record["status"] == "done"
 
 
-def evaluate_stage(workspace: Workspace, settings: Settings) -> StageResult:
-    """Calls, concordance, causes and the report, from the processed cases and the labels."""
+def evaluate_stage(workspace: Workspace, settings: Settings, clinical: Path | None = None) -> StageResult:
+    """Calls, concordance, causes and the report, from the processed cases, the labels and what is known of patients."""
+    if clinical is not None:
+        keep_clinical(workspace, clinical)
     numbers = evaluate_workspace(workspace, settings)
     log.info("evaluate: %s", numbers)
     return StageResult(f"Report: {workspace.report / 'index.html'}", numbers, int(numbers["failed_cases"]))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 from scipy import stats
 
@@ -24,6 +25,7 @@ __all__ = [
     "AuditSettings",
     "LabelAudit",
     "Stratum",
+    "audit_from_json",
     "audit_labels",
     "draw_audit_sheet",
     "wilson",
@@ -155,6 +157,27 @@ def audit_labels(
         size_interval=clopper_pearson(sum(sizes_right), len(sizes_right), settings.level),
         unanswered=unanswered,
         uncovered=1 - sum(s.size for s in covered) / sum(s.size for s in strata),
+    )
+
+
+def audit_from_json(value: Mapping[str, Any]) -> LabelAudit:
+    """The audit whose fields were written as JSON; KeyError, TypeError or ValueError where it is damaged."""
+    low, high = value["interval"]
+    size_low, size_high = value["size_interval"]
+    return LabelAudit(
+        strata=tuple(
+            Stratum(**{**s, "clopper_pearson": tuple(s["clopper_pearson"]), "wilson": tuple(s["wilson"])})
+            for s in value["strata"]
+        ),
+        accuracy=float(value["accuracy"]),
+        interval=(float(low), float(high)),
+        effective_n=float("inf") if value["effective_n"] is None else float(value["effective_n"]),
+        confusion=value["confusion"],
+        size_right=int(value["size_right"]),
+        size_compared=int(value["size_compared"]),
+        size_interval=(float(size_low), float(size_high)),
+        unanswered=int(value["unanswered"]),
+        uncovered=float(value["uncovered"]),
     )
 
 

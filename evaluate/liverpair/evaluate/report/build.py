@@ -51,7 +51,8 @@ class ReportData:
     ``sizes`` (diameter in mm, detected) of every reference lesion that could be judged; ``odds`` its flag odds;
     ``diameters`` (on the images, in the report) in mm of the largest MRI lesion of each pair that has both;
     ``exclusions`` rows of level, reason, n; ``missing`` rows of what, missing, of; ``refusals`` rows of series,
-    reason, n; ``levels`` (unit, how many came in, (why set aside, how many) in order). ``show_patient_ids`` prints
+    reason, n; ``baseline`` and ``acquisition`` (characteristic, value in words) of patients and of examinations;
+    ``levels`` (unit, how many came in, (why set aside, how many) in order). ``show_patient_ids`` prints
     the archive's patient IDs and full dates; off, patients have stand-ins and dates are years.
     """
 
@@ -69,6 +70,8 @@ class ReportData:
     missing: Sequence[Mapping[str, Any]] = ()
     refusals: Sequence[Mapping[str, Any]] = ()
     levels: Sequence[tuple[str, int, Sequence[tuple[str, int]]]] = ()
+    baseline: Sequence[tuple[str, str]] = ()
+    acquisition: Sequence[tuple[str, str]] = ()
     show_patient_ids: bool = False
 
 

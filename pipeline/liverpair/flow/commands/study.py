@@ -33,6 +33,14 @@ Reports = Annotated[
         "folder of DOCX and TXT.",
     ),
 ]
+ClinicalTable = Annotated[
+    Path | None,
+    typer.Option(
+        "--clinical",
+        metavar="PATIENTS.csv",
+        help="What is known of patients: patient_id [, sex, age, grade, ki67, primary, therapy, therapy_date].",
+    ),
+]
 Only = Annotated[str | None, typer.Option("--only", metavar="PAIR_ID", help="Process this pair alone.")]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")
@@ -66,6 +74,7 @@ def analyze(
     jobs: Jobs = 0,
     scheduler: Scheduler = None,
     only: Only = None,
+    clinical: ClinicalTable = None,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> Answer:
@@ -77,7 +86,7 @@ def analyze(
     """
     from liverpair.flow import run
 
-    return run.analyze(archives, out, reports, config, run.Run(jobs, scheduler, only, verbose))
+    return run.analyze(archives, out, reports, config, run.Run(jobs, scheduler, only, verbose), clinical)
 
 
 @command
@@ -227,6 +236,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="With --calls or --lesions.")
     ] = None,
+    clinical: ClinicalTable = None,
     config: Config = None,
     as_json: Json = False,
 ) -> Answer:
@@ -243,7 +253,7 @@ def evaluate(
         return tabular.evaluate_tables(calls, lesions, output, settings.load_settings(config))
     if ws is None:
         raise UsageError("give a workspace, or --calls CALLS.csv -o DIR.")
-    return run.evaluate(ws, config)
+    return run.evaluate(ws, config, clinical)
 
 
 def add_to(app: typer.Typer) -> None:
