@@ -24,7 +24,8 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
         for size in read_sizes(reading, rules):
             own = id(size.mention) in counted
             unnamed = size.mention is None and not size.foreign
-            if own or (unnamed and (_place(reading) or (on_liver and not _names_whole_liver(reading)))):
+            placed = reading.liver_positive or bool(_place(reading))
+            if own or (unnamed and (placed or (on_liver and not _names_whole_liver(reading)))):
                 sizes.append(size.mm)
         spoken = [
             mention
@@ -60,17 +61,22 @@ def sizes_near(readings: Sequence[Reading], deciding: Reading | None, rules: Rul
 def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int | None:
     """The stated number; else the number of places at which single lesions are named; None for "multiple"."""
     numbers: list[int] = []
+    by_name: list[int] = []  # counted as metastases; of "drei Herde, davon zwei Metastasen" the two
     places: set[str] = set()
     plural = single = False
     for reading in readings:
         mentions = [m for m in reading.mentions if id(m) in counted]
-        numbers.extend(value for _, value in read_counts(reading, mentions, rules))
+        counts = read_counts(reading, mentions, rules)
+        numbers.extend(value for _, value in counts)
+        by_name.extend(value for mention, value in counts if mention.kind == "metastasis" and value > 1)
         numbers.extend(_stated_number(reading, rules))
         if any(not mention.singular or _one_of_several(mention, reading) for mention in mentions):
             plural = plural or not _is_summary(reading)
         elif mentions:
             single = True
             places.update(filter(None, [_place(reading)]))
+    if by_name:
+        return max(by_name)
     if max(numbers, default=0) > 1:
         return max(numbers)
     single = single or bool(numbers)
@@ -80,7 +86,8 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
 def _stated_number(reading: Reading, rules: Rules) -> list[int]:
     """ "Anzahl: 3" on a line of its own in a block about the liver."""
     words = reading.words
-    named = [hit for hit in rules.attributes.find(words) if hit.category == "number" and hit.start == 0]
+    first = next((i for i, token in enumerate(reading.sentence.tokens) if token.kind == "word"), 0)
+    named = [hit for hit in rules.attributes.find(words) if hit.category == "number" and hit.start == first]
     liver = reading.sentence.heading in ("", "liver")
     colon = words.index(":") if ":" in words else -1
     if not named or not liver or not 0 < colon <= LONGEST_NUMBER_NAME or colon + 1 >= len(words):
@@ -100,11 +107,22 @@ def _is_summary(reading: Reading) -> bool:
     return reading.sentence.section == "impression" and not reading.has("followed") and not reading.has("quantity")
 
 
+_ROMAN = {
+    "i": "1", "ii": "2", "iii": "3", "iv": "4", "iva": "4a", "ivb": "4b", "v": "5", "vi": "6", "vii": "7", "viii": "8",
+}  # fmt: skip
+
+
 def _place(reading: Reading) -> str:
     """The segment that a sentence names, "" if none."""
     for hit in reading.organ_hits:
-        if reading.words[hit.start].startswith("seg") and hit.end < len(reading.words):
-            return reading.words[hit.end]
+        word = reading.words[hit.start]
+        if word.startswith("seg"):
+            behind = (w for w in reading.words[hit.end : hit.end + 2] if w != ".")
+            named = next(behind, "")
+            if named:
+                return _ROMAN.get(named, named)
+        if hit.category == "liver" and word[0] == "s" and (word[1:] in _ROMAN or word[1:2].isdigit()):
+            return _ROMAN.get(word[1:], word[1:])
     return ""
 
 

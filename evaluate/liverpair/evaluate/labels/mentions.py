@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from liverpair.evaluate.labels.polarity import ANSWERS_NO, polarity
 from liverpair.evaluate.labels.reading import (
@@ -21,14 +22,24 @@ from liverpair.evaluate.labels.reading import (
     distance,
 )
 from liverpair.evaluate.labels.rules import Hit, Rules
-from liverpair.evaluate.labels.sentences import Sentence
+from liverpair.evaluate.labels.sections import Sentence
 from liverpair.evaluate.labels.text import Token
 
-__all__ = ["Mention", "Reading", "read_sentence"]
+__all__ = ["Context", "Mention", "Reading", "read_sentence"]
 
 
-def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, is_pet: bool) -> Reading:
-    """Read one sentence; ``carried``: organ of the sentence before, ``default``: that of the examination."""
+class Context(NamedTuple):
+    """What a sentence that names no organ speaks of."""
+
+    carried: str  # organ of the sentence before
+    by_lesion: bool  # a lesion of that organ was described there
+    default: str  # organ of the examination
+    is_pet: bool
+
+
+def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading:
+    """Read one sentence in its context."""
+    is_pet = context.is_pet
     words = [rules.correct(t.text) if t.kind == "word" else t.text for t in sentence.tokens]
     reading = Reading(sentence, words)
     organs = rules.organs.find(words)
@@ -45,17 +56,17 @@ def read_sentence(sentence: Sentence, rules: Rules, carried: str, default: str, 
     reading.findings = findings
     singular = {position for hit in rules.singular.find(words) for position in range(hit.start, hit.end)}
     for hit in findings:
-        organ, known = _organ_of(hit, reading, groups, carried, default)
+        organ, known = _organ_of(hit, reading, groups, context)
         said = polarity(hit, organ, reading, findings, is_pet)
         reading.mentions.append(Mention(hit.category, hit.start, hit.end, organ, known, said, hit.end - 1 in singular))
     reading.mentions = _share_doubt(reading.mentions)
     if _liver_is_denied(reading):
         reading.mentions = [m if m.organ != LIVER else replace(m, polarity="absent") for m in reading.mentions]
     reading.names_liver = sentence.heading == LIVER or any(hit.category == LIVER for hit in organs)
-    reading.liver_positive = is_pet and _liver_is_positive(reading)
-    normal_study = default == LIVER and reading.has("study_normal")
+    reading.liver_positive = is_pet and _liver_is_marked(reading, _PLUS)
+    normal_study = (is_pet or context.default == LIVER) and reading.has("study_normal")
     reading.liver_normal = not reading.liver_positive and (normal_study or _liver_is_normal(reading))
-    reading.last_organ = _last_organ(reading, groups)
+    reading.last_organ, reading.last_is_lesion = _last_organ(reading, groups)
     return reading
 
 
@@ -118,7 +129,7 @@ def _clauses(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit],
         joins = word in (",", "und", "and", "sowie", "-", "/")
         if joins and (i + 1 in restarts or (i + 1 in numbers and word == ",")):
             starts.add(i + 1)
-        if word == ";" or (word == ":" and i > 0 and i not in introducing):
+        if word in (";", "|") or (word == ":" and i > 0 and i not in introducing):
             starts.add(i + 1)
     clause, out = 0, []
     for i in range(len(words)):
@@ -144,7 +155,7 @@ def _is_compound(hit: Hit, words: Sequence[str], rules: Rules) -> bool:
     return bool(rules.findings.find(words[hit.start : hit.end]))
 
 
-def _organ_of(mention: Hit, reading: Reading, groups: dict[int, str], carried: str, default: str) -> tuple[str, bool]:
+def _organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Context) -> tuple[str, bool]:
     best, best_cost = NONE, float("inf")
     for organ in reading.organ_hits:
         itself = organ.start < mention.end and mention.start < organ.end
@@ -159,15 +170,18 @@ def _organ_of(mention: Hit, reading: Reading, groups: dict[int, str], carried: s
         return reading.sentence.heading, True
     if best:
         return best, True
-    if carried:
-        return carried, False
-    return default, False
+    # "Magen und Duodenum unauffällig. Mehrere Metastasen": metastases do not come from an organ that is well.
+    if context.carried and (context.carried == LIVER or context.by_lesion or mention.category != "metastasis"):
+        return context.carried, False
+    return context.default, False
 
 
 def _liver_is_normal(reading: Reading) -> bool:
     if not reading.names_liver:
         return False
     if reading.sentence.heading == LIVER and _only_denies(reading.words):
+        return True
+    if _liver_is_marked(reading, _MINUS) or _names_nothing_there(reading):
         return True
     liver_clauses = {reading.clauses[hit.start] for hit in reading.organ_hits if hit.category == LIVER}
     return any(
@@ -183,21 +197,43 @@ def _only_denies(words: Sequence[str]) -> bool:
     return [word for word in content if word not in (".", ",")][:2] in [[word] for word in ANSWERS_NO]
 
 
-def _liver_is_positive(reading: Reading) -> bool:
-    """ "Leber pos.": the word stands right behind the liver."""
-    return any(
-        cue.category == "positive" and 0 <= cue.start - hit.end - (reading.words[hit.end] == ":") <= 0
-        for hit in reading.organ_hits
-        if hit.category == LIVER and hit.end < len(reading.words)
-        for cue in reading.cues
-    )
+_PLUS, _MINUS = frozenset({"+", "pos", "positiv", "positive"}), frozenset({"-", "neg", "negativ", "negative"})
 
 
-def _last_organ(reading: Reading, groups: dict[int, str]) -> str:
-    """The organ that the next sentence speaks of if it names none."""
+def _liver_is_marked(reading: Reading, marks: frozenset[str]) -> bool:
+    """ "Leber pos.", "liver +", "Leber: -": the mark stands right behind the liver and nothing is counted by it."""
+    words = reading.words
+    for hit in reading.organ_hits:
+        at = hit.end + (hit.end < len(words) and words[hit.end] == ":")
+        if hit.category != LIVER or at >= len(words) or words[at] not in marks:
+            continue
+        behind = next((i for i in range(at + 1, len(words)) if words[i] not in ("+", "-", "ve", ")")), len(words))
+        if words[at].isalpha() or behind == len(words) or words[behind] in (",", ";", "|", ".", "(", "/"):
+            return True
+    return False
+
+
+_NOTHING = frozenset({"nil", "no", "none", "kein", "keine", "nichts"})
+
+
+def _names_nothing_there(reading: Reading) -> bool:
+    """ "Nil hepatic, nil nodal": a denial of the organ itself, with no lesion in its part of the sentence."""
+    words = reading.words
+    for hit in reading.organ_hits:
+        if hit.category != LIVER or hit.start == 0 or words[hit.start - 1] not in _NOTHING:
+            continue
+        if hit.end == len(words) or words[hit.end] in (",", ".", ";", "|", "or", "oder"):
+            return not any(reading.clauses[f.start] == reading.clauses[hit.start] for f in reading.findings)
+    return False
+
+
+def _last_organ(reading: Reading, groups: dict[int, str]) -> tuple[str, bool]:
+    """The organ that the next sentence speaks of if it names none, and whether a lesion was described there."""
     lesions = [m for m in reading.mentions if m.organ and m.kind != "recurrence"]
     if lesions:
-        return LIVER if any(m.organ == LIVER for m in lesions) else OTHER
+        organ = LIVER if any(m.organ == LIVER for m in lesions) else OTHER
+        secondary = [m for m in lesions if not any(w.startswith("prim") for w in reading.words[m.start : m.end])]
+        return organ, any(m.polarity not in ("absent", "ignored", "benign") for m in secondary)
     if groups:
-        return groups[max(groups)]
-    return NONE
+        return groups[max(groups)], False
+    return NONE, False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distance
+from liverpair.evaluate.labels.rivals import grade, is_one_of_two, is_taken_back
 from liverpair.evaluate.labels.rules import Hit
 
 __all__ = ["ANSWERS_NO", "polarity"]
@@ -27,6 +28,7 @@ def _covers(cue: Hit, mention: Hit, reading: Reading, forward: bool, backward: b
 # (category, reaches forward, reaches backward, crosses commas), strongest reading first.
 _SCOPES = (
     ("aside", False, False, False),
+    ("deferred", True, True, True),
     ("hypothetical", True, False, False),
     ("indeterminate", True, True, True),
     ("resolved", True, True, True),
@@ -42,8 +44,6 @@ _SCOPES = (
 
 # "Faint focal DOTATATE uptake": words between the adjective and the uptake that it doubts.
 FAINT_REACH = 3
-# "Zyste oder kleine, beginnende Metastase": words from one diagnosis to its alternative.
-ALTERNATIVE_REACH = 4
 # One-word answers of forms, in both languages (a form may be in English inside a German report).
 ANSWERS_NO = frozenset(
     {"nein", "keine", "kein", "none", "no", "nil", "negativ", "negative", "nicht", "absent", "n", "0", "not", "neg"}
@@ -59,13 +59,18 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     """What the sentence says of this mention."""
     covering = _covering(hit, reading)
     if hit.category in ("benign", "treated"):
-        return "ignored" if (_DENYING | {"hypothetical", "aside", "judged"}) & covering.keys() else "benign"
-    if "aside" in covering or "hypothetical" in covering or _is_open_question(reading):
+        return "ignored" if (_DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
+    if {"aside", "hypothetical", "deferred"} & covering.keys() or _is_open_question(reading):
         return "ignored"
+    if hit.category == "metastasis" and is_taken_back(hit, findings, reading):
+        return "ignored"
+    graded = grade(hit, reading)
+    if graded:
+        return graded
     if _answer(hit, reading) in _ANSWERS_OPEN:
         return "uncertain"
     denials = [covering[category] for category in _DENYING & covering.keys()]
-    if not denials and hit.category == "metastasis" and _is_one_of_two(hit, findings, reading):
+    if not denials and hit.category == "metastasis" and is_one_of_two(hit, findings, reading):
         return "uncertain"
     overlapping = any(denial.start < hit.end and hit.start < denial.end for denial in denials)
     if denials and not overlapping and _followed_in_its_own_part(hit, reading):
@@ -172,19 +177,6 @@ def _up_to_a_size(hit: Hit, reading: Reading) -> bool:
     return at >= 0 and "," not in following[:at] and any(token.kind == "number" for token in tokens[at:])
 
 
-_OR = frozenset({"oder", "or", "bzw", "/", "vs", "versus"})
-
-
-def _is_one_of_two(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
-    """ "Zysten oder Metastasen": the other of two diagnoses is benign."""
-    for other in findings:
-        low, high = (other.end, hit.start) if other.end <= hit.start else (hit.end, other.start)
-        between = reading.words[low:high]
-        if other.category == "benign" and 0 < len(between) <= ALTERNATIVE_REACH and between[0] in _OR:
-            return True
-    return False
-
-
 def _opens_clause(cue: Hit, reading: Reading) -> bool:
     """ "Ohne Nachweis von Metastasen": nothing stands before it in its clause that it could deny."""
     clause = reading.clauses[cue.start]
@@ -229,7 +221,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         if hedged:
             return "uncertain"
         suspected = any(cue.category == "suspicion" and _covers(cue, hit, reading, True, False) for cue in cues)
-        return "present" if not suspected or _is_concrete(reading) or _has_affirm(cues) else "uncertain"
+        return "present" if not suspected or _has_affirm(cues) else "uncertain"
     if hit.category == "recurrence":
         return "uncertain" if hedged else "present"
     if _called_benign(reading, findings):
@@ -243,9 +235,10 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     if (
         (avid and not hedged)
         or _qualified(reading, hit, "malignant")
-        or (reading.has("suspicion") and (_is_concrete(reading) or _has_affirm(cues)))
+        or (reading.has("suspicion") and _has_affirm(cues))
     ):
-        return "uncertain" if hedged else "present"
+        doubted = hedged or (reading.has("suspicion") and not _has_affirm(cues))
+        return "uncertain" if doubted else "present"
     if _metastasis_affirmed(reading, findings):
         return "uncertain" if hedged else "neutral"
     if hedged or reading.has("suspicion"):
@@ -315,13 +308,4 @@ def _metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:
 
 
 def _denied(hit: Hit, reading: Reading) -> bool:
-    return bool((_DENYING | {"hypothetical", "aside"}) & _covering(hit, reading).keys())
-
-
-def _is_concrete(reading: Reading) -> bool:
-    """The sentence shows a finding rather than a thought: a size, a segment, a feature."""
-    return (
-        any(cue.category in ("malignant", *FOLLOW_UP) for cue in reading.cues)
-        or any(token.kind == "number" for token in reading.sentence.tokens)
-        or any(reading.words[hit.start].startswith("seg") for hit in reading.organ_hits)
-    )
+    return bool((_DENYING | {"hypothetical", "aside", "deferred"}) & _covering(hit, reading).keys())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from liverpair.evaluate.labels.rules import Hit
-from liverpair.evaluate.labels.sentences import Sentence
+from liverpair.evaluate.labels.sections import Sentence
 
 __all__ = ["COMMA_COST", "FOLLOW_UP", "HEADING_COST", "LIVER", "NONE", "OTHER", "Mention", "Reading", "distance"]
 
@@ -49,6 +49,7 @@ class Reading:
     names_liver: bool = False
     other_tumour: bool = False  # another tumour of the liver is named, which its malignant features belong to
     last_organ: str = NONE
+    last_is_lesion: bool = False  # a lesion of ``last_organ`` was described, so that more of them may follow
 
     def has(self, category: str) -> bool:
         """Whether the sentence holds a cue of this category."""

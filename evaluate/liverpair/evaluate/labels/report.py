@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from liverpair.evaluate.labels.columns import read_table_sizes
 from liverpair.evaluate.labels.extent import count_lesions, counted_sizes, sizes_near
-from liverpair.evaluate.labels.mentions import Mention, Reading, read_sentence
+from liverpair.evaluate.labels.mentions import Context, Mention, Reading, read_sentence
 from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
 from liverpair.evaluate.labels.sentences import split_sentences
 from liverpair.evaluate.labels.text import Token, tokenise
@@ -101,14 +101,15 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
     # An MRI in a study of the liver is one of the liver, unless it only names other organs.
     default = "liver" if not is_pet and (organs & {"liver", "none"} or "other" not in organs) else ""
     readings = []
-    carried, block = "", -1
+    carried, by_lesion, block = "", False, -1
     for sentence in split_sentences(tokens, text, rules):
         if sentence.section == "skip":
             continue
         if sentence.block != block:
-            carried, block = "", sentence.block
-        reading = read_sentence(sentence, rules, carried, default, is_pet)
-        carried = reading.last_organ or carried
+            carried, by_lesion, block = "", False, sentence.block
+        reading = read_sentence(sentence, rules, Context(carried, by_lesion, default, is_pet))
+        if reading.last_organ:
+            carried, by_lesion = reading.last_organ, reading.last_is_lesion
         readings.append(reading)
     return readings
 

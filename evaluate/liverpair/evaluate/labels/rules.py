@@ -132,20 +132,27 @@ def _match(tests: Sequence[Test | None], at: int, words: Sequence[str], position
     while at < len(tests):
         test = tests[at]
         if test is None:
-            for skip in range(MAX_GAP + 1):
-                if position + skip > len(words):
-                    return None
-                end = _match(tests, at + 1, words, position + skip)
-                if end is not None:
-                    return end
-                if position + skip < len(words) and words[position + skip] in _CLAUSE_MARKS:
-                    return None
-            return None
+            return _match_behind_gap(tests, at + 1, words, position)
         if position >= len(words) or not test(words[position]):
             return None
         at += 1
         position += 1
     return position
+
+
+def _match_behind_gap(tests: Sequence[Test | None], at: int, words: Sequence[str], position: int) -> int | None:
+    """End of the match of tests[at:] behind at most `MAX_GAP` words, those in brackets not counted."""
+    skipped = depth = 0
+    while position <= len(words) and skipped <= MAX_GAP:
+        end = _match(tests, at, words, position)
+        if end is not None:
+            return end
+        if position == len(words) or (words[position] in _CLAUSE_MARKS and not depth):
+            return None
+        depth = max(0, depth + (words[position] == "(") - (words[position] == ")"))
+        skipped += not depth and words[position] not in "()"
+        position += 1
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +166,7 @@ class Rules:
     sides: frozenset[str]
     spoken_stops: frozenset[str]
     sections: Lexicon
+    technical: Lexicon
     organs: Lexicon
     findings: Lexicon
     cues: Lexicon
@@ -235,6 +243,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         sides=plain_set(table["abbreviations"]["sides"]),
         spoken_stops=plain_set(table["abbreviations"]["spoken_stops"]),
         sections=Lexicon(table["sections"]),
+        technical=Lexicon({"technical": table["technique"]["words"]}),
         organs=Lexicon(table["organs"]),
         findings=Lexicon(table["findings"]),
         cues=Lexicon(table["cues"]),

@@ -1,75 +1,42 @@
-"""Cut a report's tokens into sentences that know their section and the organ of their heading.
+"""Cut a report's tokens into sentences.
 
 Sentences end at full stops (not behind abbreviations, ordinals or in numbers), at question marks, at
-bullets, blank lines and at line ends that are not mere wrapping. Sections on the question, technique,
-comparison and recommendation are marked "skip".
+bullets, blank lines and at line ends that are not mere wrapping.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from liverpair.evaluate.labels.rules import Rules
+from liverpair.evaluate.labels.sections import MAX_HEADING_WORDS, Piece, Sentence, assign_sections
 from liverpair.evaluate.labels.text import Token
 
-__all__ = ["Sentence", "split_sentences"]
+__all__ = ["split_sentences"]
 
-MAX_HEADING_WORDS = 6
 # A line is wrapped, not ended, if the next word would have reached this share of the longest line.
 WRAP_SHARE = 0.85
 # Texts whose longest line is shorter than this are staccato: their line ends are ends.
 MIN_WRAP_WIDTH = 50
 # No sentence is longer; text without stops (a broken export) is cut, for reading costs the square of the length.
 MAX_SENTENCE_TOKENS = 150
-# Sections that are not read, and the provisional mark of the lines below their first.
-OPEN = {"skip": "skip?", "comparison": "comparison?"}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sentence:
-    """Tokens of a sentence; ``section``: findings, impression, skip; ``heading``: liver, other or ""."""
-
-    tokens: tuple[Token, ...]
-    section: str
-    heading: str
-    block: int  # changes with each heading and blank line: nothing is carried across
-    question: bool
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """[start, end) in the original text."""
-        return self.tokens[0].start, self.tokens[-1].end
-
-    @property
-    def words(self) -> list[str]:
-        """The tokens' texts."""
-        return [token.text for token in self.tokens]
 
 
 def split_sentences(tokens: Sequence[Token], text: str, rules: Rules) -> list[Sentence]:
     """All sentences in order, skipped sections included (marked)."""
-    return _assign_sections(_cut(tokens, text, rules), rules)
+    return assign_sections(_cut(tokens, text, rules), rules)
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    tokens: tuple[Token, ...]
-    after_blank: bool  # a blank line stands before it
-    own_line: bool  # it starts a line
-    ends_line: bool
-
-
-def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[_Piece]:
+def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[Piece]:
     width = max((len(line) for line in text.splitlines()), default=0)
-    pieces: list[_Piece] = []
+    pieces: list[Piece] = []
     current: list[Token] = []
     after_blank, own_line, depth = False, True, 0
 
     def close(ends_line: bool) -> None:
         nonlocal current, after_blank, own_line
         if any(token.kind in ("word", "number") for token in current):
-            pieces.append(_Piece(tuple(current), after_blank, own_line, ends_line))
+            pieces.append(Piece(tuple(current), after_blank, own_line, ends_line))
             after_blank = False
         current = []
         own_line = ends_line
@@ -94,9 +61,11 @@ def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[_Piece]:
 
 def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules) -> bool:
     token = tokens[index]
+    following = tokens[index + 1] if index + 1 < len(tokens) else None
+    if token.text == "?" and following is not None and following.kind == "word" and following.glued:
+        return token.glued and text[following.start].isupper()  # "6 mm ?met": the mark doubts what follows
     if token.text in ("?", "!"):
         return True
-    following = tokens[index + 1] if index + 1 < len(tokens) else None
     capital = following is not None and text[following.start].isupper()
     if token.text in rules.spoken_stops:
         return capital or following is None  # dictated: "Kein Aszites Punkt Milz normal Punkt"
@@ -110,7 +79,7 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
     if before.text in rules.may_end and following is not None:
         return capital
     if before.text in rules.never_end:
-        return False
+        return capital and before.text == "min" and index >= 2 and tokens[index - 2].kind == "number"  # "20 min. Leber"
     if following is not None and following.glued and following.kind in ("word", "number") and not capital:
         return False
     # "3. Metastase": an ordinal or the number of a list, unless a unit or a size led up to it.
@@ -149,115 +118,3 @@ def _line_is_heading(tokens: Sequence[Token], start: int) -> bool:
         if token.text == ":":
             return True
     return False
-
-
-def _assign_sections(pieces: Sequence[_Piece], rules: Rules) -> list[Sentence]:
-    sentences: list[Sentence] = []
-    section, heading, block = "findings", "", 0
-    named = -1  # number of sentences before the last findings or impression heading
-    for piece in pieces:
-        tokens = piece.tokens
-        continued = piece.own_line
-        if piece.after_blank:
-            block += 1
-            heading = ""
-        kind, organ, used = _heading(piece, rules)
-        while used:
-            block += 1
-            continued = False
-            named = len(sentences) if kind in ("findings", "impression") else named
-            section = kind or ("findings" if section in OPEN and organ else section)
-            heading = organ
-            rest = tokens[used:]
-            if not any(token.kind in ("word", "number") for token in rest):
-                break
-            if not organ:
-                tokens = rest
-            # A second heading may follow at once: "Befund: Leber: ..."
-            kind, organ, used = ("", "", 0) if organ else _heading(replace(piece, tokens=rest), rules)
-        else:
-            question = tokens[-1].text == "?"
-            own = section
-            if section in OPEN:
-                goes_on = continued or (bool(sentences) and sentences[-1].section == OPEN[section])
-                own = OPEN[section] if goes_on and named < 0 else "skip"
-            sentences.append(Sentence(tuple(tokens), own, heading, block, question))
-    return _concluding(_close_open_sections(sentences, named), rules)
-
-
-def _heading(piece: _Piece, rules: Rules) -> tuple[str, str, int]:
-    """(section kind or "", organ of the heading or "", tokens used); 0 tokens if there is no heading."""
-    words = [token.text for token in piece.tokens]
-    start = 0
-    while start < len(words) and (words[start] in "-*+#>.)(" or piece.tokens[start].kind == "number"):
-        start += 1
-    colon = next((i for i in range(start, min(len(words), start + 2 * MAX_HEADING_WORDS)) if words[i] == ":"), -1)
-    if colon < 0:
-        return _bare_heading(piece, words, start, rules)
-    head = words[start:colon]
-    if not head or sum(1 for t in piece.tokens[start:colon] if t.kind == "word") > MAX_HEADING_WORDS:
-        return "", "", 0
-    sections = rules.sections.find(head)
-    kind = sections[0].category if sections and sections[0].start == 0 else ""
-    organs = {hit.category for hit in rules.organs.find(head)} - {"none"}
-    findings = rules.findings.find(head)
-    if kind == "comparison" and _is_adverbial(piece.tokens[start:], colon - start):
-        return "", "", 0
-    if not kind and rules.attributes.find(head):
-        return "", "", 0
-    if not kind and (not organs or findings or any(t.kind == "number" for t in piece.tokens[start:colon])):
-        return "", "", 0
-    if kind in OPEN and organs and sections[0].end != len(head):
-        organs = set()
-    organ = "" if findings else "liver" if "liver" in organs else "other" if organs else ""
-    return kind, organ, colon + 1
-
-
-def _is_adverbial(tokens: Sequence[Token], colon: int) -> bool:
-    """ "Compared with 1/11/22: ..." opens a sentence of findings; "Comparison: 1/11/22" names a study."""
-    dated = any(token.kind == "date" for token in tokens[:colon])
-    return dated and sum(token.kind == "word" for token in tokens[colon + 1 :]) > MAX_HEADING_WORDS
-
-
-def _bare_heading(piece: _Piece, words: list[str], start: int, rules: Rules) -> tuple[str, str, int]:
-    """A heading without a colon fills its line: "FINDINGS", "Beurteilung"."""
-    if not (piece.own_line and piece.ends_line) or len(words) - start > MAX_HEADING_WORDS:
-        return "", "", 0
-    for hit in rules.sections.find(words[start:]):
-        if hit.start == 0 and start + hit.end == len(words):
-            return hit.category, "", len(words)
-    return "", "", 0
-
-
-def _concluding(sentences: list[Sentence], rules: Rules) -> list[Sentence]:
-    """Without a heading for it, what opens with "Somit ..." or "In summary ..." is the impression."""
-    if any(sentence.section == "impression" for sentence in sentences):
-        return sentences
-    return [
-        replace(sentence, section="impression")
-        if sentence.section == "findings" and any(hit.start == 0 for hit in rules.concluding.find(sentence.words))
-        else sentence
-        for sentence in sentences
-    ]
-
-
-def _close_open_sections(sentences: Sequence[Sentence], named: int) -> list[Sentence]:
-    """Decide which lines below the first of a skipped section belong to it.
-
-    Many short reports open with "Fragestellung: ..." or "Vergleich MRT 2018:" and go on with findings that have no
-    heading. A question lasts until another section begins, a comparison only if a findings heading comes later; else
-    both end with their line. ``named``: index of the sentence behind the last findings or impression heading.
-    """
-    skipping = {*OPEN.values(), "skip"}
-    last_closed = max((i for i, s in enumerate(sentences) if s.section not in skipping), default=-1)
-    out = []
-    for index, sentence in enumerate(sentences):
-        section = sentence.section
-        if section in OPEN.values():
-            ended_by = last_closed if section == OPEN["skip"] else named - 1
-            section = "skip" if index <= ended_by else "findings"
-        out.append(replace(sentence, section=section))
-    if out and all(sentence.section == "skip" for sentence in out):
-        # "Clinical: pain. Liver normal.": all on one line; only the first sentence is the question.
-        out[1:] = [replace(sentence, section="findings") for sentence in out[1:]]
-    return out

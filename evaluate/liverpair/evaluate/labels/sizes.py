@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from liverpair.evaluate.labels.former import dated_in_past
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.rules import Hit, Rules
 
@@ -51,12 +52,15 @@ class _Raw(NamedTuple):
     end: int
     previous: bool
     previous_if_other: bool
+    current: bool  # "aktuell", "now" stands at it
 
 
 def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
     """All current sizes of the sentence."""
     cues = rules.sizes.find(reading.words)
     raw = _raw_sizes(reading, cues)
+    past = dated_in_past([(size.start, size.end, size.current) for size in raw], reading, cues)
+    raw = [size._replace(previous=True) if i in past else size for i, size in enumerate(raw)]
     has_current = any(not size.previous and not size.previous_if_other for size in raw)
     refers_back = any(cue.category == "refers_back" for cue in cues)
     out = []
@@ -96,14 +100,16 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         leads_on = unit + 1 < len(words) and category.get(unit + 1) == "link_change"
         past = bool(before & {"previous", "comparing"})
         previous = (past and "current" not in before) or "previous" in behind
-        out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on or bound))
+        current = "current" in before | behind
+        out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on or bound, current))
     return out
 
 
 def _in_sum(cues: Sequence[Hit], words: Sequence[str], at: int) -> bool:
-    """ "Sum of target lesions 71 mm": the nearest words back to a size or a semicolon name a sum."""
+    """ "Sum of target lesions 71 mm (68 mm)": the nearest words back to a size or a semicolon name a sum."""
+    opening = at - 1 if at and words[at - 1] in ("(", "[") else -1
     for position in range(at - 1, -1, -1):
-        if words[position] in (";", "mm", "cm"):
+        if words[position] == ";" or (words[position] in ("mm", "cm") and position != opening - 1):
             return False
         if any(cue.category == "sum" and cue.start <= position < cue.end for cue in cues):
             return True
@@ -120,8 +126,11 @@ def _in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: in
     inside = {cue.category for cue in cues if opening < cue.start and cue.end <= closing}
     dated = any(token.kind == "date" for token in reading.sentence.tokens[opening:closing])
     sized = any(words[i] in ("mm", "cm") for i in range(opening))
-    dated = dated or "%" in words[opening:closing]  # "22 mm (20 mm, +10 %)"
-    return sized and "current" not in inside and bool(dated or inside & {"previous", "previous_in_bracket"})
+    bare = start == opening + 1 and (unit + 1 == closing or "%" in words[opening:closing])
+    # "22 mm (20 mm)", "22 mm (20 mm, +10 %)": a bare size in brackets right behind a size is the former one.
+    behind_size = bare and words[opening - 1] in ("mm", "cm")
+    past = bool(dated or inside & {"previous", "previous_in_bracket"})
+    return sized and "current" not in inside and (past or behind_size)
 
 
 # "15 statt 18 mm": the number before these is the current one. ("von", "from" lead to it: "von 15 auf 18 mm".)
@@ -222,6 +231,8 @@ def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
         cost = _gap(size, mention.start, mention.end, reading)
         if cost < best_cost:
             best, best_cost = mention, cost
+    if not reading.mentions and _nearest_organ(size, reading) == "liver":
+        return None, False  # "Leber + | max 22 mm | Knochen -"
     for organ in reading.organ_hits:
         cost = _gap(size, organ.start, organ.end, reading)
         # An organ owns a size only clearly nearer than any lesion: "Metastase im Segment VI neben der
@@ -231,6 +242,11 @@ def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
     if best is not None and best.organ == "other":
         foreign = True
     return best, foreign
+
+
+def _nearest_organ(size: _Raw, reading: Reading) -> str:
+    nearest = min(reading.organ_hits, key=lambda o: _gap(size, o.start, o.end, reading), default=None)
+    return nearest.category if nearest else ""
 
 
 def _organ_in_list(size: _Raw, reading: Reading) -> Hit | None:
@@ -248,12 +264,16 @@ def _organ_in_list(size: _Raw, reading: Reading) -> Hit | None:
     return None
 
 
+# These divide a list of lesions with their sizes: "Nebennierenmetastase 33 mm und Lebermetastase 27 mm".
+_PARTS = frozenset({",", ";", "|", "und", "sowie", "and", "while", "whereas"})
+
+
 def _gap(size: _Raw, start: int, end: int, reading: Reading) -> float:
     low, high = (end, size.start) if end <= size.start else (size.end, start)
     cost = 0.0
     for word in reading.words[low:high]:
         # A stop inside a sentence belongs to an abbreviation.
-        cost += 3 if word in (",", ";") else 0 if word in ("(", ")", ".") else 1
+        cost += 3 if word in _PARTS else 0 if word in ("(", ")", ".") else 1
     if high > low and reading.clauses[low] != reading.clauses[min(high, len(reading.clauses) - 1)]:
         cost += 3
     if end > size.start and reading.words[size.end : size.end + 1] and reading.words[size.end].startswith(_LEADING):

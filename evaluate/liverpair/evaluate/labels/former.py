@@ -1,0 +1,85 @@
+"""Which sizes of a sentence bear a date of the past: "02/2021 26 mm, 08/2021 22 mm, aktuell 18 mm"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from liverpair.evaluate.labels.reading import Reading
+from liverpair.evaluate.labels.rules import Hit
+
+__all__ = ["dated_in_past"]
+
+# Words between a date and the size that it dates: "on 3/2021: 12 mm", "1.9 cm in June".
+_LINKS = frozenset(
+    {":", "(", "in", "im", "am", "on", "vom", "of", "was", "war", "bei", "mit", "at", "noch", "from", "um"}
+)
+MOST_LINKS = 2
+_YEAR = re.compile(r"(?:19|20)\d\d")
+# Two figures of a year: up to this they are of this century.
+PIVOT_YEAR = 68
+
+
+def dated_in_past(spans: Sequence[tuple[int, int, bool]], reading: Reading, cues: Sequence[Hit]) -> set[int]:
+    """Numbers of the sizes that are of the past; ``spans``: (first word, word behind, called current) of each.
+
+    A dated size is past where another one has no date or is called current; where all have dates, all but the latest.
+    """
+    months = {position for cue in cues if cue.category == "month" for position in range(cue.start, cue.end)}
+    dates = [_date(start, end, reading, months) for start, end, _ in spans]
+    current = [is_current for _, _, is_current in spans]
+    dated = {i for i, date in enumerate(dates) if date is not None and not current[i]}
+    if not dated:
+        return set()
+    if len(dated) < len(spans):
+        return dated
+    latest = max(date for date in dates if date is not None)
+    return {i for i in dated if dates[i] != latest}
+
+
+def _date(start: int, end: int, reading: Reading, months: set[int]) -> tuple[int, int, int] | None:
+    """(year, month, day) that stands at a size, zeros where they are not known; None without a date."""
+    words = reading.words
+    before = start - 1
+    while before >= 0 and start - before <= MOST_LINKS and words[before] in _LINKS:
+        before -= 1
+    if before >= 0 and _is_date(before, reading, months):
+        return _parsed(words[before])
+    behind = end
+    while behind < len(words) and behind - end < MOST_LINKS and words[behind] in _LINKS:
+        behind += 1
+    if behind == end and behind < len(words) and words[behind] in (",", ";"):
+        return None
+    if behind < len(words) and _is_date(behind, reading, months) and not _leads_on(behind, words):
+        return _parsed(words[behind])
+    return None
+
+
+def _is_date(position: int, reading: Reading, months: set[int]) -> bool:
+    return (
+        reading.sentence.tokens[position].kind == "date"
+        or position in months
+        or _YEAR.fullmatch(reading.words[position]) is not None
+    )
+
+
+def _leads_on(position: int, words: Sequence[str]) -> bool:
+    """ "12 mm 03/2021: 9 mm": the date belongs to the size behind it."""
+    return position + 1 < len(words) and (words[position + 1] == ":" or words[position + 1][:1].isdigit())
+
+
+def _parsed(word: str) -> tuple[int, int, int]:
+    """Sortable; day/month order of 1/2/2022 is not known and does not matter between years."""
+    numbers = [int(part) for part in re.findall(r"\d+", word)]
+    if len(numbers) == 1:
+        return (numbers[0], 0, 0) if _YEAR.fullmatch(word) else (0, 0, 0)
+    if not numbers:
+        return (0, 0, 0)
+    if len(str(numbers[0])) == 4:
+        year, rest = numbers[0], numbers[1:]
+    else:
+        year, rest = numbers[-1], numbers[-2::-1]
+    if year < 100:
+        year += 2000 if year <= PIVOT_YEAR else 1900
+    month, day = (*rest, 0, 0)[:2]
+    return (year, month, day)

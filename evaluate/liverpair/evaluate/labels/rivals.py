@@ -1,0 +1,63 @@
+"""Whether a named metastasis is one of two diagnoses, a former diagnosis taken back, or graded on a scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from liverpair.evaluate.labels.reading import Reading
+from liverpair.evaluate.labels.rules import Hit
+
+__all__ = ["grade", "is_one_of_two", "is_taken_back"]
+
+# "Perfusion anomaly or small hypervascular metastasis": words from one diagnosis to its alternative.
+ALTERNATIVE_REACH = 6
+_OR = frozenset({"oder", "or", "bzw", "/", "vs", "versus", "gegen", "beziehungsweise"})
+_SEPARATORS = frozenset({",", ";", ":"})
+_COPULAS = frozenset(
+    {"is", "was", "are", "were", "represents", "represent", "corresponds", "proves", "proved", "appears", "turns"}
+    | {"ist", "sind", "war", "waren", "entspricht", "entsprechen", "handelt", "stellt", "erweist", "erwies", "zeigt"}
+)
+# "Likelihood of metastasis: 3 of 5": shares of the scale up to which the answer is no, and undecided.
+GRADE_NO, GRADE_OPEN = 0.45, 0.75
+_OF = frozenset({"of", "von", "/", "out"})
+# Words from the scale's name to its number.
+GRADE_REACH = 6
+
+
+def is_one_of_two(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
+    """ "Zysten oder Metastasen": the other of two diagnoses is benign."""
+    for other in findings:
+        if other.category != "benign":
+            continue
+        low, high = (other.end, hit.start) if other.end <= hit.start else (hit.end, other.start)
+        between = reading.words[low:high]
+        if 0 < len(between) <= ALTERNATIVE_REACH and _OR & set(between) and not _SEPARATORS & set(between):
+            return True
+    return False
+
+
+def is_taken_back(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
+    """ "The lesion reported as a metastasis is a haemangioma", "die als Metastase gewertete Läsion ist eine Zyste"."""
+    benign = [other for other in findings if other.category == "benign" and other.start >= hit.end]
+    if not benign or not reading.has("reported"):
+        return False
+    between = reading.words[hit.end : benign[0].start]
+    told = [cue.start for cue in reading.cues if cue.category == "reported" and cue.start < benign[0].start]
+    return bool(told) and bool(_COPULAS & set(between)) and not {"but", "aber", "oder", "or"} & set(between)
+
+
+def grade(hit: Hit, reading: Reading) -> str:
+    """absent, uncertain or present where a scale ("likelihood", "Wahrscheinlichkeit") grades the mention, else ""."""
+    names = [cue for cue in reading.cues if cue.category == "scale"]
+    if not names:
+        return ""
+    start = max([hit.end, *(cue.end for cue in names if cue.end <= hit.end + GRADE_REACH)])
+    words, tokens = reading.words, reading.sentence.tokens
+    for i in range(start, min(len(words) - 2, start + GRADE_REACH)):
+        top = i + 2 + (words[i + 1 : i + 3] == ["out", "of"])
+        if words[i].isdigit() and words[i + 1] in _OF and top < len(words) and tokens[top].kind == "number":
+            if not words[top].isdigit() or int(words[top]) == 0:
+                return ""
+            share = int(words[i]) / int(words[top])
+            return "absent" if share <= GRADE_NO else "uncertain" if share <= GRADE_OPEN else "present"
+    return ""

@@ -1,0 +1,223 @@
+"""Give every sentence its section (findings, impression, skip) and the organ of its heading.
+
+Question, technique and advice are skipped. Many reports head those and leave their findings unheaded: then the
+question and the technique end with their line, their paragraph, or where sentences begin to describe an organ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from liverpair.evaluate.labels.rules import Rules
+from liverpair.evaluate.labels.text import Token
+
+__all__ = ["Piece", "Sentence", "assign_sections"]
+
+MAX_HEADING_WORDS = 6
+# Sections that are read; all others are skipped while they last.
+_READ = frozenset({"findings", "impression", "organ"})
+# Sections that say nothing of today's findings but may be followed by findings without a heading.
+_OPENING = frozenset({"question", "technique"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sentence:
+    """Tokens of a sentence; ``section``: findings, impression, skip; ``heading``: liver, other or ""."""
+
+    tokens: tuple[Token, ...]
+    section: str
+    heading: str
+    block: int  # changes with each heading and blank line: nothing is carried across
+    question: bool
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """[start, end) in the original text."""
+        return self.tokens[0].start, self.tokens[-1].end
+
+    @property
+    def words(self) -> list[str]:
+        """The tokens' texts."""
+        return [token.text for token in self.tokens]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What stands between two stops."""
+
+    tokens: tuple[Token, ...]
+    after_blank: bool  # a blank line stands before it
+    own_line: bool  # it starts a line
+    ends_line: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A sentence with its place in the run of sentences under one heading."""
+
+    sentence: Sentence
+    kind: str  # the heading's category, "" before the first heading
+    run: int
+    number: int  # sentences of the run before it
+    line: int  # lines of the run before its own
+    paragraph: int  # blank lines of the run before it
+
+
+def assign_sections(pieces: Sequence[Piece], rules: Rules) -> list[Sentence]:
+    """All sentences in order, skipped sections included (marked "skip")."""
+    placed = _without_ambiguous(_place(pieces, rules))
+    sentences = [replace(one.sentence, section=_section(i, placed, rules)) for i, one in enumerate(placed)]
+    if sentences and all(sentence.section == "skip" for sentence in sentences):
+        # "Clinical: pain. Liver normal.": all on one line; only the first sentence is the question.
+        sentences[1:] = [replace(sentence, section="findings") for sentence in sentences[1:]]
+    return _concluding(sentences, rules)
+
+
+def _place(pieces: Sequence[Piece], rules: Rules) -> list[_Placed]:
+    placed: list[_Placed] = []
+    kind, heading = "", ""
+    run = block = number = line = paragraph = 0
+    for piece in pieces:
+        tokens = piece.tokens
+        if piece.after_blank:
+            block += 1
+            heading = ""
+        if number:  # the run has content already
+            line += piece.own_line
+            paragraph += piece.after_blank
+        found, organ, used = _heading(piece, rules)
+        while used:
+            block += 1
+            if found or (organ and kind not in _READ):
+                kind, run, number, line, paragraph = found or "organ", run + 1, 0, 0, 0
+            heading = organ
+            rest = tokens[used:]
+            if not any(token.kind in ("word", "number") or token.text in "+-" for token in rest):
+                # "Vergleich MRT 2/18:" has named its study: what follows on the next line is compared with it.
+                line += kind == "comparison" and any(t.kind in ("number", "date") for t in tokens[:used])
+                break
+            if not organ:
+                tokens = rest
+            # A second heading may follow at once: "Befund: Leber: ..."
+            found, organ, used = ("", "", 0) if organ else _heading(replace(piece, tokens=rest), rules)
+        else:
+            sentence = Sentence(tuple(tokens), "", heading, block, tokens[-1].text == "?")
+            placed.append(_Placed(sentence, kind, run, number, line, paragraph))
+            number += 1
+    return placed
+
+
+def _without_ambiguous(placed: Sequence[_Placed]) -> list[_Placed]:
+    """ "Ergebnis" and "Diagnosis" head the impression behind findings; else the findings, and the question."""
+    kinds = {one.kind for one in placed}
+    out: list[_Placed] = []
+    described = False
+    for i, one in enumerate(placed):
+        kind = one.kind
+        if kind == "diagnosis":
+            kind = "impression" if described else "question"
+        elif kind == "result":
+            asked_later = any(later.kind in _OPENING for later in placed[i:])
+            kind = "impression" if described or "findings" in kinds or asked_later else "findings"
+        described = described or kind in ("", "findings", "organ")
+        out.append(replace(one, kind=kind))
+    return out
+
+
+def _section(index: int, placed: Sequence[_Placed], rules: Rules) -> str:
+    one = placed[index]
+    if one.kind in ("", *_READ):
+        return "impression" if one.kind == "impression" else "findings"
+    if one.kind == "advice":
+        return "skip"
+    later = {other.kind for other in placed[index + 1 :] if other.run != one.run}
+    if one.kind == "comparison":
+        lasts = one.line == 0 or "findings" in later
+        return "skip" if lasts else "findings"
+    if later & {"findings", "organ", "comparison", *_OPENING}:
+        return "skip"
+    return "findings" if _has_left(one, index, placed, rules) else "skip"
+
+
+def _has_left(one: _Placed, index: int, placed: Sequence[_Placed], rules: Rules) -> bool:
+    """Whether the unheaded findings have begun behind the last question or technique."""
+    if one.paragraph > 0:
+        return True
+    own = [other for other in placed[: index + 1] if other.run == one.run and other.number > 0]
+    if one.line > 0:
+        # Several lines without a blank one may all belong to the question: the first that describes ends it.
+        return any(other.line > 0 and not other.sentence.question for other in own)
+    return any(_describes(other, rules) for other in own)
+
+
+def _describes(one: _Placed, rules: Rules) -> bool:
+    """A sentence that describes an organ or a lesion, rather than a question, a history or a technique."""
+    words = one.sentence.words
+    if one.sentence.question or rules.technical.find(words):
+        return False
+    cues = {cue.category for cue in rules.cues.find(words)}
+    features = {cue.category for cue in rules.features.find(words)}
+    if cues & {"historical", "historical_after", "hypothetical"}:
+        return False
+    named = any(hit.category != "none" for hit in rules.organs.find(words)) or bool(rules.findings.find(words))
+    if one.kind == "technique":
+        return named
+    measured = any(cue.category.startswith("unit") for cue in rules.sizes.find(words))
+    return named and (measured or "negation_before" in cues or bool(features & {"normal", "malignant"}))
+
+
+def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
+    """(section kind or "", organ of the heading or "", tokens used); 0 tokens if there is no heading."""
+    words = [token.text for token in piece.tokens]
+    start = 0
+    while start < len(words) and (words[start] in "-*+#>.)(" or piece.tokens[start].kind == "number"):
+        start += 1
+    colon = next((i for i in range(start, min(len(words), start + 2 * MAX_HEADING_WORDS)) if words[i] == ":"), -1)
+    if colon < 0:
+        return _bare_heading(piece, words, start, rules)
+    head = words[start:colon]
+    if not head or sum(1 for t in piece.tokens[start:colon] if t.kind == "word") > MAX_HEADING_WORDS:
+        return "", "", 0
+    sections = rules.sections.find(head)
+    kind = sections[0].category if sections and sections[0].start == 0 else ""
+    organs = {hit.category for hit in rules.organs.find(head)} - {"none"}
+    findings = rules.findings.find(head)
+    if kind == "comparison" and _is_adverbial(piece.tokens[start:], colon - start):
+        return "", "", 0
+    if not kind and rules.attributes.find(head):
+        return "", "", 0
+    if not kind and (not organs or findings or any(t.kind == "number" for t in piece.tokens[start:colon])):
+        return "", "", 0
+    if kind not in ("", *_READ) and organs and sections[0].end != len(head):
+        organs = set()
+    organ = "" if findings else "liver" if "liver" in organs else "other" if organs else ""
+    return kind, organ, colon + 1
+
+
+def _is_adverbial(tokens: Sequence[Token], colon: int) -> bool:
+    """ "Compared with 1/11/22: ..." opens a sentence of findings; "Comparison: 1/11/22" names a study."""
+    dated = any(token.kind == "date" for token in tokens[:colon])
+    return dated and sum(token.kind == "word" for token in tokens[colon + 1 :]) > MAX_HEADING_WORDS
+
+
+def _bare_heading(piece: Piece, words: list[str], start: int, rules: Rules) -> tuple[str, str, int]:
+    """A heading without a colon fills its line: "FINDINGS", "Beurteilung"."""
+    if not (piece.own_line and piece.ends_line) or len(words) - start > MAX_HEADING_WORDS:
+        return "", "", 0
+    for hit in rules.sections.find(words[start:]):
+        if hit.start == 0 and start + hit.end == len(words):
+            return hit.category, "", len(words)
+    return "", "", 0
+
+
+def _concluding(sentences: list[Sentence], rules: Rules) -> list[Sentence]:
+    """Without a heading for it, what opens with "Somit ..." or "In summary ..." is the impression."""
+    if any(sentence.section == "impression" for sentence in sentences):
+        return sentences
+    return [
+        replace(sentence, section="impression")
+        if sentence.section == "findings" and any(hit.start == 0 for hit in rules.concluding.find(sentence.words))
+        else sentence
+        for sentence in sentences
+    ]
