@@ -218,10 +218,7 @@ def _judged(
     if verdict == "failed":
         return Registration(None, verdict, None, quality, reasons)
     field = _carry(results[-1].field, final.scene.grid, coarse.scene.grid)
-    bound = error_bound(
-        coarse, results[0].field, field, resolution_mm, numbers["chance_ratio"], verdict == "rigid_only",
-        settings.uncertainty
-    )  # fmt: skip
+    bound = error_bound(coarse, results[0].field, field, verdict == "rigid_only", settings.uncertainty)
     quality["uncertainty_median_mm"] = _median_inside(bound, coarse)
     if verdict == "rigid_only":
         return Registration(SpatialTransform(start.affine), verdict, bound, quality, reasons)

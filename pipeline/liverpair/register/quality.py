@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from liverpair.register.deformable import Cost, FreeForm
 from liverpair.register.local_ncc import sample
+from liverpair.register.uncertainty import BESIDE
 
 __all__ = ["QualitySettings", "decide", "jacobian", "measure_quality"]
 
-#: The images are laid this far beside each other, along each axis and both ways, to see what chance gives:
-#: beyond a window's width, so that no structure is compared with itself, yet inside the same tissue.
-CHANCE_SHIFT_MM = 12.0
 #: Slabs in which the Jacobian is computed: its nine derivatives of a whole box would be the peak of the memory.
 JACOBIAN_SLAB = 16
 #: Share of the logarithm of the voxels' excess: on T2 and DWI of 6 mm slices it keeps one patient (0.9–1.5) above
@@ -104,9 +102,7 @@ def _against_chance(cost: Cost, field: NDArray[np.float32], depth_mm: float) -> 
     def mean(shift: tuple[float, float, float]) -> float:
         return float((cost.correlation_map(field, shift) * weights).sum(dtype=np.float64)) / total
 
-    d = CHANCE_SHIFT_MM
-    beside = [(d, 0.0, 0.0), (-d, 0.0, 0.0), (0.0, d, 0.0), (0.0, -d, 0.0), (0.0, 0.0, d), (0.0, 0.0, -d)]
-    return mean((0.0, 0.0, 0.0)), float(np.mean([mean(shift) for shift in beside]))
+    return mean((0.0, 0.0, 0.0)), float(np.mean([mean(shift) for shift in BESIDE]))
 
 
 def measure_quality(
