@@ -1,6 +1,8 @@
 """Lesions beside peers and the ideal observer, on the same simulated volumes: found, false, sizes, promises, cost.
 
-python -m benchmarks.lesions [SEED...] [--quick]
+python -m benchmarks.lesions [SEED...] [--quick] [--insertions LIVERS]
+
+With --insertions only the promise P(detect) is tested, on that many livers of noise (no simulated pair is needed).
 
 Every detector searches the same images inside the same (true) liver masks. A focus within half the lesion's diameter or
 6 mm of a true lesion has found it; one that is near none is false; one at a cyst or haemangioma counts for neither. The
@@ -24,12 +26,13 @@ from liverpair.evaluate.measure import measure_mr_lesions
 from liverpair.evaluate.shape import caliper, mesh_of, mesh_volume
 from liverpair.register.resample import resample_mask
 from liverpair.segment.mr_lesions import detect_mr
-from liverpair.segment.pet_lesions import PetDetectionSettings, detect_pet
+from liverpair.segment.pet_lesions import detect_pet
 from liverpair.segment.reference_region import liver_reference
 from liverpair.segment.scale_space import local_background, robust_sd
 from liverpair.simulate import SimulatedPair, TrueLesion, simulate_pair
 from numpy.typing import NDArray
 
+from benchmarks._lesion_insertions import insertion_trials
 from benchmarks._lesion_peers import PEERS, Found, Scene, levels, matched_filter
 
 #: Seeds that no setting was chosen on.
@@ -220,17 +223,12 @@ def _emission(pair: SimulatedPair, book: Book, peers: bool) -> None:
 
 def _predict(pair: SimulatedPair, reference: ReferenceRegion, detection: Detection, book: Book) -> None:
     """P(detect) of every lesion from its true diameter and uptake, and whether PET did show it."""
-    settings = PetDetectionSettings()
+    facts = detection.facts
     scanner = Scanner(
-        pair.pet_fwhm_mm,
-        reference.cov,
-        float(detection.facts["threshold_z"]),
-        "simulation",
-        float(pair.pet.grid.spacing.max()),
-        pair.pet_respiration_mm / 2,
-        float(detection.facts["noise_fwhm_mm"]),
-        tuple(width * settings.resolution_fwhm_mm for width in settings.smoothing_fwhm),
-    )
+        pair.pet_fwhm_mm, reference.cov, facts["threshold_z"], "simulation",
+        float(np.sqrt(np.mean(pair.pet.grid.spacing**2))), pair.pet_respiration_mm, facts["noise_fwhm_mm"],
+        facts["search_fwhm_mm"][1:], facts["search_cov"], facts["search_skew"],
+    )  # fmt: skip
     seen = {x.lesion_id for c in detection.candidates if (x := _assign(c.centre_lps, pair.lesions, "pet")) is not None}
     for lesion in pair.lesions:
         if lesion.nature == "metastasis" and lesion.tlr > 1:
@@ -312,7 +310,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", nargs="*", type=int, default=list(SEEDS))
     parser.add_argument("--quick", action="store_true", help="leave the peers and the ideal observer out")
+    parser.add_argument(
+        "--insertions", type=int, default=0, metavar="LIVERS", help="only test P(detect), on noise PETs"
+    )
     arguments = parser.parse_args()
+    if arguments.insertions:
+        rows = [row for n in range(arguments.insertions) for row in insertion_trials(arguments.seeds[0] + n)]
+        _print_reliability("P(detect) of lesions inserted into noise PETs", rows)
+        return
     report(measure(arguments.seeds, peers=not arguments.quick))
 
 

@@ -285,13 +285,16 @@ def planted(noise_fwhm: float, seed: int) -> list[tuple[float, bool]]:
         if clear and np.sum((at / (semi - 20)) ** 2) <= 1 and len(spots) < 14:
             diameter = rng.uniform(4.5, 14)
             ratio = 1 + rng.uniform(1, 9) * cov / float(rc_max(diameter, fwhm))
-            image += (ratio - 1) * profile(np.linalg.norm(places - at, axis=-1), diameter, fwhm)
+            image += (ratio - 1) * profile(np.linalg.norm(places - at, axis=-1), diameter, fwhm, 3.0)
             spots.append((at, diameter, ratio))
     detector = PetDetectionSettings()
     suv = Volume((5 * image).astype(np.float32), grid, Unit.SUVBW)
     found = detect_pet(suv, organ, liver(noise_fwhm=noise_fwhm), detector)
-    widths = tuple(w * detector.resolution_fwhm_mm for w in detector.smoothing_fwhm)
-    scanner = Scanner(fwhm, cov, found.facts["threshold_z"], noise_fwhm_mm=noise_fwhm, search_fwhm_mm=widths)
+    facts = found.facts
+    scanner = Scanner(
+        fwhm, cov, facts["threshold_z"], "test", 3.0, 0.0, facts["noise_fwhm_mm"],
+        facts["search_fwhm_mm"][1:], facts["search_cov"], facts["search_skew"],
+    )  # fmt: skip
     foci = np.array([c.centre_lps for c in found.candidates]).reshape(-1, 3)
     return [
         (
@@ -312,3 +315,18 @@ def test_the_predicted_probability_is_the_detector_s_rate(noise_fwhm: float) -> 
         inside = (predicted >= low) & (predicted < high)
         assert inside.sum() >= 15
         assert seen[inside].mean() == pytest.approx(predicted[inside].mean(), abs=0.15 if high == 0.8 else 0.1)
+
+
+def test_skewed_noise_needs_more_contrast_and_a_voxel_off_centre_sees_less() -> None:
+    plain, skewed = (
+        Scanner(7.0, 0.1, 4.4, noise_fwhm_mm=4.0, search_fwhm_mm=(4.9,), search_cov=(0.1, 0.05), search_skew=s)
+        for s in ((0.0, 0.0), (0.2, 0.2))
+    )
+    assert detection_margin(2.5, 8.0, skewed) < detection_margin(2.5, 8.0, plain) - 1
+    coarse = Scanner(7.0, 0.1, 4.4, voxel_mm=4.0)
+    assert detection_margin(3.0, 6.0, coarse) < predicted_cnr(3.0, 6.0, coarse) - 4.4
+
+
+def test_noise_is_given_for_every_search_or_for_none() -> None:
+    with pytest.raises(UsageError, match="every search width"):
+        Scanner(7.0, 0.1, 4.4, search_fwhm_mm=(4.9, 9.8), search_cov=(0.1, 0.05))

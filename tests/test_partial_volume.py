@@ -145,3 +145,30 @@ def test_correcting_a_measured_ratio_gives_the_true_one_back() -> None:
 def test_a_resolution_of_zero_is_refused() -> None:
     with pytest.raises(UsageError):
         rc_max(8, 0)
+
+
+#: EARL 1 (¹⁸F) limits of recovery at these sphere diameters (lesions.md): maximum, and mean within the 50 % contour.
+EARL_MM = (10, 13, 17, 22, 28, 37)
+EARL_MAX = ((0.34, 0.57), (0.59, 0.85), (0.73, 1.01), (0.83, 1.09), (0.91, 1.13), (0.95, 1.16))
+EARL_MEAN = ((0.27, 0.43), (0.44, 0.60), (0.57, 0.73), (0.63, 0.78), (0.72, 0.85), (0.76, 0.89))
+
+
+def contour_mean(diameter: float, fwhm: float, fraction: float = 0.5) -> float:
+    """Mean recovery within the contour at a fraction of the maximum, by integration of the profile."""
+    r = np.linspace(1e-3, diameter, 4000)
+    f = profile(r, diameter, fwhm)
+    inside = f >= fraction * float(rc_max(diameter, fwhm))
+    return float(np.average(f[inside], weights=r[inside] ** 2))
+
+
+def test_a_scanner_of_seven_to_eight_millimetres_lies_within_the_accreditation_s_bands() -> None:
+    for fwhm in (7.25, 7.75):
+        for diameter, (low, high) in zip(EARL_MM, EARL_MAX, strict=True):
+            assert low <= float(rc_max(diameter, fwhm)) <= high, (fwhm, diameter)
+        for diameter, (low, high) in zip(EARL_MM, EARL_MEAN, strict=True):
+            assert low <= contour_mean(diameter, fwhm) <= high, (fwhm, diameter)
+
+
+def test_a_scanner_of_five_millimetres_is_too_sharp_for_the_old_bands() -> None:
+    assert float(rc_max(10, 5.0)) > EARL_MAX[0][1]
+    assert contour_mean(10, 5.0) > EARL_MEAN[0][1]

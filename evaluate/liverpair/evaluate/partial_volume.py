@@ -23,6 +23,7 @@ from liverpair.core.units import FWHM_PER_SIGMA
 
 __all__ = [
     "PEAK_RADIUS_MM",
+    "breathing_displacements",
     "brt",
     "contrast_from",
     "diameter_at_rc_max",
@@ -110,6 +111,16 @@ def rc_peak(
     return np.asarray(3 * np.sum(w * x**2 * at, axis=-1))
 
 
+def breathing_displacements(amplitude_mm: float) -> NDArray[np.float64]:
+    """Displacements in mm, equally likely in time, of an organ that rests at 0 and moves by A·cos⁴ (Lujan 1999)."""
+    if amplitude_mm < 0:
+        raise UsageError(f"a breathing amplitude cannot be negative, got {amplitude_mm}")
+    if amplitude_mm == 0:
+        return np.zeros(1)
+    phase = (np.arange(BREATHING_NODES // 2) + 0.5) * np.pi / BREATHING_NODES  # the other half repeats them
+    return np.asarray(amplitude_mm * np.cos(phase) ** 4)
+
+
 def rc_max_breathing(diameter_mm: float, fwhm_mm: float, amplitude_mm: float, voxel_mm: float = 0.0) -> float:
     """Largest recovery of a sphere that breathes cranio-caudally by ``amplitude_mm`` peak to peak during the
     scan.
@@ -117,12 +128,9 @@ def rc_max_breathing(diameter_mm: float, fwhm_mm: float, amplitude_mm: float, vo
     The blurred profile is averaged over the positions A·cos⁴(φ), φ uniform, and its maximum along the motion
     taken. At F = 7, D = 8: .387 still, .260 at 10 mm, .195 at 20 mm.
     """
-    if amplitude_mm < 0:
-        raise UsageError(f"a breathing amplitude cannot be negative, got {amplitude_mm}")
+    displacement = breathing_displacements(amplitude_mm)
     if amplitude_mm == 0:
         return float(rc_max(diameter_mm, fwhm_mm, voxel_mm))
-    phase = (np.arange(BREATHING_NODES) + 0.5) * np.pi / BREATHING_NODES
-    displacement = amplitude_mm * np.cos(phase) ** 4
     low, high = 0.0, amplitude_mm / 2  # the organ dwells at end-expiration: the maximum lies near 0
     blurred = np.zeros(1)
     for _ in range(3):  # three grids of 33 points, each 16 times finer: the place to 1e-4 of the amplitude

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from liverpair.core.provenance import version
-from liverpair.flow.commands import single, study
+from liverpair.flow.commands import detectability, single, study
 
 __all__ = ["app", "main"]
 
@@ -36,6 +36,7 @@ def _root(
 
 study.add_to(app)
 single.add_to(app)
+detectability.add_to(app)
 
 
 def main() -> None:

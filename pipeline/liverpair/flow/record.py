@@ -79,9 +79,7 @@ def case_record(matched: MatchedPair, key: str, recipe: str, settings: Settings)
     scanner = None
     if aligned.images.pet is not None and segmented.reference is not None and segmented.pet is not None:
         width = filter_fwhm_mm(aligned.images.provenance.get("pet_kernels", ()))
-        scanner = describe_scanner(
-            aligned.images.pet, segmented.reference, segmented.pet, width, settings.scanner, settings.pet
-        )
+        scanner = describe_scanner(aligned.images.pet, segmented.reference, segmented.pet, width, settings.scanner)
     record = {
         "pair_id": pair.pair_id,
         "key": key,

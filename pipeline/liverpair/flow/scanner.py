@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from liverpair.core.lesion import Detection, ReferenceRegion
+from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.core.volume import Volume
 from liverpair.evaluate.detectability import Scanner
-from liverpair.segment.pet_lesions import PetDetectionSettings
 
 __all__ = ["ScannerSettings", "describe_scanner", "scanner_from"]
+
+
+#: Below this a threshold in noise SDs would not be one: a published level may lie at or under the liver itself.
+LEAST_THRESHOLD = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +25,12 @@ class ScannerSettings:
     """The resolution where nobody measured it.
 
     ``pet_fwhm_mm`` > 0 is the site's own phantom value and wins. Else a filter named in the header is added in
-    quadrature to ``intrinsic_fwhm_mm`` (a modern scanner's reconstructed resolution before filtering, NEMA NU 2); else
-    the noise's own width is a lower bound; else ``default_fwhm_mm``. ``lowest_mm``, ``highest_mm`` bound what is
-    believed (lesions.md: 5–8 mm). ``breathing_mm`` is the cranio-caudal amplitude assumed in free breathing.
+    quadrature to ``intrinsic_fwhm_mm`` (a modern scanner's reconstructed resolution before filtering, NEMA NU 2),
+    within ``lowest_mm`` and ``highest_mm`` (lesions.md: 5–8 mm). Else ``default_fwhm_mm``, unless the image
+    contradicts it: noise cannot be smoother than the image, so its width is a lower bound (a SPECT's may well be
+    above ``highest_mm``); a focus cannot be sharper than the scanner, so the sharp edges of strong foci are an upper
+    one. ``breathing_mm`` is the cranio-caudal amplitude that this PET is taken to have had;
+    ``free_breathing_mm`` the one for which predictions are given beside it.
     """
 
     pet_fwhm_mm: float = 0.0
@@ -29,17 +39,24 @@ class ScannerSettings:
     lowest_mm: float = 5.0
     highest_mm: float = 8.0
     breathing_mm: float = 0.0
+    free_breathing_mm: float = 10.0
 
 
-def _resolution(filter_mm: float | None, noise_mm: float, settings: ScannerSettings) -> tuple[float, str]:
-    """FWHM in mm and where it comes from."""
+def _resolution(
+    filter_mm: float | None, noise_mm: float, edge_mm: float | None, voxel_mm: float, settings: ScannerSettings
+) -> tuple[float, str]:
+    """FWHM in mm without the voxels, and where it comes from; ``edge_mm`` contains the voxels."""
     if settings.pet_fwhm_mm > 0:
         return settings.pet_fwhm_mm, "settings"
     if filter_mm is not None:
-        total = float((settings.intrinsic_fwhm_mm**2 + filter_mm**2) ** 0.5)
+        total = math.hypot(settings.intrinsic_fwhm_mm, filter_mm)
         return min(max(total, settings.lowest_mm), settings.highest_mm), f"header's filter of {filter_mm:g} mm"
     if noise_mm > settings.default_fwhm_mm:
-        return min(noise_mm, settings.highest_mm), "noise autocorrelation (a lower bound)"
+        return noise_mm, "noise autocorrelation (a lower bound)"
+    if edge_mm is not None:
+        sharp = math.sqrt(max(edge_mm**2 - (voxel_mm * FWHM_PER_SIGMA) ** 2 / 12, 0.0))
+        if sharp < settings.default_fwhm_mm:
+            return max(sharp, settings.lowest_mm, noise_mm), "edges of this PET's strong foci (an upper bound)"
     return settings.default_fwhm_mm, "default"
 
 
@@ -49,19 +66,27 @@ def describe_scanner(
     detection: Detection,
     filter_mm: float | None,
     settings: ScannerSettings,
-    search: PetDetectionSettings,
 ) -> dict[str, Any]:
     """The fields of a ``Scanner`` as plain values, for case.json; the detector's threshold is in SD of the noise."""
-    fwhm, source = _resolution(filter_mm, reference.noise_fwhm_mm, settings)
-    return {
+    found = detection.facts
+    voxel = float(np.sqrt(np.mean(pet.grid.spacing**2)))
+    fwhm, source = _resolution(filter_mm, reference.noise_fwhm_mm, found.get("edge_fwhm_mm"), voxel, settings)
+    facts: dict[str, Any] = {
         "fwhm_mm": fwhm,
         "cov": reference.cov,
-        "threshold": float(detection.facts["threshold_z"]),
+        "threshold": float(found["threshold_z"]),
         "fwhm_source": source,
-        "voxel_mm": float(pet.grid.spacing.max()),
+        "voxel_mm": voxel,
         "breathing_mm": settings.breathing_mm,
-        "noise_fwhm_mm": float(detection.facts["noise_fwhm_mm"]),
-        "search_fwhm_mm": [width * search.resolution_fwhm_mm for width in search.smoothing_fwhm],
+        "noise_fwhm_mm": float(found["noise_fwhm_mm"]),
+    }
+    if "level_suv" in found:  # a published level knows no noise: it is so many SDs above this liver
+        over = (float(found["level_suv"]) - reference.mean) / reference.sd
+        return facts | {"threshold": max(over, LEAST_THRESHOLD), "search_fwhm_mm": []}
+    return facts | {
+        "search_fwhm_mm": list(found["search_fwhm_mm"][1:]),
+        "search_cov": list(found["search_cov"]),
+        "search_skew": list(found["search_skew"]),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from liverpair.segment.delineate import (
 )
 from liverpair.segment.pet_field import PetField
 from liverpair.segment.pet_methods import focus_level
-from liverpair.segment.pet_resolution import edge_fwhm, image_fwhm
+from liverpair.segment.pet_resolution import edge_fwhm, image_fwhm, sharpest_fwhm
 from liverpair.segment.pet_settings import PetDetectionSettings
 
 __all__ = ["Delineation", "delineate_foci"]
@@ -33,12 +34,14 @@ SHELL_FWHM_MM = 7.0
 @dataclass(frozen=True, slots=True, eq=False)
 class Delineation:
     """``labels``: number of the focus + 1 on the field's grid; ``fractions``: the threshold of each between its
-    background (0) and its plateau (1); ``fwhm_mm``: the resolution that was used.
+    background (0) and its plateau (1); ``fwhm_mm``: the resolution that was used; ``sharp_mm``: the one that strong
+    foci show not to be exceeded, None where there are too few.
     """
 
     labels: NDArray[np.uint16]
     fractions: list[float]
     fwhm_mm: float
+    sharp_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,9 +57,16 @@ class _Place:
 
 
 def delineate_foci(
-    field: PetField, seeds: NDArray[np.int64], settings: PetDetectionSettings, reference_mean: float
+    field: PetField,
+    seeds: NDArray[np.int64],
+    spill: Sequence[bool],
+    settings: PetDetectionSettings,
+    reference_mean: float,
 ) -> Delineation:
-    """Regions of the foci at ``seeds`` (n, 3), by the background-corrected fraction or a published level per focus."""
+    """Regions of the foci at ``seeds`` (n, 3), by the background-corrected fraction or a published level per focus.
+
+    Those that are another organ's (``spill``) say nothing of the resolution: the search's border cuts their edges.
+    """
     labels = np.zeros(field.suv.shape, dtype=np.uint16)
     if len(seeds) == 0:
         return Delineation(labels, [], settings.resolution_fwhm_mm)
@@ -64,7 +74,8 @@ def delineate_foci(
     strong = 1.0 / max(field.noise.sd, 1e-9)
     widths = [
         (edge_fwhm(p.values, p.top, p.background, p.basin, field.spacing), (p.values[p.top] - p.background) * strong)
-        for p in places
+        for p, foreign in zip(places, spill, strict=True)
+        if not foreign
     ]
     fwhm = image_fwhm(widths, settings.resolution_fwhm_mm)
     fractions: list[float] = []
@@ -73,7 +84,7 @@ def delineate_foci(
         target = labels[place.window]
         target[region & (target == 0)] = number
         fractions.append(fraction)
-    return Delineation(labels, fractions, fwhm)
+    return Delineation(labels, fractions, fwhm, sharpest_fwhm(widths))
 
 
 def _places(field: PetField, seeds: NDArray[np.int64], settings: PetDetectionSettings) -> list[_Place]:

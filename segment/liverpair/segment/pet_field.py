@@ -29,7 +29,10 @@ LEAST_WARM = 0.75
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PetField:
-    """The cropped problem: SUV, liver, search domain, background, z (maximum over widths) and the noise."""
+    """The cropped problem: SUV, liver, search domain, background, z (maximum over widths) and the noise.
+
+    ``searched``: for each extra smoothing width in mm (0 first) the noise of the relative residuals there.
+    """
 
     suv: NDArray[np.float32]
     liver: NDArray[np.bool_]
@@ -39,6 +42,7 @@ class PetField:
     noise: NoiseModel
     spacing: NDArray[np.float64]
     noise_fwhm_mm: float
+    searched: tuple[tuple[float, NoiseModel], ...]
 
 
 def _closed(mask: NDArray[np.bool_], spacing: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:
@@ -80,13 +84,14 @@ def prepare_field(
         clean = interior
     first = _noise(relative[clean], reference.cov)
     z = first.z(relative)
+    searched = [(0.0, first)]
     for width in settings.smoothing_fwhm:
         extra = width * settings.resolution_fwhm_mm
         smooth = gaussian_filter(relative, extra / FWHM_PER_SIGMA / spacing, mode="nearest")
-        smoothed_z = _noise(smooth[clean], 0.0).z(smooth)
-        z = np.maximum(z, equivalent_z(smoothed_z, math.hypot(fwhm, extra), fwhm))
+        searched.append((extra, _noise(smooth[clean], 0.0)))
+        z = np.maximum(z, equivalent_z(searched[-1][1].z(smooth), math.hypot(fwhm, extra), fwhm))
     local_noise = NoiseModel(first.centre, first.sd * reference.mean, first.skew)
-    return PetField(suv, liver, domain, background, z, local_noise, spacing, fwhm)
+    return PetField(suv, liver, domain, background, z, local_noise, spacing, fwhm, tuple(searched))
 
 
 def _parenchyma(

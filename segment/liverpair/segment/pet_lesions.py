@@ -59,9 +59,13 @@ def detect_pet(
         found |= {"level_suv": level, "resolution_fwhm_mm": settings.resolution_fwhm_mm, "threshold_fractions": []}
     else:
         seeds, spill = find_seeds(field, t, settings)
-        outlined = delineate_foci(field, seeds, settings, reference.mean)
+        outlined = delineate_foci(field, seeds, spill, settings, reference.mean)
         labels = outlined.labels
-        found |= {"resolution_fwhm_mm": outlined.fwhm_mm, "threshold_fractions": outlined.fractions}
+        found |= {
+            "resolution_fwhm_mm": outlined.fwhm_mm,
+            "edge_fwhm_mm": outlined.sharp_mm,
+            "threshold_fractions": outlined.fractions,
+        }
     candidates = _candidates(field, seeds, spill, labels, suv, start, volume, settings)
     whole = np.zeros(suv.grid.shape, dtype=np.uint16)
     whole[window] = labels
@@ -69,6 +73,9 @@ def detect_pet(
         "noise_sd_suv": field.noise.sd,
         "noise_skew": field.noise.skew,
         "noise_fwhm_mm": field.noise_fwhm_mm,
+        "search_fwhm_mm": [width for width, _ in field.searched],
+        "search_cov": [noise.sd for _, noise in field.searched],
+        "search_skew": [noise.skew for _, noise in field.searched],
         "liver_volume_ml": liver.volume_ml,
         "burden_fraction": float(np.count_nonzero((labels > 0) & field.liver) / np.count_nonzero(field.liver)),
     }

@@ -19,7 +19,7 @@ from scipy.special import erf
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.segment.delineate import connected_above
 
-__all__ = ["edge_fwhm", "image_fwhm"]
+__all__ = ["edge_fwhm", "image_fwhm", "sharpest_fwhm"]
 
 #: The part of an edge whose slope is taken, between background (0) and peak (1).
 EDGE = (0.3, 0.7)
@@ -31,6 +31,8 @@ WIDEST_MM = 25.0
 SLOPE_ERROR = 0.06
 #: Foci whose edges are worth reading measure this many resolution widths; all their logarithms are equally likely.
 RATIOS = (0.5, 8.0)
+#: So many strong foci make a quartile of their edges an upper bound of the resolution; one or two may be noise.
+FEWEST_SHARP = 3
 #: Fewer voxels on the edge give no mean slope.
 LEAST_VOXELS = 12
 
@@ -98,3 +100,12 @@ def image_fwhm(foci: Sequence[tuple[float | None, float]], least_mm: float) -> f
     if not strong:
         return least_mm
     return float(np.clip(np.median(strong), least_mm, max(WIDEST_MM, least_mm)))
+
+
+def sharpest_fwhm(foci: Sequence[tuple[float | None, float]]) -> float | None:
+    """The lower quartile (mm, voxels included) of the F that strong foci show; None with fewer than three.
+
+    Uneven or moving foci look wider than the scanner blurs, none sharper: the image's resolution is no worse.
+    """
+    strong = [f for f, snr in foci if f is not None and snr >= LEAST_SNR]
+    return float(np.percentile(strong, 25)) if len(strong) >= FEWEST_SHARP else None

@@ -22,23 +22,24 @@ def find_seeds(field: PetField, t: float, settings: PetDetectionSettings) -> tup
     light = gaussian_filter(field.suv, 0.5 * field.noise_fwhm_mm / FWHM_PER_SIGMA / field.spacing, mode="nearest")
     kept: list[NDArray[np.int64]] = []
     spill: list[bool] = []
+    over = field.domain & (field.z >= t)
     for peak in peaks:
-        verdict = _verdict(field, light, peak, np.array(kept, dtype=np.int64).reshape(-1, 3), settings)
+        top = _climb(light, peak, over, reach)
+        verdict = _verdict(field, light, top, np.array(kept, dtype=np.int64).reshape(-1, 3), settings)
         if verdict == "part":
             continue
-        top = _climb(light, peak, field.domain)
-        if field.z[tuple(top)] < t:
-            continue  # a broad rise without a place of its own that stands out is heterogeneity, not a focus
         kept.append(top)
         spill.append(verdict == "spill_in")
     return np.array(kept, dtype=np.int64).reshape(-1, 3), spill
 
 
-def _climb(values: NDArray[np.float32], peak: NDArray[np.int64], domain: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The highest voxel within one voxel of ``peak`` inside the domain."""
-    low, high = np.maximum(peak - 1, 0), np.minimum(peak + 2, values.shape)
+def _climb(
+    values: NDArray[np.float32], peak: NDArray[np.int64], allowed: NDArray[np.bool_], reach: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The highest allowed voxel within ``reach`` voxels of ``peak``: where a focus found in a smoothed image is."""
+    low, high = np.maximum(peak - reach, 0), np.minimum(peak + reach + 1, values.shape)
     window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    inside = np.where(domain[window], values[window], -np.inf)
+    inside = np.where(allowed[window], values[window], -np.inf)
     return low + np.asarray(np.unravel_index(int(np.argmax(inside)), inside.shape))
 
 
