@@ -69,6 +69,9 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
         counts = read_counts(reading, mentions, rules)
         numbers.extend(value for _, value in counts)
         by_name.extend(value for mention, value in counts if mention.kind == "metastasis" and value > 1)
+        if mentions:
+            by_name.extend(_risen_number(reading, rules))
+            by_name.extend(number for mention in mentions for number in _answered_number(mention, reading, rules))
         numbers.extend(_stated_number(reading, rules))
         if any(not mention.singular or _one_of_several(mention, reading) for mention in mentions):
             plural = plural or not _is_summary(reading)
@@ -92,8 +95,32 @@ def _stated_number(reading: Reading, rules: Rules) -> list[int]:
     colon = words.index(":") if ":" in words else -1
     if not named or not liver or not 0 < colon <= LONGEST_NUMBER_NAME or colon + 1 >= len(words):
         return []
-    word = words[colon + 1]
-    value = int(word) if word.isdigit() else rules.numbers.get(word, 0)
+    return _number(words[colon + 1], rules)
+
+
+def _answered_number(mention: Mention, reading: Reading, rules: Rules) -> list[int]:
+    """ "Lebermetastasen: 3, größte 12 mm", "Liver metastases? Yes, three"."""
+    rest = [word for word in reading.words[mention.end :] if word not in ("ja", "yes", ",")]
+    if len(rest) < 2 or rest[0] not in (":", "?") or mention.kind != "metastasis":
+        return []
+    told = reading.words[reading.words.index(rest[1], mention.end) :][1:2]
+    return _number(rest[1], rules) if not told or told[0] in (",", ".", ";", "(") else []
+
+
+def _risen_number(reading: Reading, rules: Rules) -> list[int]:
+    """ "Die Zahl der Lebermetastasen ist von 4 auf 6 gestiegen"."""
+    words = reading.words
+    if not any(hit.category == "number" for hit in rules.attributes.find(words)):
+        return []
+    changes = {c.start for c in rules.sizes.find(words) if c.category == "link_change"}
+    for at in range(1, len(words) - 2):
+        if at in changes and _number(words[at - 1], rules) and words[at + 2] not in ("mm", "cm", "x"):
+            return _number(words[at + 1], rules)
+    return []
+
+
+def _number(word: str, rules: Rules) -> list[int]:
+    value = int(word) if word.isdigit() and len(word) <= 2 else rules.numbers.get(word, 0)
     return [value] if 0 < value <= LARGEST_COUNT else []
 
 

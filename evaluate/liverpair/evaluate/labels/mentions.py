@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from liverpair.evaluate.labels.polarity import ANSWERS_NO, polarity
+from liverpair.evaluate.labels.polarity import ANSWERS_NO, ANSWERS_OPEN, polarity
 from liverpair.evaluate.labels.reading import (
     HEADING_COST,
     LIVER,
@@ -52,7 +52,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     found = [hit for hit in rules.findings.find(words) if hit.category != "uptake" or is_pet]
     reading.other_tumour = any(hit.category == "other_tumour" for hit in found)
     findings = [hit._replace(category="benign") if hit.category == "other_tumour" else hit for hit in found]
-    findings = _behind_arrow(findings, words)
+    findings = [_treated_or_not(hit, reading) for hit in _behind_arrow(findings, words)]
     reading.findings = findings
     singular = {position for hit in rules.singular.find(words) for position in range(hit.start, hit.end)}
     for hit in findings:
@@ -64,6 +64,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
         reading.mentions = [m if m.organ != LIVER else replace(m, polarity="absent") for m in reading.mentions]
     reading.names_liver = sentence.heading == LIVER or any(hit.category == LIVER for hit in organs)
     reading.liver_positive = is_pet and _liver_is_marked(reading, _PLUS)
+    reading.liver_doubted = not reading.mentions and _liver_is_marked(reading, ANSWERS_OPEN)
+    reading.liver_course = _tells_course_of_liver(reading)
     normal_study = (is_pet or context.default == LIVER) and reading.has("study_normal")
     reading.liver_normal = not reading.liver_positive and (normal_study or _liver_is_normal(reading))
     reading.last_organ, reading.last_is_lesion = _last_organ(reading, groups)
@@ -81,6 +83,16 @@ def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], ru
     return cue.category == "negation_before" and all(
         0 <= i < len(words) and (tokens[i].kind == "number" or words[i] in rules.numbers) for i in sides
     )
+
+
+# What a treatment leaves behind.
+_REMAINS = ("defekt", "defect", "areal", "hoehle", "cavity", "zone", "area")
+
+
+def _treated_or_not(hit: Hit, reading: Reading) -> Hit:
+    """ "Z.n. RFA, Defekt 30 mm": behind a treatment a defect is what it left, no lesion."""
+    remains = hit.category == "lesion" and reading.words[hit.end - 1].endswith(_REMAINS)
+    return hit._replace(category="treated") if remains and reading.has("historical") else hit
 
 
 def _behind_arrow(findings: Sequence[Hit], words: Sequence[str]) -> list[Hit]:
@@ -204,13 +216,25 @@ def _liver_is_marked(reading: Reading, marks: frozenset[str]) -> bool:
     """ "Leber pos.", "liver +", "Leber: -": the mark stands right behind the liver and nothing is counted by it."""
     words = reading.words
     for hit in reading.organ_hits:
-        at = hit.end + (hit.end < len(words) and words[hit.end] == ":")
+        at = hit.end
+        while at < len(words) and words[at] in (":", "("):
+            at += 1
         if hit.category != LIVER or at >= len(words) or words[at] not in marks:
             continue
         behind = next((i for i in range(at + 1, len(words)) if words[i] not in ("+", "-", "ve", ")")), len(words))
         if words[at].isalpha() or behind == len(words) or words[behind] in (",", ";", "|", ".", "(", "/"):
             return True
     return False
+
+
+def _tells_course_of_liver(reading: Reading) -> bool:
+    """ "Hepatischer Progress", "stable disease in the liver": what progresses or is stable is there."""
+    if reading.mentions or reading.sentence.question:
+        return False
+    denied = {cue.category for cue in reading.cues} & {"negation_before", "negation_after", "pseudo", "hypothetical"}
+    clauses = {reading.clauses[hit.start] for hit in reading.organ_hits if hit.category == LIVER}
+    told = any(cue.category == "course" and reading.clauses[cue.start] in clauses for cue in reading.cues)
+    return told and not denied
 
 
 _NOTHING = frozenset({"nil", "no", "none", "kein", "keine", "nichts"})

@@ -8,7 +8,7 @@ from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distanc
 from liverpair.evaluate.labels.rivals import grade, is_one_of_two, is_taken_back
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["ANSWERS_NO", "polarity"]
+__all__ = ["ANSWERS_NO", "ANSWERS_OPEN", "polarity"]
 
 
 def _covers(cue: Hit, mention: Hit, reading: Reading, forward: bool, backward: bool, over_comma: bool = True) -> bool:
@@ -48,7 +48,12 @@ FAINT_REACH = 3
 ANSWERS_NO = frozenset(
     {"nein", "keine", "kein", "none", "no", "nil", "negativ", "negative", "nicht", "absent", "n", "0", "not", "neg"}
 )
-_ANSWERS_OPEN = frozenset(
+_BARE_ANSWERS = frozenset(
+    {"nein", "no", "none", "keine", "absent", "ja", "yes", "present", "unklar", "unclear", "vorhanden"}
+)
+_CHOICES = frozenset({"y", "n", "j", "ja", "nein", "yes", "no", "/", "|"})
+_ANSWERS_YES = frozenset({"ja", "j", "yes", "y", "present", "positive", "positiv", "pos", "vorhanden"})
+ANSWERS_OPEN = frozenset(
     {"fraglich", "unklar", "unsicher", "moeglich", "equivocal", "possible", "uncertain", "indeterminate", "unclear"}
     | {"questionable", "suspected", "verdacht", "v.a.", "?"}
 )
@@ -67,8 +72,10 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     graded = grade(hit, reading)
     if graded:
         return graded
-    if _answer(hit, reading) in _ANSWERS_OPEN:
+    if _answer(hit, reading) in ANSWERS_OPEN:
         return "uncertain"
+    if hit.category == "metastasis" and _answer(hit, reading) in _ANSWERS_YES:
+        return "present"
     denials = [covering[category] for category in _DENYING & covering.keys()]
     if not denials and hit.category == "metastasis" and is_one_of_two(hit, findings, reading):
         return "uncertain"
@@ -192,7 +199,16 @@ def _is_open_question(reading: Reading) -> bool:
 def _answer(hit: Hit, reading: Reading) -> str:
     """The word behind "Lebermetastasen:" or "Liver metastases:", "" if the mention is no such question."""
     words = [word for word in reading.words[hit.end :] if word not in (".", "[", "]", "(", ")")]
-    return words[1] if len(words) >= 2 and words[0] == ":" else ""
+    named = 0
+    while named < len(words) and words[named] in _CHOICES:
+        named += 1  # "Liver metastases Y/N: N"
+    if named and named < len(words) and words[named] == ":":
+        words = words[named:]
+    if len(words) >= 2 and words[0] in (":", "?", "-", "="):
+        return words[1]
+    # "Lebermetastasen nein": the answer ends its line or part.
+    ended = len(words) == 1 or (len(words) > 1 and words[1] in (",", ";", "|"))
+    return words[0] if ended and words[0] in _BARE_ANSWERS else ""
 
 
 def _followed_in_its_own_part(hit: Hit, reading: Reading) -> bool:

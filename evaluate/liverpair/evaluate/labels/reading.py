@@ -16,7 +16,7 @@ CLAUSE_COST = 10
 HEADING_COST = 7
 
 LIVER, OTHER, NONE = "liver", "other", ""
-FOLLOW_UP = ("followed", "known")
+FOLLOW_UP = ("followed", "known", "course")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +46,8 @@ class Reading:
     reopened: list[int] = field(default_factory=list)  # words that lead back from history to the present
     liver_normal: bool = False
     liver_positive: bool = False
+    liver_doubted: bool = False  # "Leber: unklar"
+    liver_course: bool = False  # "hepatischer Progress": the course of what must be there
     names_liver: bool = False
     other_tumour: bool = False  # another tumour of the liver is named, which its malignant features belong to
     last_organ: str = NONE
@@ -53,7 +55,8 @@ class Reading:
 
     def has(self, category: str) -> bool:
         """Whether the sentence holds a cue of this category."""
-        return any(cue.category == category for cue in self.cues)
+        wanted = (category, "course") if category == "followed" else (category,)
+        return any(cue.category in wanted for cue in self.cues)
 
 
 def distance(a: Hit, b: Hit, words: Sequence[str], clauses: Sequence[int]) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from liverpair.evaluate.labels.columns import read_table_sizes
 from liverpair.evaluate.labels.extent import count_lesions, counted_sizes, sizes_near
+from liverpair.evaluate.labels.markup import plain_text
 from liverpair.evaluate.labels.mentions import Context, Mention, Reading, read_sentence
 from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
 from liverpair.evaluate.labels.sentences import split_sentences
@@ -55,13 +56,14 @@ class _Fact:
 
 def label_report(text: str, modality: str | None = None) -> ReportLabel:
     """Label one free text; ``modality`` (MR, PT, ...) helps where the text does not name its region."""
+    original, (text, origin) = text, plain_text(text)
     tokens = tokenise(text)
     rules = load_rules(_language(tokens))
     readings = _read(text, tokens, rules, modality)
     facts = _facts(readings)
     status, deciding = _decide(facts, readings)
     if status not in ("present", "uncertain"):
-        evidence = _quote(text, deciding.reading if deciding else None)
+        evidence = _quote(original, origin, deciding)
         return ReportLabel(status, None, None, rules.language, evidence)
     mentions = _counted_mentions(facts, readings, status)
     in_table = read_table_sizes(text, rules, "other" if _is_pet([t.text for t in tokens], rules, modality) else "liver")
@@ -75,7 +77,7 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         max(sizes or sizes_near(readings, deciding.reading if deciding else None, rules), default=None),
         count_lesions(readings, mentions, rules),
         rules.language,
-        _quote(text, deciding.reading if deciding else None),
+        _quote(original, origin, deciding),
     )
 
 
@@ -135,8 +137,10 @@ def _facts(readings: Sequence[Reading]) -> list[_Fact]:
                 if doubted and fact.status == "present" and not fact.strong:
                     fact = replace(fact, status="uncertain")
                 facts.append(fact)
-        if reading.liver_positive:
+        if reading.liver_positive or reading.liver_course:
             facts.append(_Fact("present", reading, None, reading.sentence.section, True, False))
+        if reading.liver_doubted:
+            facts.append(_Fact("uncertain", reading, None, reading.sentence.section, True, False))
         if reading.liver_normal:
             facts.append(_Fact("absent", reading, None, reading.sentence.section, False, False))
     return facts
@@ -281,8 +285,11 @@ def _speaks_of_several(facts: Sequence[_Fact], status: str) -> bool:
     return any(f.section in sections and f.status in ("present", "uncertain") and f.status != status for f in facts)
 
 
-def _quote(text: str, reading: Reading | None) -> str:
-    if reading is None:
+def _quote(text: str, origin: Sequence[int] | None, deciding: _Fact | None) -> str:
+    """The deciding sentence in the original text; ``origin``: see `plain_text`."""
+    if deciding is None:
         return ""
-    start, end = reading.sentence.span
+    start, end = deciding.reading.sentence.span
+    if origin is not None:
+        start, end = origin[start], origin[end - 1] + 1
     return text[start:end].strip()

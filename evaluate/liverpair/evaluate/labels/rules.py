@@ -167,6 +167,7 @@ class Rules:
     spoken_stops: frozenset[str]
     sections: Lexicon
     technical: Lexicon
+    answers: frozenset[str]
     organs: Lexicon
     findings: Lexicon
     cues: Lexicon
@@ -243,6 +244,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         sides=plain_set(table["abbreviations"]["sides"]),
         spoken_stops=plain_set(table["abbreviations"]["spoken_stops"]),
         sections=Lexicon(table["sections"]),
+        answers=plain_set(table["scope"]["answers"]),
         technical=Lexicon({"technical": table["technique"]["words"]}),
         organs=Lexicon(table["organs"]),
         findings=Lexicon(table["findings"]),

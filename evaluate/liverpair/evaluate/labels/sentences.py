@@ -64,6 +64,10 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
     following = tokens[index + 1] if index + 1 < len(tokens) else None
     if token.text == "?" and following is not None and following.kind == "word" and following.glued:
         return token.glued and text[following.start].isupper()  # "6 mm ?met": the mark doubts what follows
+    if token.text == "?" and not token.glued and following is not None and following.kind == "word":
+        return False  # "S5 lesion ? metastasis"
+    if token.text == "?" and following is not None and following.text in rules.answers:
+        return False  # "Lebermetastasen? Nein."
     if token.text in ("?", "!"):
         return True
     capital = following is not None and text[following.start].isupper()

@@ -99,10 +99,31 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         bound = start > 0 and words[start - 1] in ("<", "unter", "below", "under")  # "< 1 cm; max. 9 mm"
         leads_on = unit + 1 < len(words) and category.get(unit + 1) == "link_change"
         past = bool(before & {"previous", "comparing"})
-        previous = (past and "current" not in before) or "previous" in behind
+        previous = (past and "current" not in before) or "previous" in behind or _follows_former(words, start)
+        if _is_difference(words, start):
+            continue
         current = "current" in before | behind
         out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on or bound, current))
     return out
+
+
+# "24 mm nach 31 mm": behind these, right behind a size, stands the former one.
+_AFTER = frozenset({"nach", "after", "statt", "gegen"})
+_CHANGES = ("zunahme", "abnahme", "zugenommen", "abgenommen", "gewachsen", "groesser", "kleiner", "gessert", "kleinert")
+_CHANGED = ("increas", "decreas", "grown", "growth", "larger", "smaller", "shrunk", "reduc", "enlarg", "differen")
+CHANGE_REACH = 5
+
+
+def _follows_former(words: Sequence[str], start: int) -> bool:
+    return start >= 2 and words[start - 1] in _AFTER and words[start - 2] in ("mm", "cm")
+
+
+def _is_difference(words: Sequence[str], start: int) -> bool:
+    """ "Zunahme um 4 mm", "increased by 4 mm": how much, not how large."""
+    if start < 1 or words[start - 1] not in ("um", "by"):
+        return False
+    near = words[max(0, start - CHANGE_REACH) : start - 1]
+    return any(word.startswith((*_CHANGES, *_CHANGED)) or word.endswith(_CHANGES) for word in near)
 
 
 def _in_sum(cues: Sequence[Hit], words: Sequence[str], at: int) -> bool:

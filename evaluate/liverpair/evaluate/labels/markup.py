@@ -1,0 +1,119 @@
+"""Take out of a text what is form, not words: HTML and RTF leftovers, and the boxes of a form that are not ticked.
+
+"Lebermetastasen: [ ] ja [x] nein" reads "Lebermetastasen: nein"; ``<br>`` and ``\\par`` are line ends. Every
+character that stays knows its place in the original, so that evidence is still quoted verbatim.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+__all__ = ["plain_text"]
+
+_RTF = re.compile(r"\s*\{\\rtf")
+_RTF_PART = re.compile(
+    r"\\'(?P<byte>[0-9a-fA-F]{2})"
+    r"|\\u(?P<code>\d{1,5}) ?\??"
+    r"|\\(?P<ending>par|line|row|cell|page)\b ?"
+    r"|\{\\(?:\*|fonttbl|colortbl|stylesheet|info)[^{}]*(?:\{[^{}]*\}[^{}]*)*\}"
+    r"|\\[a-zA-Z]{1,32}-?\d* ?"
+    r"|\\(?P<escaped>[\\{}])"
+    r"|[{}]"
+)
+_HTML_PART = re.compile(
+    r"<(?P<ending>/?(?:br|p|div|li|tr|h[1-6]|ul|ol|table))\b[^<>]{0,200}>"
+    r"|</?[a-z][a-z0-9]{0,15}(?:\s[^<>]{0,200})?/?>"
+    r"|&(?P<entity>[a-z]{2,8}|#\d{1,6}|#x[0-9a-f]{1,5});",
+    re.IGNORECASE,
+)
+_BOX = re.compile(r"(?P<ticked>\[ ?[xX✓✔] ?\]|\( ?[xX✓✔] ?\)|[☒☑■✘🗹])|\[ ?\]|\( ?\)|[☐□]")
+
+Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
+
+
+def plain_text(text: str) -> tuple[str, list[int] | None]:
+    """The text without markup and unticked options; for each character its index in ``text`` (None: unchanged)."""
+    plain, origin = text, None
+    if _RTF.match(plain):
+        plain, origin = _rewrite(plain, origin, (_rtf(part) for part in _RTF_PART.finditer(plain)))
+    if "<" in plain or "&" in plain:
+        plain, origin = _rewrite(plain, origin, (_html(part) for part in _HTML_PART.finditer(plain)))
+    if _BOX.search(plain):
+        plain, origin = _rewrite(plain, origin, _unticked(plain))
+    return plain, origin
+
+
+def _rewrite(text: str, origin: list[int] | None, edits: Iterable[Edit]) -> tuple[str, list[int] | None]:
+    """Apply edits from left to right; without any, nothing changes."""
+    out: list[str] = []
+    places: list[int] = []
+    last, changed = 0, False
+    for start, end, new in edits:
+        changed = True
+        out.append(text[last:start] + new)
+        places.extend(range(last, start))
+        places.extend([start] * len(new))
+        last = end
+    if not changed:
+        return text, origin
+    out.append(text[last:])
+    places.extend(range(last, len(text)))
+    return "".join(out), places if origin is None else [origin[place] for place in places]
+
+
+def _rtf(part: re.Match[str]) -> Edit:
+    new = ""
+    if part["byte"]:
+        new = bytes([int(part["byte"], 16)]).decode("cp1252", errors="replace")
+    elif part["code"]:
+        code = int(part["code"])
+        new = chr(code) if not 0xD800 <= code <= 0xDFFF else "?"
+    elif part["ending"]:
+        new = "\n"
+    elif part["escaped"]:
+        new = part["escaped"]
+    return part.start(), part.end(), new
+
+
+def _html(part: re.Match[str]) -> Edit:
+    new = "\n" if part["ending"] else ""
+    if part["entity"]:
+        decoded = html.unescape(part.group())
+        new = decoded if len(decoded) == 1 else part.group()
+    return part.start(), part.end(), new
+
+
+def _unticked(text: str) -> list[Edit]:
+    """The boxes, and with those that are not ticked their options, line by line."""
+    edits: list[Edit] = []
+    offset = 0
+    for line in text.splitlines(keepends=True):
+        boxes = list(_BOX.finditer(line))
+        if any(box["ticked"] for box in boxes):
+            content = line.rstrip()
+            behind = not content[boxes[-1].end() :].strip(" .;|")  # "ja [ ] nein [x]": the box follows its option
+            edits.extend(_behind(line, boxes, offset) if behind else _before(content, boxes, offset))
+        offset += len(line)
+    return edits
+
+
+def _before(line: str, boxes: list[re.Match[str]], offset: int) -> list[Edit]:
+    edits = []
+    for number, box in enumerate(boxes):
+        following = boxes[number + 1].start() if number + 1 < len(boxes) else len(line)
+        bar = line.find("|", box.end(), following)
+        option_end = bar if bar >= 0 else following
+        end = box.end() if box["ticked"] else option_end
+        edits.append((offset + box.start(), offset + end, "" if box["ticked"] else " "))
+    return edits
+
+
+def _behind(line: str, boxes: list[re.Match[str]], offset: int) -> list[Edit]:
+    edits = []
+    for box in boxes:
+        option = re.search(r"[^\s:\]\)☒☐]+\s*$", line[: box.start()])
+        start = box.start() if box["ticked"] or option is None else option.start()
+        edits.append((offset + start, offset + box.end(), " "))
+    return edits
