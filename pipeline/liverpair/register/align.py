@@ -147,7 +147,7 @@ def _scene(
     spacing = settings.spacings_mm[level]
     return scene(
         fixed, moving, fixed_liver, moving_liver, affine, box, spacing, settings.blurs_mm[level], settings.margin_mm,
-        window_radius(settings.window_mm, spacing), settings.pad_mm, settings.noise_share,
+        window_radius(settings.window_mm, spacing), settings.pad_mm, settings.noise_share, fluid=settings.fluid,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numba import njit
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from liverpair.register.bspline import BSplineSpace
+from liverpair.register.fluid import FluidSettings
 from liverpair.register.local_ncc import LocalCorrelation, sample
 from liverpair.register.prepare import Scene
 
@@ -22,7 +23,8 @@ class DeformSettings:
 
     ``spacings_mm``, ``knots_mm``, ``blurs_mm`` and ``iterations`` have one entry per level, coarse to fine.
     ``bending`` is in mm² (it multiplies the mean squared second derivative, mm⁻²); ``surface`` multiplies
-    the mean squared difference of the clamped distance maps in units of their clamp.
+    the mean squared difference of the clamped distance maps in units of their clamp. ``fluid`` says what a CT's
+    windows leave out (None: nothing).
     """
 
     spacings_mm: tuple[float, ...] = (4.0, 3.0, 2.0)
@@ -35,6 +37,7 @@ class DeformSettings:
     surface: float = 0.1
     noise_share: float = 0.05
     pad_mm: float = 24.0
+    fluid: FluidSettings | None = field(default_factory=FluidSettings)
 
 
 @njit(cache=True, nogil=True)
@@ -75,7 +78,7 @@ class Cost:
     def of(cls, scene: Scene, settings: DeformSettings) -> Cost:
         """Prepare a level."""
         radius = window_radius(settings.window_mm, scene.spacing)
-        correlation = LocalCorrelation.of(scene.fixed, scene.weights, radius, scene.noise)
+        correlation = LocalCorrelation.of(scene.fixed, scene.weights, radius, scene.noise, scene.use)
         # Only voxels that some weighted window reads need to be sampled.
         active = ndimage.maximum_filter(scene.weights, 2 * radius + 1) > 0
         share = settings.surface if scene.fixed_distance is not None and scene.moving_distance is not None else 0.0

@@ -12,6 +12,9 @@ __all__ = ["LocalCorrelation", "box_sum", "sample"]
 
 Array = NDArray[np.float32]
 
+#: A window of which less than this share is used tells more about the rim of what was left out than about tissue.
+MINIMAL_WINDOW = 0.3
+
 
 @njit(cache=True, nogil=True, fastmath=False)
 def _box_first(a: Array, r: int, out: Array) -> None:
@@ -160,10 +163,12 @@ class LocalCorrelation:
 
     ``fixed`` and ``weights`` have shape (n0, n1, n2); windows are (2·radius+1)³ voxels. ``noise`` = (fixed,
     moving) variances added to the windows' own, so that a window of pure noise does not count as structure.
+    ``use`` (1 or 0 per voxel) leaves voxels out of every window; None uses all.
     """
 
     fixed: Array
     weights: Array
+    use: Array | None
     radius: int
     noise: tuple[float, float]
     count: Array
@@ -172,13 +177,20 @@ class LocalCorrelation:
     total_weight: float
 
     @classmethod
-    def of(cls, fixed: Array, weights: Array, radius: int, noise: tuple[float, float]) -> LocalCorrelation:
+    def of(
+        cls, fixed: Array, weights: Array, radius: int, noise: tuple[float, float], use: Array | None = None
+    ) -> LocalCorrelation:
         """Prepare the fixed image's window statistics."""
         count = box_sum(np.ones_like(fixed), radius)
+        if use is not None:
+            used = box_sum(use, radius)
+            fixed = fixed * use
+            weights = weights * use * (used > MINIMAL_WINDOW * count)
+            count = np.maximum(used, 1)  # windows without a single voxel have no weight
         mean = box_sum(fixed, radius) / count
         variance = np.maximum(box_sum(fixed * fixed, radius) / count - mean * mean, 0)
         total = max(float(weights.sum(dtype=np.float64)), 1e-6)
-        return cls(fixed, weights, radius, noise, count, mean, variance, total)
+        return cls(fixed, weights, use, radius, noise, count, mean, variance, total)
 
     def evaluate(self, moved: Array) -> tuple[float, Array, Array]:
         """Weighted mean of the squared correlation, its gradient by ``moved``, and the map of the windows'."""
@@ -194,11 +206,14 @@ class LocalCorrelation:
         _voxel_gradient(
             self.fixed.ravel(), moved.ravel(), a.ravel(), am.ravel(), b.ravel(), bm.ravel(), 1 / self.total_weight
         )
+        if self.use is not None:
+            a *= self.use
         return total / self.total_weight, a, cc
 
     def _sums(self, moved: Array) -> tuple[Array, Array, Array]:
         """Window sums of the moved image, its square, and its product with the fixed one."""
-        sums = moved.copy(), moved * moved, self.fixed * moved
+        used = moved.copy() if self.use is None else moved * self.use
+        sums = used, used * moved, self.fixed * moved
         for values in sums:
             _box_sum_in_place(values, self.radius)
         return sums

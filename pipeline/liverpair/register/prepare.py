@@ -13,6 +13,7 @@ from liverpair.core.geometry import Grid
 from liverpair.core.transform import SpatialTransform
 from liverpair.core.units import Unit
 from liverpair.core.volume import Mask, Volume
+from liverpair.register.fluid import FluidSettings, fluid_region
 from liverpair.register.resample import covered, resample, resample_mask
 
 __all__ = ["Scene", "box_around", "crop_to", "region_weights", "scene", "signed_distance"]
@@ -33,7 +34,8 @@ class Scene:
     is ``pad`` voxels larger on every side, already carried by the start's affine, so that a fixed voxel (i,
     j, k) sits at (i, j, k) + pad. ``weights`` say where the comparison counts. ``fixed_distance`` and
     ``moving_distance`` are signed distances to the liver's surface in mm, clamped (None without masks).
-    ``noise``: variances of pure noise in windows of each image.
+    ``noise``: variances of pure noise in windows of each image. ``use``: 0 at voxels that no window may read
+    (fluid), 1 elsewhere; None where all are read.
     """
 
     grid: Grid
@@ -46,6 +48,7 @@ class Scene:
     moving_distance: NDArray[np.float32] | None
     distance_weights: NDArray[np.float32]
     noise: tuple[float, float]
+    use: NDArray[np.float32] | None = None
 
 
 def box_around(centre_box: tuple[NDArray[np.float64], NDArray[np.float64]], spacing: float, frame: str) -> Grid:
@@ -148,9 +151,12 @@ def noise_variance(image: NDArray[np.float32], weights: NDArray[np.float32], rad
 def scene(
     fixed: Volume, moving: Volume, fixed_liver: Mask | None, moving_liver: Mask | None, affine: NDArray[np.float64],
     box: tuple[NDArray[np.float64], NDArray[np.float64]], spacing: float, blur_mm: float, margin_mm: float,
-    radius: int, pad_mm: float, noise_share: float, moving_blur: float = 0.8,
+    radius: int, pad_mm: float, noise_share: float, moving_blur: float = 0.8, fluid: FluidSettings | None = None,
 ) -> Scene | None:  # fmt: skip
-    """The two images at ``spacing`` mm with the moving one carried by ``affine``; None if they never overlap."""
+    """The two images at ``spacing`` mm with the moving one carried by ``affine``; None if they never overlap.
+
+    With ``fluid`` what a fixed CT shows of it is left out of the comparison.
+    """
     grid = box_around(box, spacing, fixed.grid.frame_of_reference)
     pad = int(np.ceil(pad_mm / spacing))
     wide = padded(grid, pad)
@@ -172,6 +178,10 @@ def scene(
     # A window that reaches beyond either field of view compares tissue with nothing: erode what both see.
     clear = ndimage.binary_erosion(seen, iterations=radius, border_value=1)
     weights = region_weights(guide, margin_mm, spacing) * clear
+    use = None
+    if fluid is not None and fixed.unit is Unit.HOUNSFIELD and (fixed_liver is not None or moving_liver is not None):
+        wet = fluid_region(fixed_values, guide, spacing, fluid)
+        use = (~wet).astype(np.float32) if wet.any() else None
     a = _tidy(fixed_values, guide > 0, fixed.unit)
     full_guide = np.full(wide.shape, -15, dtype=np.float32)
     full_guide[inner] = guide
@@ -181,7 +191,7 @@ def scene(
         noise_variance(b[inner], weights, radius, noise_share),
     )
     return Scene(
-        grid, spacing, a, b, pad, weights, fixed_distance, moving_distance, seen.astype(np.float32), noise
+        grid, spacing, a, b, pad, weights, fixed_distance, moving_distance, seen.astype(np.float32), noise, use
     )  # fmt: skip
 
 
