@@ -12,6 +12,7 @@ from liverpair.core.volume import Mask, Volume
 from liverpair.segment.liver_border import refine_border
 from liverpair.segment.liver_ct import prepare_ct
 from liverpair.segment.liver_features import Features
+from liverpair.segment.liver_fill import fill_lesions
 from liverpair.segment.liver_fluid import without_bright_bile, without_fluid
 from liverpair.segment.liver_grid import anatomical_grid, sample
 from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
@@ -19,7 +20,7 @@ from liverpair.segment.liver_morphology import BoolArray, dilate, largest
 from liverpair.segment.liver_mr import prepare_mr
 from liverpair.segment.liver_pet import pet_allows
 from liverpair.segment.liver_quality import Judgement, QualityLimits, judge
-from liverpair.segment.liver_shape import fill_lesions, grow
+from liverpair.segment.liver_shape import grow
 
 __all__ = ["LiverSegmentation", "LiverSettings", "refine_liver", "segment_liver"]
 
@@ -100,7 +101,7 @@ def _around(
             features = replace(features, allowed=features.allowed & where)
             facts["pet_used"] = True
     grown = grow(features, core)
-    coarse = fill_lesions(features, grown | lesion if grown.any() else grown)
+    coarse = fill_lesions(features, grown | lesion if grown.any() else grown, core)
     if role == "mr-hbp":
         coarse = without_bright_bile(features, coarse, core)
     if role == "ct":

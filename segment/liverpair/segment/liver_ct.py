@@ -11,6 +11,7 @@ from liverpair.segment.liver_body import Body, body_of_ct
 from liverpair.segment.liver_features import Features, smooth_within
 from liverpair.segment.liver_grid import anatomical_grid, sample
 from liverpair.segment.liver_morphology import BoolArray
+from liverpair.segment.liver_wall import inside_wall
 
 __all__ = ["prepare_ct"]
 
@@ -56,5 +57,5 @@ def prepare_ct(image: Volume, spacing_mm: float) -> Features | None:
     quiet = ndimage.median_filter(clipped, size=3)
     soft = (quiet > SOFT_HU[0]) & (quiet < SOFT_HU[1])
     smooth = smooth_within(quiet, soft, SMOOTH_MM, grid.spacing)
-    allowed = np.broadcast_to(_near_lung(body, grid.spacing), hu.shape)
+    allowed = _near_lung(body, grid.spacing) & inside_wall(smooth, body, grid.spacing)
     return Features(grid, clipped, smooth, body, allowed, PHYSIOLOGIC_HU, (DRIFT_FRACTION, 0.0, 0.0), TOLERANCES_HU)

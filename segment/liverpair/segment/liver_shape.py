@@ -1,8 +1,6 @@
-"""Turn the liver's intensity band into the organ: leaks cut at their necks, lesions and vessels filled."""
+"""Turn the liver's intensity band into the organ: neighbours that touch it are cut off at their necks."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +13,12 @@ from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import (
     BoolArray,
     box_of,
-    close,
     depth,
     dilate,
     erode,
-    opened,
-    surround,
 )
 
-__all__ = ["elsewhere", "fill_lesions", "grow", "leak_fraction"]
+__all__ = ["elsewhere", "grow", "leak_fraction", "local_mode"]
 
 #: Bands run from ±2 sd of the liver's core (95 % of its own voxels) to ±3 of the least credible sd of a whole liver.
 STRICT_SD, GENEROUS_SD, BANDS = 2.0, 3.0, 4
@@ -60,15 +55,9 @@ LIVER_EXTENT_MM = 150.0
 SMALL_LUMP_ML = 25.0
 #: The step between two lumps is taken over this distance on both sides of their interface.
 STEP_REACH_MM = 12.0
-#: Vessels and lesions in the border up to this width are closed.
-CLOSING_MM = 8.0
-#: A bay that the liver surrounds on more than this share of its surface holds a lesion, not a neighbour.
-LEAST_SURROUND = 0.6
-#: Radii (mm) at which bays are parted from the clefts they run into; the last is the thinnest lesion worth it.
-BAY_RADII_MM = (8.0, 6.5, 5.0, 4.0)
 
 
-def _local_mode(features: Features, mask: BoolArray, core: OrganCore, tolerance: float) -> NDArray[np.float32]:
+def local_mode(features: Features, mask: BoolArray, core: OrganCore, tolerance: float) -> NDArray[np.float32]:
     """The organ's intensity at every place: its median drift, smoothed over ``DRIFT_MM`` and limited.
 
     Outside the organ the nearest part's intensity goes on and fades into the core's.
@@ -131,7 +120,7 @@ def grow(features: Features, core: OrganCore, generosity: float = 1.0, opening_m
         if settled:
             break
         followed = min(1.0, FIRST_DRIFT + step / BANDS)
-        local = _local_mode(features, mask, core, followed * features.drift(core.mode))
+        local = local_mode(features, mask, core, followed * features.drift(core.mode))
     return kept
 
 
@@ -230,28 +219,3 @@ def _passes(lumps: NDArray[np.int32], inner: NDArray[np.float32], count: int) ->
             key = (int(pair // (count + 1)), int(pair % (count + 1)))
             result[key] = max(result.get(key, 0.0), float(width[code == pair].max()))
     return result
-
-
-def _bays(gaps: BoolArray, spacing: NDArray[np.float64]) -> Iterator[BoolArray]:
-    """Roundish parts of the gaps between a mask and its closing, the thick ones first.
-
-    A lesion that reaches the capsule lies in a bay, and the bay runs on into the cleft beside the organ: opening by
-    several radii parts the two, and growing back gives the lesion its own surface, whose surroundings then count.
-    """
-    for radius_mm in BAY_RADII_MM:
-        labels, count = ndimage.label(opened(gaps, radius_mm, spacing))
-        for n in range(1, count + 1):
-            yield dilate(labels == n, BAY_RADII_MM[-1], spacing) & gaps
-
-
-def fill_lesions(features: Features, mask: BoolArray) -> BoolArray:
-    """``mask`` with what it encloses: vessels and lesions, also those that reach its border."""
-    spacing = features.grid.spacing
-    body = features.body
-    closed = close(mask, CLOSING_MM, spacing) & body.tissue
-    closed = ndimage.binary_fill_holes(closed)
-    out = opened(closed, OPENING_MM, spacing) | mask
-    for piece in _bays(close(out, 25.0, spacing) & body.tissue & ~out, spacing):
-        if surround(piece, out) > LEAST_SURROUND:
-            out = out | piece
-    return np.asarray(ndimage.binary_fill_holes(out) & body.inside)
