@@ -46,6 +46,7 @@ from liverpair.flow.report_facts import (
 from liverpair.flow.source_facts import correction, foci_of_pairs, image_facts, said_of, suv_facts
 from liverpair.flow.study_reports import read_audit, read_consensus, reports_by_study
 from liverpair.flow.tables import Row
+from liverpair.flow.visibility import flagged_lesions, visibility_rows
 from liverpair.flow.workspace import Workspace, write_text
 
 __all__ = ["evaluate_workspace"]
@@ -194,7 +195,9 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         "tolerance_sweep": sweep_tolerance(list(records.values())),
     }
     explained = {a.pair_id: attribution_row(a) for a in attributions if a.outcome in ("FN", "FP")}
-    workspace.write_table("lesions", [row for r in records.values() for row in r["lesions"]])
+    visibility = visibility_rows(records, pairs, calls, cohort, settings)
+    workspace.write_table("lesions", flagged_lesions(records, visibility))
+    workspace.write_table("visibility", visibility)
     workspace.write_table("locations", location_rows(records))
     workspace.write_table("calls", calls)
     workspace.write_table("attribution", [explained[p] for p in sorted(explained)])

@@ -39,6 +39,11 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "pair_id", "lesion_id", "lobe", "lobe_probability", "sector", "sector_probability", "dome_probability",
         "capsule_mm", "capsule_sd_mm", "height", "height_sd", "flags", "text",
     ),
+    "visibility": (
+        "pair_id", "lesion_id", "diameter_mm", "pet_status", "t_median", "t_lower_quartile", "t_upper_quartile", "t_n",
+        "t_source", "fwhm_mm", "fwhm_source", "liver_cov", "rc_max", "predicted_cnr", "p_detect", "breathing_mm",
+        "predicted_cnr_breathing", "p_detect_breathing", "minimal_diameter_mm", "z_obs", "t95", "text",
+    ),
     "calls": (
         "pair_id", "patient_id", "mr_image", "pet_image", "mr_report", "pet_report", "mr_consensus",
         "pet_consensus", "reference", "index", "outcome",
