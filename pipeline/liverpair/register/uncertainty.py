@@ -52,23 +52,26 @@ class UncertaintySettings:
     """How the bound is made of its parts.
 
     bound = ``inflation`` × noise over signal × √(evidence / support), where evidence is the sum of the squares of
-    ``floor_mm``, pull, ``strain_mm`` × strain and spread.
+    ``floor_mm``, pull, ``strain_mm`` × strain, spread and ``drift_share`` × drift.
 
     The pull is how far the images would still move a place against the smoothness; the strain's error is that of a
     spline which knows a displacement only at its control points, ``strain_mm`` (the finest level's spacing) apart; the
-    spread is the way between the coarsest and the finest level's answers. Each is measured on correlations that chance
-    disturbs, so that it is uncertain in the ratio of noise to signal, and at a place that has few others around it to
-    hold it (support, a share) as the mean of few is. Only ``floor_mm`` and ``inflation`` are calibrated: fitted to the
-    95 % quantile of the error at thousands of places of simulated pairs of two simulators, ordinary and hard ones (T2
-    and DWI, noise, poor masks, half fields of view, 40 mm of motion), each pair counted alike.
+    spread is the way between the coarsest and the finest level's answers, and the drift its mean over the region: noise
+    would average out, so that what is left is a bias of the comparison, of which two levels show only a part. Each is
+    measured on correlations that chance disturbs, so that it is uncertain in the ratio of noise to signal, and at a
+    place that has few others around it to hold it (support, a share) as the mean of few is. Only ``floor_mm``,
+    ``inflation`` and ``drift_share`` are calibrated: fitted to the 95 % quantile of the error at thousands of places of
+    simulated pairs of two simulators, ordinary and hard ones (T2 and DWI, noise, poor masks, half fields of view, 40 mm
+    of motion), each pair counted alike.
 
     ``outside_share`` mm are added per mm outside the compared region. Without any liver mask nothing smaller than
     ``maskless_mm`` is stated: the bodies alone are laid on each other, and breathing moves the liver inside them by
     that much.
     """
 
-    floor_mm: float = 1.25
-    inflation: float = 0.93
+    floor_mm: float = 0.85
+    inflation: float = 0.95
+    drift_share: float = 3.0
     strain_mm: float = 15.0
     outside_share: float = 0.2
     maskless_mm: float = 25.0
@@ -139,6 +142,13 @@ def local_strain(field: NDArray[np.float32], weights: NDArray[np.float32], spaci
     return np.asarray(np.sqrt(squared))
 
 
+def _drift(difference: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
+    """Length (mm) of the region's mean of a field (3, n0, n1, n2)."""
+    total = max(float(weights.sum(dtype=np.float64)), 1e-6)
+    mean = [float((component * weights).sum(dtype=np.float64)) / total for component in difference]
+    return float(np.linalg.norm(mean))
+
+
 def error_bound(
     cost: Cost,
     coarsest: NDArray[np.float32],
@@ -155,6 +165,7 @@ def error_bound(
     squared = residual_pull(cost, field) ** 2 + np.float32(settings.floor_mm**2)
     squared += (settings.strain_mm * local_strain(field, scene.weights, scene.spacing)) ** 2
     squared += ((field - coarsest) ** 2).sum(axis=0)
+    squared += np.float32((settings.drift_share * _drift(field - coarsest, scene.weights)) ** 2)
     squared *= np.float32((settings.inflation * noise_over_signal(cost, field)) ** 2)
     squared /= np.clip(ndimage.gaussian_filter(scene.weights, SUPPORT_MM / scene.spacing), LEAST_SUPPORT, 1)
     if affine_only:
