@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask
 from liverpair.dicom.load import load_mask
 from liverpair.evaluate.location import LiverLocation, LocationSettings, locate
+from liverpair.evaluate.location_text import location_sentence
 from liverpair.evaluate.sectors import SECTORS, sector_probabilities
 from liverpair.simulate.habitus import cava_course, draw_habitus, growth_for_volume, liver_distance
 from liverpair.simulate.space import Space
@@ -78,8 +80,8 @@ def test_depth_and_height_in_a_ball() -> None:
     assert dome.height > 0.9
     assert edge.capsule_mm == pytest.approx(6, abs=1.5)
     assert outside.capsule_mm == 0
-    assert outside.flags == ("outside",)
-    assert edge.flags == ()
+    assert outside.flags == ("outside", "atypical_shape")
+    assert edge.flags == ("atypical_shape",)
 
 
 @settings(max_examples=30)
@@ -225,6 +227,32 @@ def test_a_cut_liver_and_a_blurred_place_are_said_with_less_certainty() -> None:
     blurred = sector_probabilities(places, places[::50], point_sd_mm=20.0)
     assert cut.max(axis=1).mean() < certain.max(axis=1).mean() - 0.01
     assert blurred.max(axis=1).mean() < certain.max(axis=1).mean() - 0.03
+
+
+def test_a_remnant_and_a_mirrored_liver_are_told_from_a_whole_one_and_no_lobe_is_claimed() -> None:
+    for seed in (12, 13, 14):
+        liver, habitus = drawn(seed)
+        left = np.zeros(liver.values.shape, dtype=bool)
+        gallbladder = habitus.gallbladder[0][:2] * [habitus.sx, habitus.sy]
+        left[liver.values] = left_of(liver.grid.to_world(np.argwhere(liver.values)), habitus, gallbladder)
+        assert locate(liver, [liver.centroid()])[0].flags == ()
+        for values in (liver.values & left, liver.values & ~left, liver.values[::-1]):
+            remnant = Mask(np.ascontiguousarray(values), liver.grid)
+            place = locate(remnant, [remnant.centroid()])[0]
+            assert "atypical_shape" in place.flags
+            assert place.lobe_probability == pytest.approx(0.5)
+            assert "lobe unknown" in location_sentence(asdict(place))
+
+
+def test_a_liver_turned_on_the_table_is_still_a_whole_one() -> None:
+    liver, _ = drawn(15)
+    for axes in ((0, 1), (0, 2), (1, 2)):
+        for degrees in (-12, 12):
+            turn = np.eye(4)
+            a = np.deg2rad(degrees)
+            turn[np.ix_(axes, axes)] = [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]
+            turned = Mask(liver.values, Grid(liver.grid.shape, turn @ liver.grid.affine))
+            assert locate(turned, [turned.centroid()])[0].flags == ()
 
 
 def test_a_real_partial_liver_is_flagged_and_its_ends_lie_in_their_lobes(shared_data: Path) -> None:

@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.special import ndtr
 
 from liverpair.core.volume import Mask
-from liverpair.evaluate.sectors import SECTORS, SectorSettings, sector_probabilities
+from liverpair.evaluate.sectors import SECTORS, SectorSettings, is_whole, sector_probabilities
 
 __all__ = ["LiverLocation", "LocationSettings", "locate"]
 
@@ -43,7 +43,8 @@ class LiverLocation:
     edge, 1 at the dome, known to ``height_sd``. ``above_mm``: liver straight above the place, up to the diaphragm.
     ``dome_probability``: that it lies in the dome. ``sector``, ``lobe``: the likeliest, with their probabilities;
     ``probabilities``: of every sector in the order of ``sectors.SECTORS``. ``flags``: "outside" (of the mask),
-    "fov_truncated" (the field of view cuts the liver: height, dome and sector refer to what is seen).
+    "fov_truncated" (the field of view cuts the liver: height, dome and sector refer to what is seen), "atypical_shape"
+    (no whole liver in its usual place, such as a remnant after a resection: every sector is as likely as any other).
     """
 
     capsule_mm: float
@@ -81,6 +82,11 @@ def locate(
     sd = float(np.hypot(settings.border_sd_mm, point_sd_mm))
     height_sd = float(np.hypot(sd, settings.border_sd_mm)) / extent
     probabilities = sector_probabilities(inside, places, point_sd_mm, truncated, settings.sectors)
+    # where the field of view cuts the liver its shape is not known; the volume shares are taken wider there
+    typical = truncated or is_whole(inside, liver.volume_ml, settings.sectors)
+    if not typical:
+        probabilities = np.full_like(probabilities, 1 / len(SECTORS))
+    shape = ("fov_truncated",) if truncated else () if typical else ("atypical_shape",)
     found = []
     for place, deep, chances in zip(places, depth, probabilities, strict=True):
         above = _above(inside, place)
@@ -102,7 +108,7 @@ def locate(
                 lobe="left" if left > 0.5 else "right",
                 lobe_probability=max(left, 1 - left),
                 probabilities=tuple(float(p) for p in chances),
-                flags=(*(("outside",) if deep < 0 else ()), *(("fov_truncated",) if truncated else ())),
+                flags=(*(("outside",) if deep < 0 else ()), *shape),
             )
         )
     return found

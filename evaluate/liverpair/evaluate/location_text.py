@@ -30,6 +30,8 @@ def location_sentence(location: Mapping[str, Any]) -> str:
 
 def _segment(location: Mapping[str, Any]) -> str:
     """The sector where it is likely enough, else the lobe, else that neither can be told."""
+    if "atypical_shape" in location["flags"]:
+        return "lobe unknown (the liver is not shaped like a whole one in its usual place)"
     sector, chance = location["sector"].replace("_", " "), location["sector_probability"]
     if chance >= NAMED:
         return f"{sector} sector ({chance:.0%})"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-__all__ = ["SECTORS", "SectorSettings", "sector_probabilities"]
+__all__ = ["SECTORS", "SectorSettings", "is_whole", "sector_probabilities"]
 
 #: Sectors from the left to the right; the first two are the left lobe.
 SECTORS = ("left_lateral", "left_medial", "right_anterior", "right_posterior")
@@ -39,6 +39,13 @@ class SectorSettings:
     hepatic vein to the right and a little forward. ``cava_offset``: the vena cava from the centroid in standard
     deviations of the liver's extent along x and y, with its spread. ``tilt_deg``: the planes are neither vertical nor
     flat. ``truncated_factor``: how much wider the volume shares are where the field of view cuts the liver.
+
+    A whole liver in its usual place is a bulk on the right that thins out to the left and forward: along x its places
+    are skewed by at least ``least_skew`` and spread at least ``least_breadth`` times as far as along y, its left goes
+    with its front (their correlation is at most ``largest_slant``), and it holds ``least_ml``. The limits lie half-way
+    between the whole livers of three simulators (skew 0.5–1.0, breadth 1.1–1.8, slant -0.2–-0.5, 1100–2300 mL) and
+    what is left of them after a removal of the left lobe (skew 0.1, breadth 0.75–0.9) or of the right one (slant 0–0.2,
+    300–600 mL), or in situs inversus (skew -0.7).
     """
 
     shares: tuple[tuple[float, float], ...] = ((0.16, 0.05), (0.34, 0.07), (0.71, 0.07))
@@ -46,6 +53,10 @@ class SectorSettings:
     cava_offset: tuple[tuple[float, float], ...] = ((1.0, 0.2), (0.75, 0.35))
     tilt_deg: float = 8.0
     truncated_factor: float = 3.0
+    least_skew: float = 0.33
+    least_breadth: float = 1.0
+    largest_slant: float = -0.08
+    least_ml: float = 600.0
 
 
 def sector_probabilities(
@@ -69,6 +80,23 @@ def sector_probabilities(
             axis = cava + np.array([x, y]) * spread
             total += weight_x * weight_y * _about(axis, liver, points, point_sd_mm, truncated, settings)
     return total
+
+
+def is_whole(liver: NDArray[np.float64], volume_ml: float, settings: SectorSettings = SectorSettings()) -> bool:
+    """Whether these evenly spaced places (LPS mm, (m, 3)) are shaped like a whole liver in its usual place.
+
+    A remnant after a resection and a mirrored liver are not: what is known of people's sectors does not hold there.
+    """
+    away = liver - liver.mean(axis=0)
+    extent = np.maximum(away.std(axis=0), 1e-6)
+    skew = float((away[:, 0] ** 3).mean() / extent[0] ** 3)
+    slant = float((away[:, 0] * away[:, 1]).mean() / (extent[0] * extent[1]))
+    return (
+        skew >= settings.least_skew
+        and extent[0] >= settings.least_breadth * extent[1]
+        and slant <= settings.largest_slant
+        and volume_ml >= settings.least_ml
+    )
 
 
 def _angles(places: NDArray[np.float64], axis: NDArray[np.float64]) -> NDArray[np.float64]:
