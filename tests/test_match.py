@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from liverpair.core.errors import ConfigError, UsageError
 from liverpair.core.lesion import Lesion, Measurement, Modality, Nature
 from liverpair.evaluate.match import MatchSettings, match_lesions
@@ -134,3 +139,75 @@ def test_wrong_input_is_refused() -> None:
         match_lesions([pet("a", (0, 0, 0))], [mr("a", (0, 0, 0))])
     with pytest.raises(ConfigError):
         MatchSettings(cranio_caudal_stretch=0.5)
+
+
+PLACE = st.tuples(*[st.floats(-40, 40)] * 3)
+SIZE = st.floats(3, 50)
+
+
+@st.composite
+def pairs_of_lesions(draw: st.DrawFn) -> tuple[list[Lesion], list[Lesion]]:
+    foci = [pet(f"p{n}", *draw(st.tuples(PLACE, SIZE))) for n in range(draw(st.integers(0, 6)))]
+    natures = st.sampled_from([Nature.METASTASIS, Nature.METASTASIS, Nature.CYST])
+    found = [
+        mr(f"m{n}", draw(PLACE), draw(SIZE), draw(st.floats(0, 20)), draw(natures))
+        for n in range(draw(st.integers(0, 6)))
+    ]
+    return foci, found
+
+
+@given(pairs_of_lesions())
+@hypothesis_settings(max_examples=150, deadline=None)
+def test_every_lesion_is_linked_or_has_a_reason_and_links_are_one_to_one_within_their_gates(
+    lesions: tuple[list[Lesion], list[Lesion]],
+) -> None:
+    foci, found = lesions
+    report = match_lesions(foci, found)
+    linked = {k.pet_id for k in report.links} | {k.mr_id for k in report.links}
+    alone = dict(report.unmatched)
+    assert linked | set(alone) == {x.lesion_id for x in (*foci, *found)}
+    assert not linked & set(alone)
+    assert all(alone.values())
+    single = [k for k in report.links if k.kind in ("one_to_one", "benign_on_mr")]
+    assert len({k.pet_id for k in single}) == len({k.mr_id for k in single}) == len(single)
+    for link in report.links:
+        assert link.explanation
+        assert link.distance_mm <= link.gate_mm * MatchSettings().cranio_caudal_stretch + 1e-9
+    extra = [k for k in report.links if k.kind in ("merged", "split")]
+    partners_of = {k.pet_id for k in single} | {k.mr_id for k in single}
+    for link in extra:  # a merge hangs on a matched focus, a split on a matched lesion
+        assert (link.pet_id if link.kind == "merged" else link.mr_id) in partners_of
+
+
+@given(pairs_of_lesions(), st.floats(0, 6.28), PLACE)
+@hypothesis_settings(max_examples=80, deadline=None)
+def test_turning_about_the_patients_axis_and_moving_changes_no_match(
+    lesions: tuple[list[Lesion], list[Lesion]], angle: float, move: tuple[float, float, float]
+) -> None:
+    foci, found = lesions
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+
+    def moved(x: Lesion) -> Lesion:
+        assert x.centre_lps is not None
+        place = turn @ x.centre_lps + np.array(move)
+        return replace(x, centre_lps=place, native_lps=place)
+
+    before, after = match_lesions(foci, found), match_lesions([moved(x) for x in foci], [moved(x) for x in found])
+    gap = min((abs(k.distance_mm - k.gate_mm) for k in before.links), default=1.0)
+    if gap > 1e-6:  # at the gate itself the last digit decides
+        assert len(before.links) == len(after.links)
+        assert sum(k.distance_mm for k in before.links) == pytest.approx(
+            sum(k.distance_mm for k in after.links), rel=1e-6
+        )
+
+
+@given(pairs_of_lesions(), st.sampled_from(["failed", "rigid_only"]))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_without_a_full_registration_no_small_lesion_is_ever_matched(
+    lesions: tuple[list[Lesion], list[Lesion]], verdict: str
+) -> None:
+    foci, found = lesions
+    sizes = {m.lesion_id: m.measurement.diameter_mm or 0.0 for m in found}
+    for link in match_lesions(foci, found, verdict).links:
+        assert verdict == "rigid_only"
+        assert sizes[link.mr_id] >= 15

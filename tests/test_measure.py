@@ -91,6 +91,17 @@ def test_the_diameter_of_balls_of_3_to_10_mm_is_right_to_half_a_millimetre() -> 
     assert np.mean(errors) <= 0.5
 
 
+def test_noise_does_not_lengthen_the_longest_axis_of_a_small_ball() -> None:
+    rng = np.random.default_rng(17)
+    errors = []
+    for diameter in (4.0, 6.0, 8.0):
+        for _ in range(4):
+            image, mask = sphere_phantom(diameter, rng, cnr=8)
+            errors.append((measure_mr(image, mask, contrast=(-40.0, 4.0)).long_axis_mm or 0.0) - diameter)
+    assert abs(np.mean(errors)) <= 0.5
+    assert np.mean(np.abs(errors)) <= 0.5
+
+
 def test_the_patients_contrast_makes_a_3_mm_ball_measurable() -> None:
     rng = np.random.default_rng(8)
     known = []

@@ -13,7 +13,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, binary_fill_holes, distance_transform_edt, label, map_coordinates
+from scipy.ndimage import (
+    binary_dilation,
+    binary_fill_holes,
+    distance_transform_edt,
+    gaussian_filter,
+    label,
+    map_coordinates,
+)
 
 from liverpair.core.errors import Refusal
 from liverpair.core.lesion import Measurement, ReferenceRegion
@@ -294,9 +301,10 @@ def _with_fit(
     """
     if fit is None or fit.diameter_mm >= settings.psf_below_mm + 2.0 or fit.snr < settings.least_snr:
         return result
-    result = _contour_measurement(
-        image, mask, exclude, settings, _edge_level(fit.diameter_mm, sigma, axial_axis(image.grid))
-    )
+    # Noise only lengthens a longest axis: smooth by the point spread itself, and take the level that belongs to it.
+    quiet = replace(image, values=gaussian_filter(image.values, sigma / image.grid.spacing, mode="nearest"))
+    level = _edge_level(fit.diameter_mm, sigma * np.sqrt(2.0), axial_axis(image.grid))
+    result = _contour_measurement(quiet, mask, exclude, settings, level)
     if fit.diameter_mm >= settings.psf_below_mm:
         return result
     known = fit.contrast_known or fit.diameter_mm >= settings.contrast_known_below_mm

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liverpair.core.errors import Refusal
+from liverpair.core.geometry import Grid
 from liverpair.core.lesion import Candidate, Detection, ReferenceRegion
 from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.segment.noise import expected_false_clusters, threshold_for
 from liverpair.segment.pet_delineate import delineate_foci
 from liverpair.segment.pet_field import PetField, prepare_field
 from liverpair.segment.pet_methods import foci_above, liver_level
+from liverpair.segment.pet_neighbours import HotNeighbour, hot_neighbours
 from liverpair.segment.pet_seeds import find_seeds
 from liverpair.segment.pet_settings import PetDetectionSettings
 
@@ -38,8 +40,9 @@ def detect_pet(
 
     ``suv`` in SUVbw and ``liver`` on the same grid; ``reference`` gives the noise's FWHM and a lower bound of
     its SD. Candidates are numbered by falling z (by falling SUVmax for a method that sets one level); ``z`` is that
-    of the strongest width. Flags: spill_in (belongs to a hot neighbour outside the liver), neighbour (another focus
-    within one resolution width), high_burden. Raises Refusal for an empty liver, another grid or an image that is
+    of the strongest width. Flags: spill_in (belongs to a hot neighbour outside the liver), beside_<organ> (within
+    the reach of such an organ's blur and breathing; the name is a guess from its place), neighbour (another focus
+    within two resolution widths), high_burden. Raises Refusal for an empty liver, another grid or an image that is
     not finite there.
     """
     settings = settings or PetDetectionSettings()
@@ -66,7 +69,10 @@ def detect_pet(
             "edge_fwhm_mm": outlined.sharp_mm,
             "threshold_fractions": outlined.fractions,
         }
-    candidates = _candidates(field, seeds, spill, labels, suv, start, volume, settings)
+    grid = suv.grid.cropped(start, stop)
+    fwhm = max(settings.resolution_fwhm_mm, field.noise_fwhm_mm)
+    organs = hot_neighbours(field.suv, field.liver, field.domain, grid, reference.mean, reference.sd, fwhm)
+    candidates = _candidates(field, seeds, spill, organs, labels, grid, volume, settings)
     whole = np.zeros(suv.grid.shape, dtype=np.uint16)
     whole[window] = labels
     facts = found | {
@@ -77,6 +83,7 @@ def detect_pet(
         "search_cov": [noise.sd for _, noise in field.searched],
         "search_skew": [noise.skew for _, noise in field.searched],
         "liver_volume_ml": liver.volume_ml,
+        "hot_neighbours": [organ.name for organ in organs],
         "burden_fraction": float(np.count_nonzero((labels > 0) & field.liver) / np.count_nonzero(field.liver)),
     }
     return Detection(LabelMap(whole, suv.grid), candidates, facts)
@@ -86,9 +93,9 @@ def _candidates(
     field: PetField,
     seeds: NDArray[np.int64],
     spill: list[bool],
+    organs: list[HotNeighbour],
     labels: NDArray[np.uint16],
-    suv: Volume,
-    start: NDArray[np.int64],
+    grid: Grid,
     volume_mm3: float,
     settings: PetDetectionSettings,
 ) -> tuple[Candidate, ...]:
@@ -110,13 +117,12 @@ def _candidates(
             )
             if set_
         ]
+        flags += sorted({f"beside_{organ.name}" for organ in organs if organ.zone[tuple(seed)]})
         false = expected_false_clusters(max(z, 2.0), volume_mm3, field.noise_fwhm_mm) * len(settings.smoothing_fwhm)
         confidence = 1.0 / (1.0 + false / settings.expected_foci)
         reason = ""
         if spill[number - 1]:
             confidence *= 0.1  # most of it lies outside the liver: nine in ten are the neighbour's own uptake
             reason = "More than half of the focus lies outside the liver: uptake of a neighbouring organ is likelier."
-        found.append(
-            Candidate(number, suv.grid.to_world(centre + start), z, confidence, flags=tuple(flags), reason=reason)
-        )
+        found.append(Candidate(number, grid.to_world(centre), z, confidence, flags=tuple(flags), reason=reason))
     return tuple(found)
