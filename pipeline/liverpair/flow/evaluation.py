@@ -42,6 +42,7 @@ from liverpair.flow.report_facts import (
     refusal_rows,
     sweep_tolerance,
     write_figures,
+    write_tables,
 )
 from liverpair.flow.source_facts import correction, foci_of_pairs, image_facts, said_of, suv_facts
 from liverpair.flow.study_reports import read_audit, read_consensus, reports_by_study
@@ -223,6 +224,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
     )
     write_text(workspace.report / "index.html", build_report(data))
     write_figures(workspace.report / "figures", data)
+    write_tables(workspace.report / "tables", data)
     failed = sum(r is None or r["status"] != "done" for r in all_records.values())
     return {"counts": result["counts"], "pairs": len(pairs), "failed_cases": failed}
 

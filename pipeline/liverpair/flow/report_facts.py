@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from liverpair.core.provenance import canonical_json, plain
 from liverpair.evaluate.agreement import bland_altman
 from liverpair.evaluate.lesion_level import tolerance_sweep
-from liverpair.evaluate.report.build import FlowStep, ReportData, report_figures
-from liverpair.flow.tables import Row
-from liverpair.flow.workspace import Workspace, write_text
+from liverpair.evaluate.report.build import FlowStep, ReportData, exported_tables, report_figures
+from liverpair.evaluate.report.parquet import parquet_bytes
+from liverpair.flow.tables import Row, format_table
+from liverpair.flow.workspace import Workspace, write_bytes, write_text
 
 __all__ = [
     "case_notes",
@@ -25,6 +27,7 @@ __all__ = [
     "refusal_rows",
     "sweep_tolerance",
     "write_figures",
+    "write_tables",
 ]
 
 Record = Mapping[str, Any]
@@ -200,10 +203,26 @@ def sweep_tolerance(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def write_figures(folder: Path, data: ReportData) -> None:
-    """The report's figures as SVG files; those of an earlier run that this one lacks are removed."""
+    """The report's figures as SVG and PNG files; those of an earlier run that this one lacks are removed."""
     drawn = report_figures(data)
-    for old in folder.glob("*.svg") if folder.is_dir() else ():
-        if old.stem not in drawn:
-            old.unlink()
+    _clear(folder, drawn, (".svg", ".png"))
     for name, figure in drawn.items():
         write_text(folder / f"{name}.svg", f'<?xml version="1.0" encoding="utf-8"?>\n{figure}\n')
+        write_bytes(folder / f"{name}.png", figure.png())
+
+
+def write_tables(folder: Path, data: ReportData) -> None:
+    """The report's tables as CSV, JSON and Parquet; those of an earlier run that this one lacks are removed."""
+    tables = exported_tables(data)
+    _clear(folder, tables, (".csv", ".json", ".parquet"))
+    for name, (columns, found) in tables.items():
+        rows: list[Row] = plain(found)
+        write_text(folder / f"{name}.csv", format_table(columns, rows))
+        write_text(folder / f"{name}.json", canonical_json(rows, indent=1) + "\n")
+        write_bytes(folder / f"{name}.parquet", parquet_bytes(columns, rows))
+
+
+def _clear(folder: Path, wanted: Collection[str], endings: tuple[str, ...]) -> None:
+    for old in folder.iterdir() if folder.is_dir() else ():
+        if old.suffix in endings and old.stem not in wanted:
+            old.unlink()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from liverpair.core.errors import Refusal
+from liverpair.dicom.catalogue import Catalogue
 from liverpair.dicom.records import SeriesRecord
 from liverpair.dicom.report_text import DicomReport, is_report, read_report_text
 from liverpair.evaluate.labels import BrokenReport, ReportSource, read_report_source
@@ -18,7 +19,7 @@ __all__ = ["LINKS", "archive_reports", "note_reports", "read_reports_anywhere", 
 
 #: What links a report to its study. ``origin`` (table, dicom) and ``flags`` decide between several reports.
 LINKS = ("report_id", "modality", "patient_id", "accession_number", "study_date", "study_uid", "origin", "flags")
-REPORT_OBJECTS = "report_objects.json"
+REPORT_SERIES = "report_series.json"
 #: The DICOM prefix of a file with a preamble (PS3.10 section 7.1).
 PREAMBLE, PREFIX = 128, b"DICM"
 #: A file of another kind beside reports, or an image: nothing is lost when it is not read as a report.
@@ -54,6 +55,8 @@ def _read(locator: str, where: str, modality: str = "") -> dict[str, str] | Brok
         return _row(read_report_text(locator), modality)
     except Refusal as refusal:
         return None if refusal.reason == NO_REPORT else BrokenReport(where, refusal.reason, refusal.detail)
+    except OSError as error:
+        return BrokenReport(where, "unreadable", f"the file cannot be opened ({error.strerror}); is it still there?")
 
 
 def _gather(found: Iterable[dict[str, str] | BrokenReport | None]) -> ReportSource:
@@ -101,28 +104,34 @@ def _study_modalities(series: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 
 def note_reports(groups: Iterable[Sequence[SeriesRecord]], found: list[Row]) -> Iterator[Sequence[SeriesRecord]]:
-    """The same groups; the objects in them that may be reports are added to ``found`` as they pass."""
+    """The same groups; the series in them that may hold reports are added to ``found`` as they pass."""
     for group in groups:
         for series in group:
-            for locator, uid in _objects(series):
-                found.append({"locator": locator, "report_id": uid, "study_uid": series.study_uid})
+            if _objects(series):
+                found.append({key: getattr(series, key) for key in ("series_uid", "study_uid", "patient_id")})
         yield group
 
 
 def write_report_objects(workspace: Workspace, found: Sequence[Row]) -> None:
-    """Keep where the archive's reports lie (tables/report_objects.json), in an order that does not change."""
-    rows = sorted(found, key=lambda row: (row["report_id"], row["locator"]))
-    workspace.write_json(workspace.tables / REPORT_OBJECTS, rows)
+    """Keep which series hold the archive's reports (tables/report_series.json), in an order that does not change."""
+    rows = sorted(found, key=lambda row: (row["study_uid"], row["series_uid"], row["patient_id"]))
+    workspace.write_json(workspace.tables / REPORT_SERIES, rows)
 
 
 def archive_reports(workspace: Workspace) -> ReportSource:
     """Every report among the indexed DICOM objects, as the pairing stage noted them."""
-    path = workspace.tables / REPORT_OBJECTS
-    objects = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    if not objects:
+    path = workspace.tables / REPORT_SERIES
+    series = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    if not series:
         return ReportSource((), ())
     modalities = _study_modalities(workspace.read_table("series"))
-    return _gather(_read(o["locator"], o["report_id"], modalities.get(o["study_uid"], "")) for o in objects)
+    with Catalogue.open(workspace.catalogue) as catalogue:
+        records = [catalogue.one_series(s["series_uid"], s["study_uid"], s["patient_id"]) for s in series]
+    return _gather(
+        _read(locator, report_id, modalities.get(record.study_uid, ""))
+        for record in records
+        for locator, report_id in _objects(record)
+    )
 
 
 def _objects(series: SeriesRecord) -> list[tuple[str, str]]:

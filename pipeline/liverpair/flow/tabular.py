@@ -13,7 +13,7 @@ from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
 from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings
 from liverpair.flow.methods import statistics_paragraph
-from liverpair.flow.report_facts import write_figures
+from liverpair.flow.report_facts import write_figures, write_tables
 from liverpair.flow.tables import COLUMNS, Row, format_table
 from liverpair.flow.user_tables import read_user_table
 from liverpair.flow.workspace import write_text
@@ -80,4 +80,5 @@ def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, sett
     write_text(output / "concordance.json", canonical_json(found.concordance, indent=1) + "\n")
     write_text(output / "index.html", build_report(data))
     write_figures(output / "figures", data)
+    write_tables(output / "tables", data)
     return Answer(found.concordance, f"Report: {output / 'index.html'}")

@@ -15,21 +15,26 @@ from liverpair.core.errors import UsageError
 from liverpair.core.provenance import canonical_json
 from liverpair.flow.tables import COLUMNS, format_table, parse_table
 
-__all__ = ["Workspace", "write_text"]
+__all__ = ["Workspace", "write_bytes", "write_text"]
 
 
-def write_text(path: Path, text: str) -> None:
+def write_bytes(path: Path, data: bytes) -> None:
     """Write a file under a temporary name in the same folder, flush it to disk, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with temporary.open("wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
 
 
 class Workspace:

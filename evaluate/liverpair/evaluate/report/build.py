@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from PIL import Image
 
 from liverpair.evaluate.report import cohort_tables, figures, wording
+from liverpair.evaluate.report.exports import report_tables
+from liverpair.evaluate.report.figures import Chart
 from liverpair.evaluate.report.flow_diagram import FlowStep, flow_diagram
+from liverpair.evaluate.report.flow_picture import flow_picture
 from liverpair.evaluate.report.stard import stard
 
-__all__ = ["CaseView", "FlowStep", "ReportData", "build_report", "report_figures"]
+__all__ = ["CaseView", "FlowStep", "ReportData", "build_report", "exported_tables", "report_figures"]
 
 #: Above this, pictures of further pairs are linked instead of embedded: the file must still open and be sent.
 EMBEDDED_PICTURES = 80
@@ -25,7 +27,20 @@ EMBEDDED_PICTURES = 80
 CARDS = 120
 JPEG_QUALITY = 82
 #: Parts of concordance.json that a study without images or reports does not have.
-OPTIONAL = ("images_against_reports", "diameter_agreement", "tolerance_sweep", "size_sweep", "false_negative_causes")
+OPTIONAL = (
+    "images_against_reports",
+    "diameter_agreement",
+    "tolerance_sweep",
+    "size_sweep",
+    "false_negative_causes",
+    "sources",
+    "label_correction",
+    "consensus_trail",
+    "threshold_sweep",
+    "subgroup_tests",
+    "precision",
+    "predictive_values",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,18 +111,18 @@ def _has_card(case: CaseView, before: int) -> bool:
     return before < CARDS and bool(case.picture or case.lesions or case.notes)
 
 
-def _case_contexts(data: ReportData) -> list[dict[str, Any]]:
+def _case_contexts(data: ReportData, pictures: bool = True) -> list[dict[str, Any]]:
     """Every pair as the templates take it, discordant ones first."""
     names = cohort_tables.stand_ins([c.pair for c in data.cases])
     contexts: list[dict[str, Any]] = []
-    cards = pictures = 0
+    cards = embedded = 0
     for position, case in enumerate(sorted(data.cases, key=_case_order), start=1):
         card = _has_card(case, cards)
         cards += card
         picture = None
-        if card and case.picture is not None:
-            embed = pictures < EMBEDDED_PICTURES
-            pictures += embed
+        if pictures and card and case.picture is not None:
+            embed = embedded < EMBEDDED_PICTURES
+            embedded += embed
             picture = _picture_uri(case.picture) if embed else f"../cases/{case.pair['pair_id']}/{case.picture.name}"
         patient, keep = str(case.pair["patient_id"]), 10 if data.show_patient_ids else 4
         contexts.append(
@@ -154,14 +169,15 @@ def _environment() -> Environment:
     return environment
 
 
-def report_figures(data: ReportData) -> dict[str, Markup]:
-    """The report's figures as standalone SVG, by name; what the data cannot show is left out."""
+def report_figures(data: ReportData) -> dict[str, Chart]:
+    """The report's figures as standalone SVG (``png()``: as pixels), by name; what cannot be shown is left out."""
     c = data.concordance
     headline = c.get("headline_interval", "korn_graubard")
     steps = [s if isinstance(s, FlowStep) else FlowStep(s[0], s[1], excluded=tuple(s[2])) for s in data.flow]
     days = [int(float(x.pair["interval_days"])) for x in data.cases if x.pair.get("interval_days") not in (None, "")]
+    flow = flow_diagram(steps, c["counts"])
     drawn = {
-        "flow": flow_diagram(steps, c["counts"]),
+        "flow": Chart.of(flow, flow_picture(str(flow))),
         "forest": figures.forest_plot(c["estimates"], headline) if c.get("pairs", 1) else None,
         "subgroups": figures.subgroup_plot(c["estimates"], c.get("subgroups", ()), headline),
         "size": figures.size_curve(c.get("size_curve") or {}, c.get("size_bins", ()), data.sizes)
@@ -183,11 +199,12 @@ def _sections(data: ReportData, drawn: Mapping[str, Any]) -> dict[str, str]:
         ("participants", "Participants", bool(data.cases)),
         ("crosstable", "Cross tables", True),
         ("estimates", "Estimates", True),
+        ("precision", "Precision", bool(c.get("precision") or c.get("predictive_values"))),
         ("subgroups", "Subgroups", "subgroups" in drawn),
         ("patients", "Patients", "patient_level" in c),
         ("misses", "Causes", True),
         ("lesions", "Lesion size", bool(data.sizes)),
-        ("validation", "Images against reports", bool(c.get("images_against_reports"))),
+        ("validation", "Sources of the verdicts", bool(c.get("images_against_reports"))),
         ("interval", "Interval", "interval" in drawn),
         ("missing", "Missing data", True),
         ("pairs", "Pairs", bool(data.cases)),
@@ -197,6 +214,33 @@ def _sections(data: ReportData, drawn: Mapping[str, Any]) -> dict[str, str]:
         ("settings", "Settings", True),
     )
     return {anchor: name for anchor, name, there in every if there}
+
+
+def exported_tables(data: ReportData) -> dict[str, tuple[tuple[str, ...], list[dict[str, Any]]]]:
+    """Name → (columns, rows) of every table that the report shows; patients have their stand-ins."""
+    cases = _case_contexts(data, pictures=False)
+    described = cohort_tables.participants(cases)
+    return report_tables(
+        data.concordance,
+        cases,
+        {
+            "participants": [
+                {"characteristic": name, "value": value}
+                for name, value in (*data.baseline, *described, *data.acquisition)
+            ],
+            "flow": [
+                {"level": unit, "came_in": start, "set_aside": aside, "judged": left}
+                for unit, start, aside, left in cohort_tables.level_rows(data.levels, data.concordance)
+            ],
+            "exclusions": data.exclusions,
+            "missing": data.missing,
+            "refusals": data.refusals,
+            "stard": [
+                {"item": item, "topic": topic, "section": where}
+                for item, topic, _, where in stard(_sections(data, report_figures(data)))
+            ],
+        },
+    )
 
 
 def build_report(data: ReportData) -> str:
@@ -221,7 +265,7 @@ def build_report(data: ReportData) -> str:
             interval_names=cohort_tables.interval_columns(c["estimates"], c.get("headline_interval", "")),
             estimate_names=wording.ESTIMATE_NAMES,
             ratio_names=wording.RATIO_NAMES,
-            participants=cohort_tables.participants(cases),
+            participants=[*data.baseline, *cohort_tables.participants(cases)],
             patient_rows=cohort_tables.patient_rows(c),
             level_rows=cohort_tables.level_rows(data.levels, c),
             remarks=cohort_tables.remarks(c["estimates"]),

@@ -10,17 +10,20 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, percent
 
-__all__ = ["agreement_plot", "forest_plot", "interval_histogram", "size_curve", "size_sweep", "subgroup_plot"]
+__all__ = ["Chart", "agreement_plot", "forest_plot", "interval_histogram", "size_curve", "size_sweep", "subgroup_plot"]
 
 #: Okabe and Ito's blue and vermilion: apart for every kind of colour vision and in grey.
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#667085"
 #: Above this many lesions single marks merge: their numbers are drawn as bars instead.
 SINGLE_MARKS = 300
+#: Journals ask for 300 dots an inch and more.
+PNG_DPI = 300
 #: ``parse_math`` off: a dollar sign in a tracer's or a site's name is text.
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -31,7 +34,30 @@ STYLE: Any = {
 }
 
 
-def _svg(figure: Figure, name: str, label: str) -> Markup:
+class Chart(Markup):
+    """A figure as an SVG element, and on demand as PNG; both are the same bytes for the same data."""
+
+    figure: Figure
+
+    @classmethod
+    def of(cls, svg: str, figure: Figure) -> Chart:
+        """A chart of its SVG text and the figure that it was drawn from."""
+        chart = cls(svg)
+        chart.figure = figure
+        return chart
+
+    def png(self) -> bytes:
+        """The figure at ``PNG_DPI``: what journals ask for where they take no vectors."""
+        FigureCanvasAgg(self.figure)
+        buffer = io.BytesIO()
+        with mpl.rc_context(STYLE):
+            self.figure.savefig(
+                buffer, format="png", dpi=PNG_DPI, bbox_inches="tight", facecolor="white", metadata={"Software": None}
+            )
+        return buffer.getvalue()
+
+
+def _svg(figure: Figure, name: str, label: str) -> Chart:
     """The figure as an SVG element; the same figure gives the same bytes (salted ids, no date)."""
     buffer = io.StringIO()
     FigureCanvasSVG(figure)
@@ -39,7 +65,8 @@ def _svg(figure: Figure, name: str, label: str) -> Markup:
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing, bbox_inches="tight")
     text = buffer.getvalue()
-    return Markup(text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
+    text = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    return Chart.of(text, figure)
 
 
 def _axes(figure: Figure, *place: int) -> Any:
@@ -62,7 +89,7 @@ def _whisker(axes: Any, row: float, value: float, interval: Sequence[float] | No
     axes.plot(100 * value, row, style["marker"], color=style["color"], markersize=5, label=style.get("label"))
 
 
-def forest_plot(estimates: Mapping[str, Mapping[str, Any]], headline: str) -> Markup:
+def forest_plot(estimates: Mapping[str, Mapping[str, Any]], headline: str) -> Chart:
     """Every estimate with the headline interval and the one of published tables (Clopper–Pearson)."""
     shown = [name for name in ESTIMATE_NAMES if estimates.get(name, {}).get("value") is not None]
     with mpl.rc_context(STYLE):
@@ -86,7 +113,7 @@ def forest_plot(estimates: Mapping[str, Mapping[str, Any]], headline: str) -> Ma
         return _svg(figure, "forest", "Forest plot of the estimates")
 
 
-def subgroup_plot(overall: Mapping[str, Any], subgroups: Sequence[Mapping[str, Any]], headline: str) -> Markup | None:
+def subgroup_plot(overall: Mapping[str, Any], subgroups: Sequence[Mapping[str, Any]], headline: str) -> Chart | None:
     """Sensitivity and specificity by subgroup with the headline interval; None where no grouping has two levels."""
     if not subgroups:
         return None
@@ -155,7 +182,7 @@ def _limits_of_detection(axes: Any, curve: Mapping[str, Any], largest: float) ->
 
 def size_curve(
     curve: Mapping[str, Any], bins: Sequence[Mapping[str, Any]], sizes: Sequence[tuple[float, bool]]
-) -> Markup:
+) -> Chart:
     """Share seen by size: bins with intervals, the logistic curve on ln(size), every lesion at the edges."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.4, 3.6))
@@ -188,7 +215,7 @@ def size_curve(
         return _svg(figure, "size", "Share of lesions seen on PET against their size")
 
 
-def size_sweep(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
+def size_sweep(rows: Sequence[Mapping[str, Any]]) -> Chart | None:
     """Share of false negatives whose largest unseen lesion is below each limit; None without a measured one."""
     shown = [r for r in rows if r["value"] is not None]
     if not shown:
@@ -206,7 +233,7 @@ def size_sweep(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
         return _svg(figure, "sweep", "False negatives by size limit")
 
 
-def agreement_plot(points: Sequence[tuple[float, float]], summary: Mapping[str, Any] | None) -> Markup | None:
+def agreement_plot(points: Sequence[tuple[float, float]], summary: Mapping[str, Any] | None) -> Chart | None:
     """Bland–Altman: image minus report diameter against their mean; None below two pairs of sizes."""
     if summary is None or len(points) < 2:
         return None
@@ -226,7 +253,7 @@ def agreement_plot(points: Sequence[tuple[float, float]], summary: Mapping[str, 
         return _svg(figure, "agreement", "Bland–Altman plot of diameters on images and in reports")
 
 
-def interval_histogram(days: Sequence[int]) -> Markup:
+def interval_histogram(days: Sequence[int]) -> Chart:
     """How many days lie between the two examinations; negative where the MRI came first."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.4, 2.1))
