@@ -1,4 +1,4 @@
-"""Which sizes of a sentence bear a date of the past: "02/2021 26 mm, 08/2021 22 mm, aktuell 18 mm"."""
+"""Which lengths of a sentence are no current size: those of the past, a sum, a difference."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from liverpair.evaluate.labels.reading import Reading
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["dated_in_past"]
+__all__ = ["dated_in_past", "follows_former", "in_past_bracket", "in_sum", "is_difference"]
 
 # Words between a date and the size that it dates: "on 3/2021: 12 mm", "1.9 cm in June".
 _LINKS = frozenset(
@@ -83,3 +83,51 @@ def _parsed(word: str) -> tuple[int, int, int]:
         year += 2000 if year <= PIVOT_YEAR else 1900
     month, day = (*rest, 0, 0)[:2]
     return (year, month, day)
+
+
+# "24 mm nach 31 mm": behind these, right behind a size, stands the former one.
+_AFTER = frozenset({"nach", "after", "statt", "gegen"})
+_CHANGES = ("zunahme", "abnahme", "zugenommen", "abgenommen", "gewachsen", "groesser", "kleiner", "gessert", "kleinert")
+_CHANGED = ("increas", "decreas", "grown", "growth", "larger", "smaller", "shrunk", "reduc", "enlarg", "differen")
+CHANGE_REACH = 5
+
+
+def follows_former(words: Sequence[str], start: int) -> bool:
+    """Whether the size at ``start`` is the one that another, current one came from."""
+    return start >= 2 and words[start - 1] in _AFTER and words[start - 2] in ("mm", "cm")
+
+
+def is_difference(words: Sequence[str], start: int) -> bool:
+    """ "Zunahme um 4 mm", "increased by 4 mm": how much, not how large."""
+    if start < 1 or words[start - 1] not in ("um", "by"):
+        return False
+    near = words[max(0, start - CHANGE_REACH) : start - 1]
+    return any(word.startswith((*_CHANGES, *_CHANGED)) or word.endswith(_CHANGES) for word in near)
+
+
+def in_sum(cues: Sequence[Hit], words: Sequence[str], at: int) -> bool:
+    """ "Sum of target lesions 71 mm (68 mm)": the nearest words back to a size or a semicolon name a sum."""
+    opening = at - 1 if at and words[at - 1] in ("(", "[") else -1
+    for position in range(at - 1, -1, -1):
+        if words[position] == ";" or (words[position] in ("mm", "cm") and position != opening - 1):
+            return False
+        if any(cue.category == "sum" and cue.start <= position < cue.end for cue in cues):
+            return True
+    return False
+
+
+def in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: int) -> bool:
+    """ "17 mm (Vor-PET 25 mm)", "9 mm (06/18: 15 mm)": a bracket of the past, behind a size outside it."""
+    words = reading.words
+    opening = next((i for i in range(start - 1, -1, -1) if words[i] in ("(", ")", "[")), -1)
+    if opening < 0 or words[opening] == ")":
+        return False
+    closing = next((i for i in range(unit, len(words)) if words[i] in (")", "]")), len(words))
+    inside = {cue.category for cue in cues if opening < cue.start and cue.end <= closing}
+    dated = any(token.kind == "date" for token in reading.sentence.tokens[opening:closing])
+    sized = any(words[i] in ("mm", "cm") for i in range(opening))
+    bare = start == opening + 1 and (unit + 1 == closing or "%" in words[opening:closing])
+    # "22 mm (20 mm)", "22 mm (20 mm, +10 %)": a bare size in brackets right behind a size is the former one.
+    behind_size = bare and words[opening - 1] in ("mm", "cm")
+    past = bool(dated or inside & {"previous", "previous_in_bracket"})
+    return sized and "current" not in inside and (past or behind_size)

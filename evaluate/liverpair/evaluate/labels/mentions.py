@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from liverpair.evaluate.labels.polarity import ANSWERS_NO, ANSWERS_OPEN, polarity
+from liverpair.evaluate.labels.answers import ANSWERS_NO, ANSWERS_OPEN
+from liverpair.evaluate.labels.polarity import polarity
 from liverpair.evaluate.labels.reading import (
     HEADING_COST,
     LIVER,
@@ -41,7 +42,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     """Read one sentence in its context."""
     is_pet = context.is_pet
     words = [rules.correct(t.text) if t.kind == "word" else t.text for t in sentence.tokens]
-    reading = Reading(sentence, words)
+    words = ["," if word in rules.spoken_commas else word for word in words]
+    reading = Reading(sentence, words, is_pet)
     organs = rules.organs.find(words)
     reading.organ_hits = [hit for hit in organs if hit.category != "none"]
     reading.cues = [cue for cue in rules.cues.find(words) if not _between_numbers(cue, sentence.tokens, words, rules)]
@@ -59,13 +61,16 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
         organ, known = _organ_of(hit, reading, groups, context)
         said = polarity(hit, organ, reading, findings, is_pet)
         reading.mentions.append(Mention(hit.category, hit.start, hit.end, organ, known, said, hit.end - 1 in singular))
-    reading.mentions = _share_doubt(reading.mentions)
+    reading.mentions = _share_doubt(_excepted(reading.mentions, reading))
     if _liver_is_denied(reading):
         reading.mentions = [m if m.organ != LIVER else replace(m, polarity="absent") for m in reading.mentions]
     reading.names_liver = sentence.heading == LIVER or any(hit.category == LIVER for hit in organs)
     reading.liver_positive = is_pet and _liver_is_marked(reading, _PLUS)
-    reading.liver_doubted = not reading.mentions and _liver_is_marked(reading, ANSWERS_OPEN)
+    headed = sentence.heading == LIVER and reading.has("indeterminate")
+    reading.liver_doubted = not reading.mentions and (headed or _liver_is_marked(reading, ANSWERS_OPEN))
     reading.liver_course = _tells_course_of_liver(reading)
+    if reading.liver_course and {"hedge", "suspicion", "indeterminate"} & {cue.category for cue in reading.cues}:
+        reading.liver_course, reading.liver_doubted = False, True
     normal_study = (is_pet or context.default == LIVER) and reading.has("study_normal")
     reading.liver_normal = not reading.liver_positive and (normal_study or _liver_is_normal(reading))
     reading.last_organ, reading.last_is_lesion = _last_organ(reading, groups)
@@ -112,6 +117,30 @@ def _liver_is_denied(reading: Reading) -> bool:
         and words[hit.end + 1] in ANSWERS_NO
         for hit in reading.organ_hits
     )
+
+
+_EXCEPT = frozenset({"ausser", "except", "except for", "apart", "outside", "ausserhalb"})
+_LEADING_TO_ORGAN = frozenset({"in", "der", "the", "from", "for", "die", "im", "than", "of", "to", "auf", "bei"})
+
+
+def _excepted(mentions: list[Mention], reading: Reading) -> list[Mention]:
+    """ "Außer in der Leber keine Metastasen" affirms, "metastases everywhere except the liver" denies the liver's."""
+    words = reading.words
+    for hit in reading.organ_hits:
+        before = hit.start - 1
+        while before >= 0 and words[before] in _LEADING_TO_ORGAN:
+            before -= 1
+        inside = any(m.start < hit.end and hit.start < m.end for m in mentions)
+        if hit.category != LIVER or inside or before < 0 or words[before] not in _EXCEPT:
+            continue
+        swap = {"absent": "present", "present": "absent"}
+        return [
+            replace(m, organ=LIVER, organ_known=True, polarity=swap[m.polarity])
+            if m.kind == "metastasis" and m.polarity in swap
+            else m
+            for m in mentions
+        ]
+    return mentions
 
 
 def _share_doubt(mentions: list[Mention]) -> list[Mention]:
@@ -196,8 +225,9 @@ def _liver_is_normal(reading: Reading) -> bool:
     if _liver_is_marked(reading, _MINUS) or _names_nothing_there(reading):
         return True
     liver_clauses = {reading.clauses[hit.start] for hit in reading.organ_hits if hit.category == LIVER}
+    gone = {"resolved"} if not reading.mentions else set()
     return any(
-        cue.category in ("normal", "physiological")
+        cue.category in {"normal", "physiological", *gone}
         and (reading.sentence.heading == LIVER or reading.clauses[cue.end - 1] in liver_clauses)
         for cue in reading.cues
     )
@@ -232,9 +262,17 @@ def _tells_course_of_liver(reading: Reading) -> bool:
     if reading.mentions or reading.sentence.question:
         return False
     denied = {cue.category for cue in reading.cues} & {"negation_before", "negation_after", "pseudo", "hypothetical"}
-    clauses = {reading.clauses[hit.start] for hit in reading.organ_hits if hit.category == LIVER}
-    told = any(cue.category == "course" and reading.clauses[cue.start] in clauses for cue in reading.cues)
-    return told and not denied
+    told = [cue for cue in reading.cues if cue.category in ("course", "affected")]
+    return not denied and any(_speaks_of_liver(cue, reading) for cue in told)
+
+
+def _speaks_of_liver(cue: Hit, reading: Reading) -> bool:
+    """The organ nearest to the cue, or the one that heads its part ("Leber: PD, Knochen: SD"), is the liver."""
+    before = [organ for organ in reading.organ_hits if organ.end <= cue.start]
+    if before and ":" in reading.words[before[-1].end : cue.start]:
+        return before[-1].category == LIVER
+    clause = [o for o in reading.organ_hits if reading.clauses[o.start] == reading.clauses[cue.start]]
+    return any(o.category == LIVER for o in clause) and not any(o.category == OTHER for o in clause)
 
 
 _NOTHING = frozenset({"nil", "no", "none", "kein", "keine", "nichts"})
@@ -244,7 +282,10 @@ def _names_nothing_there(reading: Reading) -> bool:
     """ "Nil hepatic, nil nodal": a denial of the organ itself, with no lesion in its part of the sentence."""
     words = reading.words
     for hit in reading.organ_hits:
-        if hit.category != LIVER or hit.start == 0 or words[hit.start - 1] not in _NOTHING:
+        before = hit.start - 1
+        while before > 0 and words[before] in ("in", "der", "the", "an"):
+            before -= 1
+        if hit.category != LIVER or before < 0 or words[before] not in _NOTHING:
             continue
         if hit.end == len(words) or words[hit.end] in (",", ".", ";", "|", "or", "oder"):
             return not any(reading.clauses[f.start] == reading.clauses[hit.start] for f in reading.findings)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from liverpair.evaluate.labels.answers import ANSWERS_NO, ANSWERS_OPEN, ANSWERS_YES, answer
 from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distance
 from liverpair.evaluate.labels.rivals import grade, is_one_of_two, is_taken_back
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["ANSWERS_NO", "ANSWERS_OPEN", "polarity"]
+__all__ = ["polarity"]
 
 
 def _covers(cue: Hit, mention: Hit, reading: Reading, forward: bool, backward: bool, over_comma: bool = True) -> bool:
@@ -44,19 +45,6 @@ _SCOPES = (
 
 # "Faint focal DOTATATE uptake": words between the adjective and the uptake that it doubts.
 FAINT_REACH = 3
-# One-word answers of forms, in both languages (a form may be in English inside a German report).
-ANSWERS_NO = frozenset(
-    {"nein", "keine", "kein", "none", "no", "nil", "negativ", "negative", "nicht", "absent", "n", "0", "not", "neg"}
-)
-_BARE_ANSWERS = frozenset(
-    {"nein", "no", "none", "keine", "absent", "ja", "yes", "present", "unklar", "unclear", "vorhanden"}
-)
-_CHOICES = frozenset({"y", "n", "j", "ja", "nein", "yes", "no", "/", "|"})
-_ANSWERS_YES = frozenset({"ja", "j", "yes", "y", "present", "positive", "positiv", "pos", "vorhanden"})
-ANSWERS_OPEN = frozenset(
-    {"fraglich", "unklar", "unsicher", "moeglich", "equivocal", "possible", "uncertain", "indeterminate", "unclear"}
-    | {"questionable", "suspected", "verdacht", "v.a.", "?"}
-)
 _DENYING = frozenset({"negation_before", "negation_after", "answered_no", "refuted"})
 
 
@@ -65,22 +53,25 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     covering = _covering(hit, reading)
     if hit.category in ("benign", "treated"):
         return "ignored" if (_DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
+    asked = covering.get("hypothetical")
+    if asked and reading.words[asked.start] in ("ob", "whether") and reading.has("indeterminate"):
+        return "uncertain"  # "Cannot say whether metastasis"
     if {"aside", "hypothetical", "deferred"} & covering.keys() or _is_open_question(reading):
         return "ignored"
-    if hit.category == "metastasis" and is_taken_back(hit, findings, reading):
-        return "ignored"
+    if hit.category in ("metastasis", "lesion") and is_taken_back(hit, findings, reading):
+        return "ignored" if hit.category == "metastasis" else "benign"
     graded = grade(hit, reading)
     if graded:
         return graded
-    if _answer(hit, reading) in ANSWERS_OPEN:
+    if answer(hit, reading) in ANSWERS_OPEN:
         return "uncertain"
-    if hit.category == "metastasis" and _answer(hit, reading) in _ANSWERS_YES:
+    if hit.category == "metastasis" and answer(hit, reading) in ANSWERS_YES:
         return "present"
     denials = [covering[category] for category in _DENYING & covering.keys()]
     if not denials and hit.category == "metastasis" and is_one_of_two(hit, findings, reading):
         return "uncertain"
     overlapping = any(denial.start < hit.end and hit.start < denial.end for denial in denials)
-    if denials and not overlapping and _followed_in_its_own_part(hit, reading):
+    if denials and not overlapping and _stands_in_its_own_part(hit, reading):
         denials = []
     if "indeterminate" in covering and not _denial_prevails(denials, covering["indeterminate"], hit, reading):
         return "uncertain"
@@ -121,8 +112,13 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
             ahead = forward or (category == "negation_after" and _opens_clause(cue, reading))
             backward_too = backward or (category == "negation_before" and _looks_back(cue, reading))
             judged = category == "indeterminate" and _judges_what_stands_before(cue, hit, reading)
+            if category == "resolved" and _resolves_behind_colon(cue, hit, reading):
+                found[category] = cue
+                continue
             if not judged and not _covers(cue, hit, reading, ahead, backward_too, over_comma):
                 continue
+            if category == "historical" and reading.sentence.tokens[min(cue.end, hit.start)].kind == "number":
+                continue  # "the formerly 45 mm metastasis now measures 26 mm"
             if category == "historical" and any(cue.end <= i < hit.start for i in reading.reopened):
                 continue
             if judged and cue.start >= hit.end:
@@ -132,9 +128,18 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
                 known, hit, reading.words, reading.clauses
             ):
                 found[category] = cue
-    if _answer(hit, reading) in ANSWERS_NO:
+    if answer(hit, reading) in ANSWERS_NO:
         found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
     return found
+
+
+def _resolves_behind_colon(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Lebermetastasen nach SIRT: avitale Residuen": what stands behind the colon is said of them."""
+    between = reading.words[hit.end : cue.start]
+    later = any(
+        f.start >= hit.end and f.category in ("metastasis", "lesion") and f.end <= cue.start for f in reading.findings
+    )
+    return ":" in between and ";" not in between and "." not in between and not later
 
 
 def _judges_what_stands_before(cue: Hit, hit: Hit, reading: Reading) -> bool:
@@ -193,32 +198,24 @@ def _opens_clause(cue: Hit, reading: Reading) -> bool:
 
 def _is_open_question(reading: Reading) -> bool:
     """A sentence that only asks ("Lebermetastasen?") and describes nothing."""
-    return reading.sentence.question and not any(token.kind == "number" for token in reading.sentence.tokens)
+    several = reading.words.count("?") > 1 and any(f.category == "benign" for f in reading.findings)  # "Filia? Zyste?"
+    measured = any(token.kind == "number" for token in reading.sentence.tokens)
+    return reading.sentence.question and not measured and not several
 
 
-def _answer(hit: Hit, reading: Reading) -> str:
-    """The word behind "Lebermetastasen:" or "Liver metastases:", "" if the mention is no such question."""
-    words = [word for word in reading.words[hit.end :] if word not in (".", "[", "]", "(", ")")]
-    named = 0
-    while named < len(words) and words[named] in _CHOICES:
-        named += 1  # "Liver metastases Y/N: N"
-    if named and named < len(words) and words[named] == ":":
-        words = words[named:]
-    if len(words) >= 2 and words[0] in (":", "?", "-", "="):
-        return words[1]
-    # "Lebermetastasen nein": the answer ends its line or part.
-    ended = len(words) == 1 or (len(words) > 1 and words[1] in (",", ";", "|"))
-    return words[0] if ended and words[0] in _BARE_ANSWERS else ""
+# What shows that a part behind a comma is no item of the list that a denial opened.
+_OWN_CUES = (*FOLLOW_UP, "hedge_after", "indeterminate")
 
 
-def _followed_in_its_own_part(hit: Hit, reading: Reading) -> bool:
-    """ "Kein Aszites, Lebermetastasen unverändert": a follow-up word in its own part rescues the mention."""
+def _stands_in_its_own_part(hit: Hit, reading: Reading) -> bool:
+    """ "Kein Aszites, Lebermetastasen unverändert": a follow-up word, a doubt or a size in its own part rescues it."""
     words = reading.words
     commas = [i for i, word in enumerate(words[: hit.start]) if word == ","]
     if not commas or any(cue.category.startswith("neg") and commas[-1] < cue.start < hit.start for cue in reading.cues):
         return False
     next_comma = next((i for i in range(hit.end, len(words)) if words[i] == ","), len(words))
-    return any(cue.category in FOLLOW_UP and commas[-1] < cue.start < next_comma for cue in reading.cues)
+    sized = hit.category == "metastasis" and bool({"mm", "cm"} & set(words[commas[-1] : next_comma]))
+    return sized or any(cue.category in _OWN_CUES and commas[-1] < cue.start < next_comma for cue in reading.cues)
 
 
 def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool, organ: str) -> str:
@@ -231,7 +228,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         or (cue.category == "hedge_after" and _covers(cue, hit, reading, True, True, False))
         for cue in cues
     )
-    if any(cue.category == "affirm" for cue in same_clause):
+    if any(cue.category in ("affirm", "confirmed") for cue in same_clause):
         hedged = False
     if hit.category == "metastasis":
         if hedged:
@@ -253,7 +250,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         or _qualified(reading, hit, "malignant")
         or (reading.has("suspicion") and _has_affirm(cues))
     ):
-        doubted = hedged or (reading.has("suspicion") and not _has_affirm(cues))
+        doubted = hedged or reading.has("recheck") or (reading.has("suspicion") and not _has_affirm(cues))
         return "uncertain" if doubted else "present"
     if _metastasis_affirmed(reading, findings):
         return "uncertain" if hedged else "neutral"
@@ -266,8 +263,10 @@ def _uptake(clause: Sequence[Hit], hedged: bool, organ: str) -> str:
     """Uptake counts where it is focal or raised, and in the liver."""
     if any(cue.category == "physiological" for cue in clause) or organ != LIVER:
         return "ignored"
-    if not any(cue.category in ("focal", "malignant", "faint") for cue in clause):
-        return "ignored"
+    denials = [cue.start for cue in clause if cue.category in ("negation_before", "non_avid")]
+    shown = [cue for cue in clause if cue.category in ("focal", "malignant", "faint")]
+    if not any(cue.start < min(denials, default=cue.start + 1) for cue in shown):
+        return "ignored"  # "heterogeneous uptake without focal lesion"
     return "uncertain" if hedged else "present"
 
 
@@ -277,7 +276,7 @@ def _is_measured_uptake(reading: Reading) -> bool:
 
 
 def _has_affirm(cues: Sequence[Hit]) -> bool:
-    return any(cue.category == "affirm" for cue in cues)
+    return any(cue.category in ("affirm", "confirmed") for cue in cues)
 
 
 def _qualified(reading: Reading, hit: Hit, category: str) -> bool:

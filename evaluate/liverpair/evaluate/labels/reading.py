@@ -38,6 +38,7 @@ class Reading:
 
     sentence: Sentence
     words: list[str]
+    is_pet: bool = False
     mentions: list[Mention] = field(default_factory=list)
     organ_hits: list[Hit] = field(default_factory=list)
     cues: list[Hit] = field(default_factory=list)

@@ -216,7 +216,8 @@ def _decide(facts: Sequence[_Fact], readings: Sequence[Reading]) -> tuple[str, _
     ):
         return followed.status, followed
     if chosen is None:
-        return _only_no_new(readings)
+        status, fact = _only_no_new(readings)
+        return (status, fact) if fact is not None else _denied_everywhere(readings)
     return chosen.status, chosen
 
 
@@ -266,6 +267,21 @@ def _only_no_new(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
         for mention in reading.mentions:
             if mention.polarity == "no_other" and mention.organ == "liver" and mention.organ_known:
                 return "absent", _Fact("absent", reading, mention, reading.sentence.section, True, False)
+    return "not_mentioned", None
+
+
+def _denied_everywhere(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
+    """ "Kein Nachweis SSTR-positiver Läsionen": a PET that denies them anywhere denies them in the liver."""
+    if any(reading.has("limited") for reading in readings):
+        return "not_mentioned", None
+    for reading in readings:
+        if not reading.is_pet or reading.sentence.heading == "other":
+            continue
+        for mention in reading.mentions:
+            denied = mention.polarity == "absent" or (mention.polarity == "no_other" and mention.kind != "benign")
+            elsewhere = any(hit.category == "other" for hit in reading.organ_hits) and mention.polarity == "absent"
+            if denied and not elsewhere and not mention.organ_known and mention.kind != "benign":
+                return "absent", _Fact("absent", reading, mention, reading.sentence.section, False, False)
     return "not_mentioned", None
 
 

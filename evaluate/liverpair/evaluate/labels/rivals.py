@@ -11,12 +11,14 @@ __all__ = ["grade", "is_one_of_two", "is_taken_back"]
 
 # "Perfusion anomaly or small hypervascular metastasis": words from one diagnosis to its alternative.
 ALTERNATIVE_REACH = 6
-_OR = frozenset({"oder", "or", "bzw", "/", "vs", "versus", "gegen", "beziehungsweise"})
+_OR = frozenset({"oder", "or", "bzw", "/", "vs", "versus", "gegen", "beziehungsweise", "?"})
 _SEPARATORS = frozenset({",", ";", ":"})
 _COPULAS = frozenset(
-    {"is", "was", "are", "were", "represents", "represent", "corresponds", "proves", "proved", "appears", "turns"}
+    {"herausgestellt", "erwiesen", "entpuppt", "entpuppte", "turned", "proven", "showed"}
+    | {"is", "was", "are", "were", "represents", "represent", "corresponds", "proves", "proved", "appears", "turns"}
     | {"ist", "sind", "war", "waren", "entspricht", "entsprechen", "handelt", "stellt", "erweist", "erwies", "zeigt"}
 )
+_CONTRASTS = frozenset({"but", "aber", "jedoch", "oder", "or", "dd", "versus", "vs"})
 # "Likelihood of metastasis: 3 of 5": shares of the scale up to which the answer is no, and undecided.
 GRADE_NO, GRADE_OPEN = 0.45, 0.75
 _OF = frozenset({"of", "von", "/", "out"})
@@ -41,9 +43,14 @@ def is_taken_back(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
     benign = [other for other in findings if other.category == "benign" and other.start >= hit.end]
     if not benign or not reading.has("reported"):
         return False
-    between = reading.words[hit.end : benign[0].start]
     told = [cue.start for cue in reading.cues if cue.category == "reported" and cue.start < benign[0].start]
-    return bool(told) and bool(_COPULAS & set(between)) and not {"but", "aber", "oder", "or"} & set(between)
+    rivals = [other for other in findings if other.category == "metastasis" and other.start >= hit.end]
+    behind = set(reading.words[hit.end :])
+    if ";" in reading.words[hit.end : benign[0].start]:
+        return False
+    if hit.category == "lesion":  # "thought to be metastases, are haemangiomas": the former name lies between
+        rivals = [other for other in rivals if other.start > benign[0].start]
+    return bool(told) and not rivals and bool(_COPULAS & behind) and not _CONTRASTS & behind
 
 
 def grade(hit: Hit, reading: Reading) -> str:

@@ -165,6 +165,7 @@ class Rules:
     may_end: frozenset[str]
     sides: frozenset[str]
     spoken_stops: frozenset[str]
+    spoken_commas: frozenset[str]
     sections: Lexicon
     technical: Lexicon
     answers: frozenset[str]
@@ -243,6 +244,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         may_end=plain_set(table["abbreviations"]["may_end"]),
         sides=plain_set(table["abbreviations"]["sides"]),
         spoken_stops=plain_set(table["abbreviations"]["spoken_stops"]),
+        spoken_commas=plain_set(table["abbreviations"]["spoken_commas"]),
         sections=Lexicon(table["sections"]),
         answers=plain_set(table["scope"]["answers"]),
         technical=Lexicon({"technical": table["technique"]["words"]}),

@@ -68,6 +68,8 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
         return False  # "S5 lesion ? metastasis"
     if token.text == "?" and following is not None and following.text in rules.answers:
         return False  # "Lebermetastasen? Nein."
+    if token.text == "?" and any(later.text == "?" for later in tokens[index + 1 : index + 3]):
+        return False  # "Filia? Zyste?"
     if token.text in ("?", "!"):
         return True
     capital = following is not None and text[following.start].isupper()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from liverpair.evaluate.labels.former import dated_in_past
+from liverpair.evaluate.labels.former import dated_in_past, follows_former, in_past_bracket, in_sum, is_difference
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.rules import Hit, Rules
 
@@ -87,7 +87,7 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         start, values, changed = _chain(words, tokens, last, category)
         factor = 10.0 if category[unit] == "unit_cm" else 1.0
         mm = round(factor * (values[0] if changed else max(values)), 3)
-        if _in_sum(cues, words, start) or _in_past_bracket(cues, reading, start, unit):
+        if in_sum(cues, words, start) or in_past_bracket(cues, reading, start, unit):
             continue
         before = _cues_near(cues, words, start, -1)
         behind = _cues_near(cues, words, unit + 1, +1)
@@ -99,59 +99,12 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         bound = start > 0 and words[start - 1] in ("<", "unter", "below", "under")  # "< 1 cm; max. 9 mm"
         leads_on = unit + 1 < len(words) and category.get(unit + 1) == "link_change"
         past = bool(before & {"previous", "comparing"})
-        previous = (past and "current" not in before) or "previous" in behind or _follows_former(words, start)
-        if _is_difference(words, start):
+        previous = (past and "current" not in before) or "previous" in behind or follows_former(words, start)
+        if is_difference(words, start):
             continue
         current = "current" in before | behind
         out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on or bound, current))
     return out
-
-
-# "24 mm nach 31 mm": behind these, right behind a size, stands the former one.
-_AFTER = frozenset({"nach", "after", "statt", "gegen"})
-_CHANGES = ("zunahme", "abnahme", "zugenommen", "abgenommen", "gewachsen", "groesser", "kleiner", "gessert", "kleinert")
-_CHANGED = ("increas", "decreas", "grown", "growth", "larger", "smaller", "shrunk", "reduc", "enlarg", "differen")
-CHANGE_REACH = 5
-
-
-def _follows_former(words: Sequence[str], start: int) -> bool:
-    return start >= 2 and words[start - 1] in _AFTER and words[start - 2] in ("mm", "cm")
-
-
-def _is_difference(words: Sequence[str], start: int) -> bool:
-    """ "Zunahme um 4 mm", "increased by 4 mm": how much, not how large."""
-    if start < 1 or words[start - 1] not in ("um", "by"):
-        return False
-    near = words[max(0, start - CHANGE_REACH) : start - 1]
-    return any(word.startswith((*_CHANGES, *_CHANGED)) or word.endswith(_CHANGES) for word in near)
-
-
-def _in_sum(cues: Sequence[Hit], words: Sequence[str], at: int) -> bool:
-    """ "Sum of target lesions 71 mm (68 mm)": the nearest words back to a size or a semicolon name a sum."""
-    opening = at - 1 if at and words[at - 1] in ("(", "[") else -1
-    for position in range(at - 1, -1, -1):
-        if words[position] == ";" or (words[position] in ("mm", "cm") and position != opening - 1):
-            return False
-        if any(cue.category == "sum" and cue.start <= position < cue.end for cue in cues):
-            return True
-    return False
-
-
-def _in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: int) -> bool:
-    """ "17 mm (Vor-PET 25 mm)", "9 mm (06/18: 15 mm)": a bracket of the past, behind a size outside it."""
-    words = reading.words
-    opening = next((i for i in range(start - 1, -1, -1) if words[i] in ("(", ")", "[")), -1)
-    if opening < 0 or words[opening] == ")":
-        return False
-    closing = next((i for i in range(unit, len(words)) if words[i] in (")", "]")), len(words))
-    inside = {cue.category for cue in cues if opening < cue.start and cue.end <= closing}
-    dated = any(token.kind == "date" for token in reading.sentence.tokens[opening:closing])
-    sized = any(words[i] in ("mm", "cm") for i in range(opening))
-    bare = start == opening + 1 and (unit + 1 == closing or "%" in words[opening:closing])
-    # "22 mm (20 mm)", "22 mm (20 mm, +10 %)": a bare size in brackets right behind a size is the former one.
-    behind_size = bare and words[opening - 1] in ("mm", "cm")
-    past = bool(dated or inside & {"previous", "previous_in_bracket"})
-    return sized and "current" not in inside and (past or behind_size)
 
 
 # "15 statt 18 mm": the number before these is the current one. ("von", "from" lead to it: "von 15 auf 18 mm".)

@@ -20,7 +20,7 @@ SPELLING = {
     "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "ae", "Ö": "oe", "Ü": "ue", "ß": "ss", "ẞ": "ss",
     "æ": "ae", "œ": "oe", "×": "x", "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-",
     "→": "->", "➔": "->", "⇒": "->", "➜": "->",
-    "↑": " ", "↓": " ", "⌀": " ", "ø": " ", "Ø": " ",
+    "↑": " ", "↓": " ",
     "•": "-", "▪": "-", "●": "-", "·": "-", "\u00ad": "", "\ufeff": "", "\u200b": "", "≥": ">", "≤": "<",
     "\u2028": "\n", "\u2029": "\n", "\x0b": "\n", "\x0c": "\n", "\x85": "\n",
 }  # fmt: skip
@@ -33,6 +33,10 @@ _TOKEN = re.compile(
     r"|(?P<newline>\n)"
     r"|(?P<punct>[^\sa-z0-9])"
 )
+
+# "Ø 12 mm" is a diameter, "Ø Filiae" are none.
+_CROSSED = frozenset("Øø⌀∅")
+_DIAMETER = re.compile(r".?\s*[\d:=]")
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
@@ -62,7 +66,15 @@ def normalise(text: str) -> tuple[str, list[int]]:
         index = match.start()
         out.extend(text[last:index].lower())
         origin.extend(range(last, index))
-        for plain in _plain(match.group(), out):
+        if (
+            match.group() in _CROSSED
+            and not text[index - 1 : index].isalpha()
+            and not text[index + 1 : index + 2].isalpha()
+        ):
+            spelled = " " if _DIAMETER.match(text, index) else " nil "
+        else:
+            spelled = _plain(match.group(), out)
+        for plain in spelled:
             out.append(plain)
             origin.append(index)
         last = index + 1
