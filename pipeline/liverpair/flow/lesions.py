@@ -11,8 +11,9 @@ from liverpair.core.errors import Refusal
 from liverpair.core.lesion import Candidate, Detection, Lesion, Measurement, Modality, Nature
 from liverpair.core.study import AlignedPair, MatchedPair, SegmentedPair
 from liverpair.core.transform import interpolate
-from liverpair.core.volume import Mask, Volume
+from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.evaluate.calls import is_countable
+from liverpair.evaluate.confluence import Confluence, confluence
 from liverpair.evaluate.evidence import pet_evidence
 from liverpair.evaluate.location import LiverLocation, locate
 from liverpair.evaluate.match import lesion_diameter_mm, match_lesions
@@ -91,23 +92,34 @@ class _Found:
     measurement: Measurement
 
 
-def _measured_pet(segmented: SegmentedPair) -> list[_Found]:
+def _with_contact(measured: Measurement, together: Confluence | None, label: int) -> Measurement:
+    """The measurement with its contact's flag: a shared border was drawn by a watershed, not by the lesion."""
+    return replace(measured, flags=(*measured.flags, *_contact_flags(together, label)))
+
+
+def _measured_pet(segmented: SegmentedPair, together: Confluence | None) -> list[_Found]:
     pet, detection = segmented.aligned.images.pet, segmented.pet
     if pet is None or detection is None:
         return []
     return [
-        _Found(c, measure_pet(pet, detection.labels.mask(c.label), segmented.reference)) for c in detection.candidates
+        _Found(
+            c,
+            _with_contact(measure_pet(pet, detection.labels.mask(c.label), segmented.reference), together, c.label),
+        )
+        for c in detection.candidates
     ]
 
 
-def _measured_mr(segmented: SegmentedPair) -> list[_Found]:
+def _measured_mr(segmented: SegmentedPair, together: Confluence | None) -> list[_Found]:
     detection = segmented.mr
     if detection is None:
         return []
     image = _image_of(segmented, detection)
     alike = {c.label: c.nature.value for c in detection.candidates}
     sizes = measure_mr_lesions(image, detection.labels, alike=alike)
-    return [_Found(c, sizes[c.label]) for c in detection.candidates if c.label in sizes]
+    return [
+        _Found(c, _with_contact(sizes[c.label], together, c.label)) for c in detection.candidates if c.label in sizes
+    ]
 
 
 def _image_of(segmented: SegmentedPair, detection: Detection) -> Volume:
@@ -154,16 +166,37 @@ def _mr_lesion(number: int, found: _Found, aligned: AlignedPair) -> Lesion:
 def measure_and_match(segmented: SegmentedPair, settings: Settings) -> MatchedPair:
     """Measured lesions of both examinations, matched where the registration allows it, with the PET's evidence."""
     aligned = segmented.aligned
-    pet = [_pet_lesion(n, f, aligned) for n, f in enumerate(_measured_pet(segmented), start=1)]
-    mr = [_mr_lesion(n, f, aligned) for n, f in enumerate(_measured_mr(segmented), start=1)]
+    together = {"pet": _confluence(segmented, segmented.pet), "mr": _confluence(segmented, segmented.mr)}
+    pet = [_pet_lesion(n, f, aligned) for n, f in enumerate(_measured_pet(segmented, together["pet"]), start=1)]
+    mr = [_mr_lesion(n, f, aligned) for n, f in enumerate(_measured_mr(segmented, together["mr"]), start=1)]
     matching = match_lesions(pet, mr, aligned.verdict, settings.match)
     facts: dict[str, Any] = {
+        "burden": together,
         "links": matching.links,
         "unmatched": dict(matching.unmatched),
         "evidence": _evidence(segmented, matching.lesions, settings),
         "location": _locations(segmented, matching.lesions),
     }
     return MatchedPair(segmented, tuple(_explained(x) for x in matching.lesions), facts)
+
+
+def _confluence(segmented: SegmentedPair, detection: Detection | None) -> Confluence | None:
+    """Contacts and burden of what one examination shows as disease (benign regions are none)."""
+    if detection is None:
+        return None
+    ill = [c.label for c in detection.candidates if c.nature is Nature.METASTASIS]
+    labels = LabelMap(
+        np.where(np.isin(detection.labels.values, ill), detection.labels.values, 0), detection.labels.grid
+    )
+    liver = segmented.aligned.ct_liver if detection is segmented.pet else segmented.aligned.mr_liver
+    return confluence(labels, None if liver is None else resample_mask(liver, labels.grid))
+
+
+def _contact_flags(together: Confluence | None, label: int) -> tuple[str, ...]:
+    """touching: shares a border with another lesion; confluent: one of so many that a count means little."""
+    if together is None or label not in together.touching:
+        return ()
+    return ("confluent",) if any(label in group for group in together.clusters) else ("touching",)
 
 
 def _explained(lesion: Lesion) -> Lesion:

@@ -99,6 +99,7 @@ def case_record(matched: MatchedPair, key: str, recipe: str, settings: Settings)
         "lesions": [lesion_row(pair.pair_id, lesion) for lesion in matched.lesions],
         "lesion_facts": {lesion.lesion_id: _lesion_facts(lesion, settings) for lesion in matched.lesions},
         "calls": _calls(matched, settings),
+        "burden": matched.facts["burden"],
         "links": matched.facts["links"],
         "unmatched": matched.facts["unmatched"],
         "evidence": matched.facts["evidence"],

@@ -154,6 +154,14 @@ def _parenchyma(pet: _Pet, reference: ReferenceRegion, settings: Settings) -> Ma
     return Mask(pet.liver.values & warm, pet.liver.grid)
 
 
+def _noise_power(own: Detection) -> float:
+    """How noise grows with uptake in this PET, from its skewness: as the square root where it has none (Poisson's),
+    in proportion where it is log-normal's, whose skewness is the relative standard deviation.
+    """
+    skew, cov = float(own.facts["search_skew"][0]), float(own.facts["search_cov"][0])
+    return 0.5 + 0.5 * min(max(skew / cov, 0.0), 1.0)
+
+
 def detectability(request: DetectabilityRequest, settings: Settings) -> Answer:
     """Insert, search, count; writes detectability.csv, .json, .png and .svg into the output folder."""
     pet = _cropped(_read(request, settings))
@@ -163,13 +171,14 @@ def detectability(request: DetectabilityRequest, settings: Settings) -> Answer:
     facts |= {"breathing_mm": request.breathing_mm}
     scanner = scanner_from(facts)
     assert scanner is not None  # there are facts
+    power = _noise_power(own)
     with bar("inserting lesions") as tick:
         trials = try_insertions(
             pet.suv,
             _parenchyma(pet, reference, settings),
             reference.mean,
             lambda image: _centres(detect_pet(image, pet.liver, reference, settings.pet)),
-            InsertSettings(scanner.fwhm_mm, request.breathing_mm),
+            InsertSettings(scanner.fwhm_mm, request.breathing_mm, power),
             request.trials,
             Mask(own.labels.values > 0, pet.suv.grid),
             tick,
@@ -184,7 +193,7 @@ def detectability(request: DetectabilityRequest, settings: Settings) -> Answer:
         "scanner": facts,
         "reference": plain(reference),
         "liver": {"source": pet.liver_source, "volume_ml": pet.liver.volume_ml, "own_foci": len(own.candidates)},
-        "trials": plain(request.trials),
+        "trials": {**plain(request.trials), "noise_power": power},
         "sizes": sizes,
         "rows": rows,
     }
