@@ -135,7 +135,7 @@ def _case_views(
     for call in calls:
         pair_id = call["pair_id"]
         record = records.get(pair_id) or workspace.read_case(pair_id)
-        picture = workspace.case(pair_id) / "overview.png"
+        picture, sheet = (workspace.case(pair_id) / f"{name}.png" for name in ("overview", "lesions"))
         views.append(
             CaseView(
                 {**_attributes(pairs[pair_id], records.get(pair_id), vendors), **pairs[pair_id]},
@@ -144,6 +144,7 @@ def _case_views(
                 record.get("lesions", []) if record else [],
                 picture if picture.exists() else None,
                 case_notes(record),
+                sheet if sheet.exists() else None,
             )
         )
     return views

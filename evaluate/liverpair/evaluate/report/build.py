@@ -17,6 +17,7 @@ from liverpair.evaluate.report.exports import report_tables
 from liverpair.evaluate.report.figures import Chart
 from liverpair.evaluate.report.flow_diagram import FlowStep, flow_diagram
 from liverpair.evaluate.report.flow_picture import flow_picture
+from liverpair.evaluate.report.overview import panel_layout
 from liverpair.evaluate.report.stard import stard
 
 __all__ = ["CaseView", "FlowStep", "ReportData", "build_report", "exported_tables", "report_figures"]
@@ -47,7 +48,8 @@ OPTIONAL = (
 class CaseView:
     """One pair as the report shows it: ``call`` and ``pair`` are rows of their tables, ``lesions`` the pair's.
 
-    ``pair`` may also hold ``vendor`` (of the PET/CT) and ``largest_mm`` (the largest metastasis on MRI).
+    ``picture`` is the pair's overview, ``sheet`` its close-ups lesion by lesion. ``pair`` may also hold
+    ``vendor`` (of the PET/CT) and ``largest_mm`` (the largest metastasis on MRI).
     """
 
     pair: Mapping[str, Any]
@@ -56,6 +58,7 @@ class CaseView:
     lesions: Sequence[Mapping[str, Any]]
     picture: Path | None
     notes: Sequence[str]
+    sheet: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +101,17 @@ def _picture_uri(path: Path) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def _shown(path: Path, pair_id: str, embed: bool) -> str:
+    """Where the page finds a picture: in itself, or beside the report."""
+    return _picture_uri(path) if embed else f"../cases/{pair_id}/{path.name}"
+
+
+def _layout(path: Path) -> dict[str, float]:
+    """Columns and rows of an overview and where its rows begin and end, for the cursor that all panels share."""
+    with Image.open(path) as image:
+        return panel_layout(image.width, image.height)
+
+
 def _case_order(case: CaseView) -> tuple[int, str]:
     """Discordant pairs first: they are what is looked at."""
     order = ("FN", "FP", "not_evaluable", "indeterminate", "TP", "TN")
@@ -120,10 +134,12 @@ def _case_contexts(data: ReportData, pictures: bool = True) -> list[dict[str, An
         card = _has_card(case, cards)
         cards += card
         picture = None
+        sheet = None
         if pictures and card and case.picture is not None:
             embed = embedded < EMBEDDED_PICTURES
             embedded += embed
-            picture = _picture_uri(case.picture) if embed else f"../cases/{case.pair['pair_id']}/{case.picture.name}"
+            picture = _shown(case.picture, case.pair["pair_id"], embed)
+            sheet = _shown(case.sheet, case.pair["pair_id"], embed) if case.sheet is not None else None
         patient, keep = str(case.pair["patient_id"]), 10 if data.show_patient_ids else 4
         contexts.append(
             {
@@ -138,6 +154,8 @@ def _case_contexts(data: ReportData, pictures: bool = True) -> list[dict[str, An
                 "lesions": case.lesions,
                 "largest_mm": case.pair.get("largest_mm"),
                 "picture": picture,
+                "layout": _layout(case.picture) if picture and case.picture is not None else None,
+                "sheet": sheet,
                 "notes": case.notes,
             }
         )

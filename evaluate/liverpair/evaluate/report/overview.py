@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-__all__ = ["COLOURS", "Contour", "Label", "Panel", "draw_overview"]
+__all__ = ["COLOURS", "Contour", "Label", "Panel", "draw_overview", "panel_layout"]
 
 #: Okabe and Ito's colours, told apart by readers with any colour vision; the line style repeats what colour says.
 COLOURS = {"liver": "#f0e442", "liver on MRI": "#00c79a", "MR": "#ff9f1a", "PET": "#56b4e9", "benign": "#d99cc0"}
@@ -34,6 +34,10 @@ NAMES = {
 }
 PANEL_INCHES = (3.1, 2.75)
 DPI = 100
+#: Room for a line above a row.
+ROW_TITLE_INCHES = 0.25
+#: Margin at the sides as a share of the width; gaps as shares of a panel.
+EDGE, COLUMN_GAP, ROW_GAP = 0.004, 0.02, 0.1
 #: Room between lesion labels in pixels of a panel: a label that would cover another one is left out.
 LABEL_APART = 12.0
 
@@ -171,19 +175,44 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     axes.set_axis_off()
 
 
-def draw_overview(rows: Sequence[Sequence[Panel]], caption: str, path: Path) -> None:
+def draw_overview(
+    rows: Sequence[Sequence[Panel]],
+    caption: str,
+    path: Path,
+    row_titles: Sequence[str] = (),
+    panel_inches: tuple[float, float] = PANEL_INCHES,
+) -> None:
     """Write a PNG of the panels, row by row, with a caption and a legend of the contours that occur.
 
-    The same panels give the same bytes: no date, no software version is written into the file.
+    ``row_titles``: a line above each row. The same panels give the same bytes: no date and no software
+    version is written into the file.
     """
     # a dollar sign or a backslash in a description is text, not mathematics
     with mpl.rc_context({"text.parse_math": False}):
-        _figure(rows, caption).savefig(path, metadata={"Software": None}, facecolor="black")
+        _figure(rows, caption, row_titles, panel_inches).savefig(path, metadata={"Software": None}, facecolor="black")
 
 
-def _figure(rows: Sequence[Sequence[Panel]], caption: str) -> Figure:
+def panel_layout(width: int, height: int) -> dict[str, float]:
+    """Columns, rows and the fractions of an overview's width and height that its panels' grid takes, by its pixels."""
+    inches = height / DPI
+    return {
+        "columns": max(1, round(width / DPI / PANEL_INCHES[0])),
+        "rows": max(1, round((inches - 0.6) / PANEL_INCHES[1])),
+        "top": 0.5 / inches,
+        "bottom": 1 - 0.3 / inches,
+        "left": EDGE,
+        "right": 1 - EDGE,
+        "wspace": COLUMN_GAP,
+        "hspace": ROW_GAP,
+    }
+
+
+def _figure(
+    rows: Sequence[Sequence[Panel]], caption: str, row_titles: Sequence[str], panel_inches: tuple[float, float]
+) -> Figure:
     columns = max(len(row) for row in rows)
-    width, height = PANEL_INCHES[0] * columns, PANEL_INCHES[1] * len(rows) + 0.6
+    each = panel_inches[1] + (ROW_TITLE_INCHES if row_titles else 0.0)
+    width, height = panel_inches[0] * columns, each * len(rows) + 0.6
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="black")
     FigureCanvasAgg(figure)
     for y, row in enumerate(rows):
@@ -196,5 +225,10 @@ def _figure(rows: Sequence[Sequence[Panel]], caption: str) -> Figure:
         for text in legend.get_texts():
             text.set_color("white")
     figure.suptitle(caption, color="white", fontsize=9.5, y=0.995)
-    figure.subplots_adjust(left=0.004, right=0.996, top=1 - 0.5 / height, bottom=0.3 / height, wspace=0.02, hspace=0.1)
+    top, bottom = 1 - 0.5 / height - (ROW_TITLE_INCHES / height if row_titles else 0.0), 0.3 / height
+    gap = ROW_GAP + (ROW_TITLE_INCHES / panel_inches[1] if row_titles else 0.0)
+    figure.subplots_adjust(left=EDGE, right=1 - EDGE, top=top, bottom=bottom, wspace=COLUMN_GAP, hspace=gap)
+    for y, text in enumerate(row_titles):
+        box = figure.axes[sum(len(row) for row in rows[:y])].get_subplotspec().get_position(figure)
+        figure.text(0.006, box.y1 + 0.22 / height, text, color="white", fontsize=9, va="bottom", fontweight="bold")
     return figure
