@@ -83,20 +83,23 @@ def register(
     fixed_liver: Mask | None,
     moving_liver: Mask | None,
     settings: RegisterSettings = RegisterSettings(),  # frozen, hence shareable
+    second: Volume | None = None,
 ) -> Registration:
     """Register ``moving`` to ``fixed`` inside the liver.
 
     The headers' frames of reference are not trusted: with both livers given their masks start the search,
-    without them the bodies do. Never raises for an image pair that does not fit: the verdict says "failed".
+    without them the bodies do. ``second``: another image of the fixed examination (a PET whose motion against its
+    CT is undone), heard only where ``fixed`` is too noisy to guide alone. Never raises for an image pair that does
+    not fit: the verdict says "failed".
     """
     fixed_liver, moving_liver = _usable(fixed_liver), _usable(moving_liver)
-    start = _best_start(fixed, moving, fixed_liver, moving_liver, settings)
+    start = _best_start(fixed, moving, fixed_liver, moving_liver, settings, second)
     if start is None:
         return _failed("the two fields of view share nothing to compare at any start")
     box = _box(fixed, moving, fixed_liver, moving_liver, start.affine)
     masked = fixed_liver is not None or moving_liver is not None
     deform = settings.deform if masked else _without_finest(settings.deform)
-    levels = _deform(fixed, moving, fixed_liver, moving_liver, start, box, deform)
+    levels = _deform(fixed, moving, fixed_liver, moving_liver, start, box, deform, second)
     if levels is None:
         return _failed("the two fields of view share no part of the liver")
     coarse, final, results = levels
@@ -157,6 +160,7 @@ def _best_start(
     fixed_liver: Mask | None,
     moving_liver: Mask | None,
     settings: RegisterSettings,
+    second: Volume | None,
 ) -> Start | None:
     """Refine every candidate on the images and keep the one with the highest weighted local correlation."""
     if fixed_liver is not None and moving_liver is not None:
@@ -169,7 +173,7 @@ def _best_start(
         view = _scene(fixed, moving, fixed_liver, moving_liver, candidate.affine, box, 0, settings.deform)
         if view is None or float(view.weights.sum()) == 0:
             continue
-        cost = Cost.of(view, settings.deform)
+        cost = Cost.of(view, settings.deform, second)
         increment, similarity = refine_affine(cost, settings.start.refine_iterations, settings.start)
         if best is None or similarity > best.similarity:
             best = Start(candidate.name, candidate.affine @ increment, similarity)
@@ -189,7 +193,7 @@ def _carry(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[n
 
 def _deform(
     fixed: Volume, moving: Volume, fixed_liver: Mask | None, moving_liver: Mask | None, start: Start,
-    box: tuple[NDArray[np.float64], NDArray[np.float64]], settings: DeformSettings,
+    box: tuple[NDArray[np.float64], NDArray[np.float64]], settings: DeformSettings, second: Volume | None,
 ) -> tuple[Cost, Cost, list[FreeForm]] | None:  # fmt: skip
     """The pyramid, coarse to fine: the first level's cost, the last one's, and every level's result."""
     results: list[FreeForm] = []
@@ -201,7 +205,7 @@ def _deform(
             return None
         begin = None if cost is None else _carry(results[-1].field, cost.scene.grid, view.grid)
         cost = None  # the previous level's arrays are no longer needed (the first one's are kept below)
-        cost = Cost.of(view, settings)
+        cost = Cost.of(view, settings, second)
         coarse = cost if coarse is None else coarse
         results.append(minimise(cost, knot, iterations, settings.bending, begin))
     return None if cost is None or coarse is None else (coarse, cost, results)
@@ -215,6 +219,7 @@ def _judged(
     numbers = measure_quality(start.affine, coarse, final, results, resolution_mm, settings.quality)
     verdict, reasons = decide(numbers, settings.quality)
     quality: dict[str, Any] = {"start": start.name, **numbers}
+    quality["second_image_share"] = final.second[1] if final.second is not None else 0.0
     if verdict == "failed":
         return Registration(None, verdict, None, quality, reasons)
     field = _carry(results[-1].field, final.scene.grid, coarse.scene.grid)

@@ -9,10 +9,12 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
+from liverpair.core.volume import Volume
 from liverpair.register.bspline import BSplineSpace
 from liverpair.register.fluid import FluidSettings
 from liverpair.register.local_ncc import LocalCorrelation, sample
 from liverpair.register.prepare import Scene
+from liverpair.register.second_channel import SecondSettings, second_channel
 
 __all__ = ["Cost", "DeformSettings", "FreeForm", "minimise"]
 
@@ -24,7 +26,7 @@ class DeformSettings:
     ``spacings_mm``, ``knots_mm``, ``blurs_mm`` and ``iterations`` have one entry per level, coarse to fine.
     ``bending`` is in mm² (it multiplies the mean squared second derivative, mm⁻²); ``surface`` multiplies
     the mean squared difference of the clamped distance maps in units of their clamp. ``fluid`` says what a CT's
-    windows leave out (None: nothing).
+    windows leave out (None: nothing), ``second`` when a second fixed image (PET) is heard (None: never).
     """
 
     spacings_mm: tuple[float, ...] = (4.0, 3.0, 2.0)
@@ -38,6 +40,7 @@ class DeformSettings:
     noise_share: float = 0.05
     pad_mm: float = 24.0
     fluid: FluidSettings | None = field(default_factory=FluidSettings)
+    second: SecondSettings | None = field(default_factory=SecondSettings)
 
 
 @njit(cache=True, nogil=True)
@@ -73,27 +76,37 @@ class Cost:
     correlation: LocalCorrelation
     active: NDArray[np.bool_]
     surface_share: float
+    second: tuple[LocalCorrelation, float] | None = None
 
     @classmethod
-    def of(cls, scene: Scene, settings: DeformSettings) -> Cost:
-        """Prepare a level."""
+    def of(cls, scene: Scene, settings: DeformSettings, second: Volume | None = None) -> Cost:
+        """Prepare a level; ``second`` is another image of the fixed examination (see second_channel)."""
         radius = window_radius(settings.window_mm, scene.spacing)
         correlation = LocalCorrelation.of(scene.fixed, scene.weights, radius, scene.noise, scene.use)
         # Only voxels that some weighted window reads need to be sampled.
         active = ndimage.maximum_filter(scene.weights, 2 * radius + 1) > 0
         share = settings.surface if scene.fixed_distance is not None and scene.moving_distance is not None else 0.0
-        return cls(scene, correlation, active, share)
+        if second is None or settings.second is None:
+            return cls(scene, correlation, active, share)
+        return cls(
+            scene, correlation, active, share, second_channel(second, scene, settings.second, settings.noise_share)
+        )
 
     def __call__(self, field: NDArray[np.float32]) -> tuple[float, NDArray[np.float32], float]:
-        """Cost, gradient (3, n0, n1, n2) by the field, and the weighted mean squared correlation."""
+        """Cost, gradient (3, n0, n1, n2) by the field, and the first image's weighted mean squared correlation."""
         scene = self.scene
         values, slope = np.empty_like(scene.fixed), np.empty_like(field)
         offset = np.full(3, float(scene.pad))
         sample(scene.moving, offset, scene.spacing, field, self.active, values, slope)
         similarity, metric = self.correlation.evaluate(values)[:2]
+        value = -similarity
+        if self.second is not None:
+            more, pull = self.second[0].evaluate(values)[:2]
+            value -= self.second[1] * more
+            metric += np.float32(self.second[1]) * pull
         if self.surface_share == 0 or scene.fixed_distance is None or scene.moving_distance is None:
             slope *= -metric
-            return -similarity, slope, similarity
+            return value, slope, similarity
         surface_values, surface_slope = np.empty_like(values), np.empty_like(field)
         sample(scene.moving_distance, offset, scene.spacing, field, self.active, surface_values, surface_slope)
         weights = scene.distance_weights * self.active
@@ -110,7 +123,7 @@ class Cost:
             surface_slope.reshape(3, -1),
             self.surface_share,
         )
-        return -similarity + self.surface_share * mismatch, slope, similarity
+        return value + self.surface_share * mismatch, slope, similarity
 
     def correlation_map(
         self, field: NDArray[np.float32], shift: tuple[float, float, float] = (0, 0, 0)
