@@ -15,6 +15,7 @@ from typing import Any
 
 from liverpair.core.errors import UsageError
 from liverpair.core.provenance import plain
+from liverpair.evaluate.agreement import report_validation
 from liverpair.evaluate.attribution import Attribution, AttributionSettings, attribute
 from liverpair.evaluate.calls import outcome
 from liverpair.evaluate.concordance import ConcordanceSettings, concordance
@@ -22,6 +23,7 @@ from liverpair.evaluate.flag_odds import cause_counts, flag_odds, size_sweep
 from liverpair.evaluate.pair_evidence import LesionEvidence, PairEvidence, Treatment
 from liverpair.evaluate.plain_tables import NO_VALUE, plain_rows, verdict
 from liverpair.evaluate.records import LesionOutcome, PairCall
+from liverpair.evaluate.sources import accuracy_by_source, consensus_trail, contradictions
 from liverpair.evaluate.subgroups import number
 
 __all__ = ["TableEvaluation", "attribution_row", "evaluate_tables", "parse_calls", "parse_lesions"]
@@ -175,6 +177,18 @@ def _evidence(call: PairCall, lesions: Sequence[LesionOutcome]) -> PairEvidence:
     )
 
 
+def _said(call: PairCall) -> dict[str, Any]:
+    """A row as in calls.csv, with what each source said where the table has its column."""
+    more = ("reader", "decided_at", "reason")
+    return {
+        "pair_id": call.pair_id,
+        "patient_id": call.patient_id,
+        "reference": call.reference,
+        "index": call.index,
+        **{key: str(call.attributes.get(key) or "") for key in (*SOURCE_COLUMNS, *more)},
+    }
+
+
 def attribution_row(value: Attribution) -> dict[str, Any]:
     """The row of attribution.csv."""
     return dict(plain(value))
@@ -210,6 +224,16 @@ def evaluate_tables(
     result["false_positive_causes"] = cause_counts(rows, "FP")
     result["flag_odds"] = plain(flag_odds(rows))
     result["size_sweep"] = plain(size_sweep(rows, attribution.size_sweep_mm))
+    said = [_said(c) for c in pairs]
+    if any(any(row[key] for key in SOURCE_COLUMNS) for row in said):
+        result["sources"] = plain(accuracy_by_source(said, result["confidence_level"]))
+        if any(row["mr_report"] or row["pet_report"] for row in said):
+            contradicted = contradictions(said, {}, {})
+            result["images_against_reports"] = plain(
+                {"agreement": report_validation(said), "disagreements": contradicted}
+            )
+        readings = [row for row in said if row["mr_consensus"] or row["pet_consensus"]]
+        result["consensus_trail"] = consensus_trail(said, readings)
     answered = tuple(
         {
             "pair_id": c.pair_id,

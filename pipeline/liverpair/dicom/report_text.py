@@ -25,8 +25,13 @@ SR_CLASSES: Final = "1.2.840.10008.5.1.4.1.1.88."
 ENCAPSULATED_PDF: Final = "1.2.840.10008.5.1.4.1.1.104.1"
 ENCAPSULATED_CDA: Final = "1.2.840.10008.5.1.4.1.1.104.2"
 ENCAPSULATED: Final = "1.2.840.10008.5.1.4.1.1.104."
-#: SR objects that hold no report: key object selection, dose reports (PS3.4 B.5), procedure logs, implant plans.
-NO_REPORTS: Final = frozenset(SR_CLASSES + end for end in ("40", "59", "67", "68", "70", "71", "73", "74", "75", "76"))
+#: SR objects that hold no reader's report: procedure logs, findings of detection software (CAD), key object selection,
+#: dose reports (PS3.4 B.5), implant plans.
+NO_REPORTS: Final = frozenset(
+    SR_CLASSES + end for end in ("40", "50", "59", "65", "67", "68", "69", "70", "71", "73", "74", "75", "76")
+)
+#: Imaging Measurement Report (PS3.16 TID 1500): numbers that software measured, ours too, are no reader's statement.
+MEASUREMENT_REPORT: Final = ("126000", "DCM")
 #: Trees in the wild are a dozen levels deep; a deeper one is a damaged or hostile file.
 DEEPEST: Final = 64
 #: The longest text that is read; a report is a few thousand characters.
@@ -83,6 +88,9 @@ def _report(dataset: Dataset) -> DicomReport:
     sop_class = _text(dataset, "SOPClassUID")
     if not is_report(sop_class):
         raise Refusal("not_a_report", "the object is no structured report and no encapsulated document.")
+    title = dataset.get("ConceptNameCodeSequence")
+    if title and (_text(title[0], "CodeValue"), _text(title[0], "CodingSchemeDesignator")) == MEASUREMENT_REPORT:
+        raise Refusal("not_a_report", "the object lists measurements (TID 1500); it is no reader's report.")
     encapsulated = sop_class.startswith(ENCAPSULATED)
     text = _encapsulated(dataset, sop_class) if encapsulated else "\n".join(_lines(dataset, 0))
     text = re.sub(r"\n{3,}", "\n\n", text.replace("\r\n", "\n").replace("\r", "\n")).strip()

@@ -45,21 +45,28 @@ def _view(place: NDArray[np.float64], frame: str) -> View:
     return View("axial", Grid((n, n, 1), affine, frame), place)
 
 
-def _measures(lesion: Lesion) -> str:
-    """Name, size and uptake: "M01 17.9 × 14.5 mm, P02"."""
+def _measures(lesion: Lesion, others: dict[str, Lesion]) -> str:
+    """Name, size, uptake and partners: "M01 · 17.9 × 14.5 mm · = P02 (SUVmax 24.1, 8.2 × liver)"."""
     m = lesion.measurement
     said = [lesion.lesion_id]
     if m.long_axis_mm is not None:
         short = f" × {m.short_axis_mm:.1f}" if m.short_axis_mm is not None else ""
         said.append(f"{m.long_axis_mm:.1f}{short} mm")
-    if m.suv_max is not None:
-        said.append(f"SUVmax {m.suv_max:.1f}")
-    if m.tlr is not None:
-        said.append(f"{m.tlr:.1f} × liver")
-    said.append("= " + " ".join(lesion.matched) if lesion.matched else "no match")
+    if uptake := _uptake(lesion):
+        said.append(uptake)
+    partners = [others[x] for x in lesion.matched if x in others]
+    said += [f"= {p.lesion_id}" + (f" ({u})" if (u := _uptake(p)) else "") for p in partners]
+    if not partners:
+        said.append("no match")
     if lesion.nature is not Nature.METASTASIS:
         said.append(lesion.nature.value.replace("_", " "))
     return " · ".join(said)
+
+
+def _uptake(lesion: Lesion) -> str:
+    m = lesion.measurement
+    said = [f"SUVmax {m.suv_max:.1f}"] if m.suv_max is not None else []
+    return ", ".join(said + ([f"{m.tlr:.1f} × liver"] if m.tlr is not None else []))
 
 
 def _rank(lesion: Lesion) -> tuple[bool, float, str]:
@@ -97,8 +104,8 @@ def draw_lesion_sheet(matched: MatchedPair, caption: str, path: Path) -> None:
     """Write the pair's lesions.png; a pair without a lesion gets none."""
     images = matched.segmented.aligned.images
     base, main = images.ct or images.pet, first_mr(matched.segmented.aligned)
-    chosen = _chosen(matched.lesions)
-    rows = [(_row(matched, lesion, base, main), _measures(lesion)) for lesion in chosen]
+    chosen, others = _chosen(matched.lesions), {x.lesion_id: x for x in matched.lesions}
+    rows = [(_row(matched, lesion, base, main), _measures(lesion, others)) for lesion in chosen]
     shown = [(panels, said) for panels, said in rows if panels]
     if not shown:
         return

@@ -116,11 +116,11 @@ def _draw_labels(axes: Any, panel: Panel) -> None:
         if any(abs(label.column - x) < 2 * LABEL_APART and abs(label.row - y) < LABEL_APART for x, y in placed):
             continue
         placed.append((label.column, label.row))
-        left = label.column > 0.8 * columns
+        left, low = label.column > 0.8 * columns, label.row < 0.1 * rows
         axes.annotate(
             label.text,
             (label.column, label.row),
-            xytext=(-7 if left else 7, 6),
+            xytext=(-7 if left else 7, -12 if low else 6),
             textcoords="offset points",
             ha="right" if left else "left",
             fontsize=7.5,
