@@ -7,7 +7,7 @@ import pytest
 from liverpair.core.errors import Refusal
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import LabelMap, Mask
-from liverpair.evaluate.confluence import confluence
+from liverpair.evaluate.confluence import confluence, contact_flags
 
 GRID = Grid((30, 10, 10), np.diag([2.0, 2.0, 5.0, 1.0]))  # voxels of 20 mm³
 LIVER = Mask(np.ones(GRID.shape, dtype=bool), GRID)
@@ -30,12 +30,15 @@ def test_lesions_apart_are_counted() -> None:
 def test_two_that_touch_are_flagged_and_still_counted() -> None:
     found = confluence(bars((0, 2), (2, 6), (8, 10)), LIVER)
     assert found.touching == (1, 2)
+    assert contact_flags(found, 2) == ("touching",)
+    assert contact_flags(None, 2) == ()
     assert found.countable
 
 
 def test_a_chain_of_three_is_confluent_and_said_to_be() -> None:
     found = confluence(bars((0, 2), (2, 4), (4, 6), (8, 10)), LIVER)
     assert found.clusters == ((1, 2, 3),)
+    assert [contact_flags(found, n) for n in (1, 4)] == [("confluent",), ()]
     assert not found.countable
     assert "3 lesions run into one another" in found.said
     assert "16 mL, 27 % of the liver" in found.said

@@ -4,6 +4,7 @@ patient.
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.evaluate.measure import measure_mr, measure_mr_lesions, measure_pet
 from liverpair.evaluate.measure_labels import measure_labels
+from liverpair.flow.cli import app
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from typer.testing import CliRunner
 
 MR_STEP = np.array((1.2, 1.2, 3.0))
 
@@ -186,3 +189,41 @@ def test_an_empty_mask_and_a_foreign_grid_are_refused() -> None:
     other = Grid((9, 10, 10), np.eye(4))
     with pytest.raises(Refusal, match="grid_mismatch"):
         measure_labels(image, LabelMap(np.ones(other.shape, dtype=np.uint16), other))
+
+
+def test_the_ibsi_phantom_is_measured_within_tolerance_through_the_command(shared_data: Path, tmp_path: Path) -> None:
+    ibsi(shared_data, tmp_path)
+    image, mask = (str(next(tmp_path.rglob(name))) for name in ("phantom.nii.gz", "mask.nii.gz"))
+    found = CliRunner().invoke(app, ["measure", image, mask, "--json"])
+    assert found.exit_code == 0, found.output
+    (row,) = json.loads(found.stdout)["labels"]
+    for key, value, tolerance in (
+        ("mesh_volume_mm3", 556, 4),
+        ("voxel_volume_mm3", 592, 4),
+        ("surface_mm2", 388, 3),
+        ("max_3d_diameter_mm", 13.1, 0.1),
+        ("major_axis_mm", 11.4, 0.1),
+        ("minor_axis_mm", 9.31, 0.06),
+        ("least_axis_mm", 8.54, 0.05),
+        ("local_peak", 2.6, 0.05),
+        ("global_peak", 3.1, 0.05),
+        ("mean", 2.15, 0.005),
+        ("max", 6, 1e-9),
+    ):
+        assert row[key] == pytest.approx(value, abs=tolerance), key
+
+
+def test_two_balls_that_touch_are_measured_apart() -> None:
+    rng = np.random.default_rng(21)
+    shape, centres, sizes = (48, 34, 24), ((20.0, 20.0, 18.0), (28.5, 20.0, 18.0)), (9.0, 8.0)
+    step = np.array((1.2, 1.2, 1.5))
+    places = (np.indices(np.array(shape) * 3).transpose(1, 2, 3, 0) + 0.5) / 3 - 0.5
+    balls = [np.linalg.norm(places * step - c, axis=-1) <= d / 2 for c, d in zip(centres, sizes, strict=True)]
+    fine = gaussian_filter((balls[0] | balls[1]).astype(np.float32), 1.2 * 3 / FWHM_PER_SIGMA)
+    image = 100 - 40 * fine.reshape(48, 3, 34, 3, 24, 3).mean(axis=(1, 3, 5)) + rng.normal(0, 2, shape)
+    inside = [b.reshape(48, 3, 34, 3, 24, 3).mean(axis=(1, 3, 5)) > 0.5 for b in balls]
+    labels = np.where(inside[0], 1, np.where(inside[1], 2, 0)).astype(np.uint16)
+    grid = Grid(shape, np.diag([*step, 1.0]))
+    found = measure_mr_lesions(Volume(image.astype(np.float32), grid), LabelMap(labels, grid))
+    assert [found[n].diameter_mm for n in (1, 2)] == pytest.approx(sizes, abs=0.6)
+    assert [found[n].short_axis_mm for n in (1, 2)] == pytest.approx(sizes, abs=0.8)

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from liverpair.core.errors import Refusal
 from liverpair.core.volume import LabelMap, Mask
 
-__all__ = ["Confluence", "ConfluenceSettings", "confluence"]
+__all__ = ["Confluence", "ConfluenceSettings", "confluence", "contact_flags"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +89,10 @@ def confluence(labels: LabelMap, liver: Mask | None = None, settings: Confluence
         said = f"Confluent disease: {why}; the burden is {burden:.0f} mL{of_liver}, and a count means little."
     touching = tuple(sorted({n for pair in contacts for n in pair}))
     return Confluence(touching, clusters, burden, share, not said, said)
+
+
+def contact_flags(together: Confluence | None, label: int) -> tuple[str, ...]:
+    """touching: shares a border with another lesion; confluent: one of so many that a count means little."""
+    if together is None or label not in together.touching:
+        return ()
+    return ("confluent",) if any(label in group for group in together.clusters) else ("touching",)

@@ -42,7 +42,7 @@ Z95 = 1.6448536269514722
 #: The search takes the highest of the voxels and smoothing widths around a focus, which lie above their mean: by this
 #: many SDs, measured by insertion into noise of 3.5–7.5 mm on voxels of 2–4.4 mm (benchmarks/lesions.py), where it
 #: hardly depends on either.
-SEARCH_GAIN = 0.35
+SEARCH_GAIN = 0.45
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from liverpair.core.study import AlignedPair, MatchedPair, SegmentedPair
 from liverpair.core.transform import interpolate
 from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.evaluate.calls import is_countable
-from liverpair.evaluate.confluence import Confluence, confluence
+from liverpair.evaluate.confluence import Confluence, confluence, contact_flags
 from liverpair.evaluate.evidence import pet_evidence
 from liverpair.evaluate.location import LiverLocation, locate
 from liverpair.evaluate.match import lesion_diameter_mm, match_lesions
@@ -94,7 +94,7 @@ class _Found:
 
 def _with_contact(measured: Measurement, together: Confluence | None, label: int) -> Measurement:
     """The measurement with its contact's flag: a shared border was drawn by a watershed, not by the lesion."""
-    return replace(measured, flags=(*measured.flags, *_contact_flags(together, label)))
+    return replace(measured, flags=(*measured.flags, *contact_flags(together, label)))
 
 
 def _measured_pet(segmented: SegmentedPair, together: Confluence | None) -> list[_Found]:
@@ -190,13 +190,6 @@ def _confluence(segmented: SegmentedPair, detection: Detection | None) -> Conflu
     )
     liver = segmented.aligned.ct_liver if detection is segmented.pet else segmented.aligned.mr_liver
     return confluence(labels, None if liver is None else resample_mask(liver, labels.grid))
-
-
-def _contact_flags(together: Confluence | None, label: int) -> tuple[str, ...]:
-    """touching: shares a border with another lesion; confluent: one of so many that a count means little."""
-    if together is None or label not in together.touching:
-        return ()
-    return ("confluent",) if any(label in group for group in together.clusters) else ("touching",)
 
 
 def _explained(lesion: Lesion) -> Lesion:

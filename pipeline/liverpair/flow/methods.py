@@ -35,6 +35,27 @@ def statistics_paragraph(result: Mapping[str, Any]) -> str:
     )
 
 
+def _pet_search(settings: Settings, scanners: list[Mapping[str, Any]]) -> str:
+    """How PET foci were found, by the method that the settings name."""
+    pet = settings.pet
+    if pet.method == "fixed-suv":
+        return f"PET foci were connected regions of the liver with SUV ≥ {pet.fixed_suv:g}."
+    if pet.method == "percist-like":
+        return (
+            f"PET foci were connected regions of the liver with SUV ≥ {pet.percist_factor:g} times the liver "
+            f"reference's mean + {pet.percist_sd:g} SD."
+        )
+    outlined = {
+        "percent-max": f"{pet.percent_of_max:g} % of their maximum",
+        "liver-quantile": f"the liver's mean + {pet.liver_to_max:g} times their excess over it",
+    }.get(pet.method, "the background-corrected fraction of their plateau that a blurred sphere of their size has")
+    return (
+        f"PET foci were local maxima above a threshold solved from {pet.false_foci:g} expected false foci a liver in "
+        f"noise of the measured smoothness (median {_span([s['threshold'] for s in scanners], 1)} SD), delineated at "
+        f"{outlined}."
+    )
+
+
 def methods_paragraphs(
     settings: Settings, result: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
@@ -56,14 +77,18 @@ def methods_paragraphs(
         f"a rigid registration only larger lesions are matched, by a failed one none ({said}).",
         f"Liver background. Reference regions gave a liver SUVmean of median {_span(suv, 1)} and a coefficient of "
         f"variation of {_span(cov, 3)}.",
-        "Detection. PET foci were local maxima above a threshold solved from the expected number of false foci in "
-        f"noise of the measured smoothness (median {_span([s['threshold'] for s in scanners], 1)} SD); MRI lesions "
+        f"Detection. {_pet_search(settings, scanners)} MRI lesions "
         "were found by the weakest Hessian curvature over scales and judged on all sequences of the examination. "
-        "Neither detector saw the other examination.",
+        "Neither detector saw the other examination. Foci within the reach of a hot neighbouring organ are flagged, "
+        "not removed; where three or more lesions run into one another the burden is stated beside the count.",
         "Matching. Lesions were assigned one to one within a gate that grows with size and the registration's local "
-        "uncertainty.",
+        "uncertainty, longer cranio-caudally; several lesions in one focus (and several foci in one lesion) are "
+        "recorded as merged (split).",
         f"Detectability. Recovery coefficients assumed {_span([s['fwhm_mm'] for s in scanners], 1)} mm FWHM "
-        f"(source: {', '.join(sorted(sources)) or 'none'}).",
+        f"(source: {', '.join(sorted(sources)) or 'none'}). P(detect) is the chance that a blurred sphere of the "
+        "patient's usual uptake passes the detector's own threshold in this PET's noise; it is given without breathing "
+        f"and for {settings.scanner.free_breathing_mm:g} mm of it. A lesion that PET does not show is called absent, "
+        "expected invisible, indeterminate or not evaluable.",
         f"Verdicts. The reference verdict is MRI's {settings.calls.reference_source}, the index verdict PET's "
         f"{settings.calls.index_source}; a consensus reading overrides both. On images, an examination is positive "
         f"when a lesion reaches a confidence of {settings.calls.present_confidence:g} and indeterminate from "

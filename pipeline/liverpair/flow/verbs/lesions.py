@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from liverpair.core.errors import UsageError
-from liverpair.core.lesion import Candidate, Lesion, Modality, Nature, ReferenceRegion
+from liverpair.core.lesion import Candidate, Detection, Lesion, Measurement, Modality, Nature, ReferenceRegion
 from liverpair.core.provenance import plain
 from liverpair.core.volume import Mask, Volume
 from liverpair.dicom.load import load_image, load_mask
 from liverpair.dicom.nifti import write_nifti
-from liverpair.evaluate.measure import measure_mr, measure_pet
+from liverpair.evaluate.confluence import Confluence, confluence, contact_flags
+from liverpair.evaluate.measure import measure_mr_lesions, measure_pet
 from liverpair.flow.answer import Answer
 from liverpair.flow.commands.shared import FAILED_CASES
 from liverpair.flow.config import Settings
@@ -48,13 +49,20 @@ def detect(image: Path, role: str, output: Path, liver: Path | None, which: str 
         found = detect_pet(volume, mask, reference, settings.pet)
     else:
         found = detect_mr({role: volume}, mask, settings.mr)
-    lesions = [_as_lesion(volume, found.labels.mask(c.label), c, reference) for c in found.candidates]
+    together = confluence(found.labels, mask)
+    measured = _measured(volume, found, reference)
+    lesions = [
+        _as_lesion(c, measured[c.label], reference is not None, together)
+        for c in found.candidates
+        if c.label in measured
+    ]
     rows = [lesion_row("", lesion) for lesion in lesions]
     output.mkdir(parents=True, exist_ok=True)
     write_nifti(found.labels, output / "lesions.nii.gz")
     write_text(output / "lesions.csv", format_table(COLUMNS["lesions"], rows))
-    facts = {"lesions": rows, "facts": found.facts, "reference": plain(reference)}
-    return Answer(facts, f"{len(rows)} lesions; see {output / 'lesions.csv'}.")
+    facts = {"lesions": rows, "facts": found.facts, "reference": plain(reference), "burden": plain(together)}
+    said = f"{len(rows)} lesions; see {output / 'lesions.csv'}."
+    return Answer(facts, f"{said} {together.said}".rstrip())
 
 
 def _liver_mask(volume: Volume, role: str, liver: Path | None, settings: Settings) -> Mask:
@@ -68,10 +76,17 @@ def _liver_mask(volume: Volume, role: str, liver: Path | None, settings: Setting
     return found.mask
 
 
-def _as_lesion(volume: Volume, region: Mask, candidate: Candidate, reference: ReferenceRegion | None) -> Lesion:
-    """One candidate, measured; ``reference`` is there for PET only. A benign nature becomes a flag."""
-    on_pet = reference is not None
-    measured = measure_pet(volume, region, reference) if on_pet else measure_mr(volume, region)
+def _measured(volume: Volume, found: Detection, reference: ReferenceRegion | None) -> dict[int, Measurement]:
+    """Every region measured, by label; on MRI the small ones with the contrast that the larger ones show."""
+    if reference is not None:
+        return {c.label: measure_pet(volume, found.labels.mask(c.label), reference) for c in found.candidates}
+    if not found.labels.grid.matches(volume.grid):
+        raise UsageError("the regions are not on the image's grid")
+    return measure_mr_lesions(volume, found.labels, alike={c.label: c.nature.value for c in found.candidates})
+
+
+def _as_lesion(candidate: Candidate, measured: Measurement, on_pet: bool, together: Confluence) -> Lesion:
+    """One candidate with its measurement; a benign nature and a shared border become flags."""
     nature = () if candidate.nature is Nature.METASTASIS else (candidate.nature.value,)
     return Lesion(
         str(candidate.label),
@@ -82,6 +97,8 @@ def _as_lesion(volume: Volume, region: Mask, candidate: Candidate, reference: Re
         candidate.z,
         candidate.confidence,
         candidate.nature,
-        flags=tuple(dict.fromkeys((*nature, *candidate.flags, *measured.flags))),
+        flags=tuple(
+            dict.fromkeys((*nature, *candidate.flags, *measured.flags, *contact_flags(together, candidate.label)))
+        ),
         reason=candidate.reason,
     )
