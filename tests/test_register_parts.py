@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,17 @@ from liverpair.register.bspline import BSplineSpace
 from liverpair.register.deformable import Cost, DeformSettings
 from liverpair.register.local_ncc import LocalCorrelation, box_sum
 from liverpair.register.prepare import DISTANCE_CLAMP_MM, Scene, signed_distance
-from liverpair.register.quality import JACOBIAN_SLAB, jacobian
+from liverpair.register.quality import JACOBIAN_SLAB, QualitySettings, jacobian, strain
 from liverpair.register.resample import covered, resample, resample_labels, resample_mask
 from liverpair.register.start import StartSettings, mask_affine, mask_starts
 from liverpair.register.transform_io import from_itk, read_transform, write_transform
+from liverpair.register.uncertainty import (
+    UncertaintySettings,
+    error_bound,
+    local_strain,
+    noise_over_signal,
+    residual_pull,
+)
 from scipy import ndimage
 
 
@@ -286,3 +294,60 @@ def test_evaluating_leaves_both_images_as_they_were() -> None:
     correlation.score(moved)
     np.testing.assert_array_equal(fixed, kept[0])
     np.testing.assert_array_equal(moved, kept[1])
+
+
+def test_a_rigid_motion_strains_nothing_and_a_stretch_its_logarithm() -> None:
+    shape, inside = (9, 8, 7), np.ones((9, 8, 7), dtype=np.bool_)
+    still = np.zeros((3, *shape), dtype=np.float32)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]]
+    turn[:3, 3] = (50.0, -20.0, 9.0)
+    assert strain(turn, still, inside, 4.0) == pytest.approx(0, abs=1e-6)
+    x = np.indices(shape).astype(np.float32) * 4.0
+    stretched = np.stack([0.1 * x[0], 0 * x[1], -0.2 * x[2]])
+    expected = np.hypot(np.log(1.1), np.log(0.8))
+    assert strain(turn, stretched, inside, 4.0) == pytest.approx(expected, rel=1e-4)
+    assert strain(turn @ np.diag([1.1, 1.0, 0.8, 1.0]), still, inside, 4.0) == pytest.approx(expected, rel=1e-6)
+    assert np.isnan(strain(turn, still, ~inside, 4.0))
+    assert QualitySettings().failed_score < QualitySettings().usable_score
+
+
+def _textured(seed: int, noise: float) -> Cost:
+    """A scene whose moving image is the fixed one with this much noise of its own."""
+    view = _scene(seed)
+    inner = tuple(slice(view.pad, -view.pad) for _ in range(3))
+    texture, grain = _smooth(view.moving.shape, seed, 1.5), _smooth(view.moving.shape, seed + 9, 0.7)
+    weights = np.ones(view.fixed.shape, dtype=np.float32)
+    moving = texture + np.float32(noise) * grain
+    return Cost.of(replace(view, fixed=texture[inner].copy(), moving=moving, weights=weights), DeformSettings())
+
+
+def test_more_noise_over_signal_widens_the_bound_and_so_does_a_displacement_that_is_not_trusted() -> None:
+    still = np.zeros((3, *_scene(3).fixed.shape), dtype=np.float32)
+    clear, grainy = _textured(3, 0.1), _textured(3, 1.5)
+    assert noise_over_signal(clear, still) < noise_over_signal(grainy, still)
+    settings = UncertaintySettings()
+    bounds = [error_bound(cost, still, still, False, settings).values for cost in (clear, grainy)]
+    assert (bounds[0] < bounds[1]).mean() > 0.9
+    moved = np.full_like(still, 3.0)
+    drifted = error_bound(clear, moved, still, False, settings).values
+    assert drifted.min() > bounds[0].min()  # the levels disagree
+    rigid = error_bound(clear, still, still + np.float32(2.0), True, settings).values
+    assert rigid.min() >= np.hypot(2.0, np.hypot(2.0, 2.0)) - 1e-3  # what was found is not used: it is error
+
+
+def test_the_pull_finds_a_shift_that_is_left() -> None:
+    cost = _textured(4, 0.05)
+    still = np.zeros((3, *cost.scene.fixed.shape), dtype=np.float32)
+    shifted = still.copy()
+    shifted[0] = 1.5
+    assert np.median(residual_pull(cost, still)) < 0.3
+    assert np.median(residual_pull(cost, shifted)) == pytest.approx(1.5, abs=0.5)
+
+
+def test_an_affine_displacement_strains_no_spline() -> None:
+    x = np.indices((10, 9, 8)).astype(np.float32) * 4.0
+    field = np.stack([0.1 * x[0] + 0.2 * x[2], 0.1 * x[1], -0.3 * x[0]]).astype(np.float32)
+    weights = np.ones((10, 9, 8), dtype=np.float32)
+    np.testing.assert_allclose(local_strain(field, weights, 4.0), 0, atol=1e-5)
+    assert local_strain(field * field, weights, 4.0).max() > 0.1
