@@ -15,7 +15,7 @@ from liverpair.evaluate.concordance import concordance
 from liverpair.evaluate.flag_odds import cause_counts, flag_odds, size_sweep
 from liverpair.evaluate.pair_evidence import PairEvidence
 from liverpair.evaluate.records import LesionOutcome, PairCall
-from liverpair.evaluate.report.build import CaseView, ReportData, build_report
+from liverpair.evaluate.report.build import CaseView, ReportData
 from liverpair.evaluate.sources import accuracy_by_source, consensus_trail, contradictions
 from liverpair.evaluate.tables import attribution_row
 from liverpair.evaluate.threshold_sweep import threshold_sweep
@@ -41,14 +41,13 @@ from liverpair.flow.report_facts import (
     missing_rows,
     refusal_rows,
     sweep_tolerance,
-    write_figures,
-    write_tables,
+    write_report,
 )
 from liverpair.flow.source_facts import correction, foci_of_pairs, image_facts, said_of, suv_facts
 from liverpair.flow.study_reports import read_audit, read_consensus, reports_by_study
 from liverpair.flow.tables import Row
 from liverpair.flow.visibility import flagged_lesions, visibility_rows
-from liverpair.flow.workspace import Workspace, write_text
+from liverpair.flow.workspace import Workspace
 
 __all__ = ["evaluate_workspace"]
 
@@ -223,9 +222,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         baseline=baseline_rows(pairs, examinations, clinical),
         acquisition=acquisition_rows(examinations, list(suv.values())),
     )
-    write_text(workspace.report / "index.html", build_report(data))
-    write_figures(workspace.report / "figures", data)
-    write_tables(workspace.report / "tables", data)
+    write_report(workspace.report / "index.html", data)
     failed = sum(r is None or r["status"] != "done" for r in all_records.values())
     return {"counts": result["counts"], "pairs": len(pairs), "failed_cases": failed}
 

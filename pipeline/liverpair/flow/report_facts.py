@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from liverpair.core.provenance import canonical_json, plain
+from liverpair.core.provenance import canonical_json
 from liverpair.evaluate.agreement import bland_altman
 from liverpair.evaluate.lesion_level import tolerance_sweep
-from liverpair.evaluate.report.build import FlowStep, ReportData, exported_tables, report_figures
+from liverpair.evaluate.report.build import FlowStep, ReportData, build_report, exported_tables, report_figures
+from liverpair.evaluate.report.figures import Chart
 from liverpair.evaluate.report.parquet import parquet_bytes
 from liverpair.flow.tables import Row, format_table
 from liverpair.flow.workspace import Workspace, write_bytes, write_text
@@ -26,8 +27,7 @@ __all__ = [
     "missing_rows",
     "refusal_rows",
     "sweep_tolerance",
-    "write_figures",
-    "write_tables",
+    "write_report",
 ]
 
 Record = Mapping[str, Any]
@@ -202,24 +202,32 @@ def sweep_tolerance(records: Sequence[Record]) -> list[dict[str, Any]]:
     return swept if any(row["n"] for row in swept) else []
 
 
-def write_figures(folder: Path, data: ReportData) -> None:
-    """The report's figures as SVG and PNG files; those of an earlier run that this one lacks are removed."""
+def write_report(page: Path, data: ReportData) -> None:
+    """The report's page, and beside it figures/ (SVG, PNG) and tables/ (CSV, JSON, Parquet).
+
+    Files of an earlier run that this one lacks are removed.
+    """
     drawn = report_figures(data)
+    write_text(page, build_report(data, drawn))
+    _write_figures(page.parent / "figures", drawn)
+    _write_tables(page.parent / "tables", exported_tables(data, drawn))
+
+
+def _write_figures(folder: Path, drawn: Mapping[str, Chart]) -> None:
     _clear(folder, drawn, (".svg", ".png"))
     for name, figure in drawn.items():
-        write_text(folder / f"{name}.svg", f'<?xml version="1.0" encoding="utf-8"?>\n{figure}\n')
-        write_bytes(folder / f"{name}.png", figure.png())
+        svg = f'<?xml version="1.0" encoding="utf-8"?>\n{figure}\n'
+        write_bytes(folder / f"{name}.svg", svg.encode("utf-8"), flush=False)
+        write_bytes(folder / f"{name}.png", figure.png(), flush=False)
 
 
-def write_tables(folder: Path, data: ReportData) -> None:
-    """The report's tables as CSV, JSON and Parquet; those of an earlier run that this one lacks are removed."""
-    tables = exported_tables(data)
+def _write_tables(folder: Path, tables: Mapping[str, tuple[tuple[str, ...], list[Row]]]) -> None:
     _clear(folder, tables, (".csv", ".json", ".parquet"))
-    for name, (columns, found) in tables.items():
-        rows: list[Row] = plain(found)
-        write_text(folder / f"{name}.csv", format_table(columns, rows))
-        write_text(folder / f"{name}.json", canonical_json(rows, indent=1) + "\n")
-        write_bytes(folder / f"{name}.parquet", parquet_bytes(columns, rows))
+    for name, (columns, rows) in tables.items():
+        json_text = canonical_json(rows, indent=1) + "\n"
+        write_bytes(folder / f"{name}.csv", format_table(columns, rows).encode("utf-8"), flush=False)
+        write_bytes(folder / f"{name}.json", json_text.encode("utf-8"), flush=False)
+        write_bytes(folder / f"{name}.parquet", parquet_bytes(columns, rows), flush=False)
 
 
 def _clear(folder: Path, wanted: Collection[str], endings: tuple[str, ...]) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from liverpair.core.provenance import canonical_json, version
-from liverpair.evaluate.report.build import CaseView, FlowStep, ReportData, build_report
+from liverpair.evaluate.report.build import CaseView, FlowStep, ReportData
 from liverpair.evaluate.tables import attribution_row, parse_calls, parse_lesions
 from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
 from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings
 from liverpair.flow.methods import statistics_paragraph
-from liverpair.flow.report_facts import write_figures, write_tables
+from liverpair.flow.report_facts import write_report
 from liverpair.flow.tables import COLUMNS, Row, format_table
 from liverpair.flow.user_tables import read_user_table
 from liverpair.flow.workspace import write_text
@@ -78,7 +78,5 @@ def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, sett
         format_table(COLUMNS["attribution"], [attributions[p] for p in sorted(attributions)]),
     )
     write_text(output / "concordance.json", canonical_json(found.concordance, indent=1) + "\n")
-    write_text(output / "index.html", build_report(data))
-    write_figures(output / "figures", data)
-    write_tables(output / "tables", data)
+    write_report(output / "index.html", data)
     return Answer(found.concordance, f"Report: {output / 'index.html'}")

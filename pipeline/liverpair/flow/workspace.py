@@ -18,15 +18,19 @@ from liverpair.flow.tables import COLUMNS, format_table, parse_table
 __all__ = ["Workspace", "write_bytes", "write_text"]
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name in the same folder, flush it to disk, then rename it."""
+def write_bytes(path: Path, data: bytes, flush: bool = True) -> None:
+    """Write a file under a temporary name in the same folder, flush it to disk, then rename it.
+
+    ``flush`` False leaves the flush to the system, for the many files that are made again from others at any time.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if flush:
+                os.fsync(stream.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -234,8 +234,14 @@ def _sections(data: ReportData, drawn: Mapping[str, Any]) -> dict[str, str]:
     return {anchor: name for anchor, name, there in every if there}
 
 
-def exported_tables(data: ReportData) -> dict[str, tuple[tuple[str, ...], list[dict[str, Any]]]]:
-    """Name → (columns, rows) of every table that the report shows; patients have their stand-ins."""
+def exported_tables(
+    data: ReportData, drawn: Mapping[str, Chart] | None = None
+) -> dict[str, tuple[tuple[str, ...], list[dict[str, Any]]]]:
+    """Name → (columns, rows) of every table that the report shows; patients have their stand-ins.
+
+    ``drawn``: the figures of `report_figures`, where they have been drawn already.
+    """
+    drawn = report_figures(data) if drawn is None else drawn
     cases = _case_contexts(data, pictures=False)
     described = cohort_tables.participants(cases)
     return report_tables(
@@ -255,15 +261,18 @@ def exported_tables(data: ReportData) -> dict[str, tuple[tuple[str, ...], list[d
             "refusals": data.refusals,
             "stard": [
                 {"item": item, "topic": topic, "section": where}
-                for item, topic, _, where in stard(_sections(data, report_figures(data)))
+                for item, topic, _, where in stard(_sections(data, drawn))
             ],
         },
     )
 
 
-def build_report(data: ReportData) -> str:
-    """The report as one HTML file that needs nothing else (no network, no script from elsewhere)."""
-    drawn = report_figures(data)
+def build_report(data: ReportData, drawn: Mapping[str, Chart] | None = None) -> str:
+    """The report as one HTML file that needs nothing else (no network, no script from elsewhere).
+
+    ``drawn``: the figures of `report_figures`, where they have been drawn already.
+    """
+    drawn = report_figures(data) if drawn is None else drawn
     cases = _case_contexts(data)
     sections = _sections(data, drawn)
     c = {**dict.fromkeys(OPTIONAL), **data.concordance}

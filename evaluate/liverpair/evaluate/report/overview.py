@@ -228,7 +228,7 @@ def _figure(
     top, bottom = 1 - 0.5 / height - (ROW_TITLE_INCHES / height if row_titles else 0.0), 0.3 / height
     gap = ROW_GAP + (ROW_TITLE_INCHES / panel_inches[1] if row_titles else 0.0)
     figure.subplots_adjust(left=EDGE, right=1 - EDGE, top=top, bottom=bottom, wspace=COLUMN_GAP, hspace=gap)
-    for y, text in enumerate(row_titles):
-        box = figure.axes[sum(len(row) for row in rows[:y])].get_subplotspec().get_position(figure)
-        figure.text(0.006, box.y1 + 0.22 / height, text, color="white", fontsize=9, va="bottom", fontweight="bold")
+    for y, title in enumerate(row_titles):
+        row_top = figure.axes[sum(len(row) for row in rows[:y])].get_position(original=True).y1
+        figure.text(0.006, row_top + 0.22 / height, title, color="white", fontsize=9, va="bottom", fontweight="bold")
     return figure
