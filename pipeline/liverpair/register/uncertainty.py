@@ -64,8 +64,8 @@ class UncertaintySettings:
     simulated pairs of two simulators, ordinary and hard ones (T2 and DWI, noise, poor masks, half fields of view, 40 mm
     of motion), each pair counted alike.
 
-    Where only the start is handed over, ``untrusted_share`` × the root mean square of the displacement that was found is
-    part of the error: 95 % of random displacements are shorter than 1.6 times that, and what a smooth map finds of a
+    Where only the start is handed over, ``untrusted_share`` × the root mean square of the displacement that was found
+    is part of the error: 95 % of random displacements are shorter than 1.6 times that, and what a smooth map finds of a
     motion that it cannot follow is about three quarters of it.
 
     ``outside_share`` mm are added per mm outside the compared region. Without any liver mask nothing smaller than
