@@ -155,9 +155,10 @@ def _judges_what_stands_before(cue: Hit, hit: Hit, reading: Reading) -> bool:
 
 def _ends_clause(cue: Hit, reading: Reading) -> bool:
     """ "Metastasierung der Leber fraglich": at most a verb stands behind the cue in its clause."""
+    end = next((i for i in range(cue.end, len(reading.words)) if reading.words[i] == ","), len(reading.words))
     words = [
         i
-        for i in range(cue.end, len(reading.words))
+        for i in range(cue.end, end)
         if reading.clauses[i] == reading.clauses[cue.start] and reading.sentence.tokens[i].kind == "word"
     ]
     return len(words) <= 1

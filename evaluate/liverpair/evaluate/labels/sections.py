@@ -50,6 +50,7 @@ class Piece:
     after_blank: bool  # a blank line stands before it
     own_line: bool  # it starts a line
     ends_line: bool
+    capitals: int = 0  # words in capitals that it begins with, before others that are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,11 @@ def _is_adverbial(tokens: Sequence[Token], colon: int) -> bool:
 
 
 def _bare_heading(piece: Piece, words: list[str], start: int, rules: Rules) -> tuple[str, str, int]:
-    """A heading without a colon fills its line: "FINDINGS", "Beurteilung"."""
+    """A heading without a colon fills its line ("Beurteilung") or is in capitals ("FINDINGS The liver is ...")."""
+    if piece.capitals:
+        for hit in rules.sections.find(words[start:]):
+            if hit.start == 0 and start + hit.end == piece.capitals:
+                return hit.category, "", start + hit.end
     if not (piece.own_line and piece.ends_line) or len(words) - start > MAX_HEADING_WORDS:
         return "", "", 0
     for hit in rules.sections.find(words[start:]):

@@ -36,7 +36,7 @@ def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[Piece]:
     def close(ends_line: bool) -> None:
         nonlocal current, after_blank, own_line
         if any(token.kind in ("word", "number") for token in current):
-            pieces.append(Piece(tuple(current), after_blank, own_line, ends_line))
+            pieces.append(Piece(tuple(current), after_blank, own_line, ends_line, _leading_capitals(current, text)))
             after_blank = False
         current = []
         own_line = ends_line
@@ -57,6 +57,18 @@ def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[Piece]:
             depth = 0
     close(ends_line=True)
     return pieces
+
+
+def _leading_capitals(tokens: Sequence[Token], text: str) -> int:
+    """Tokens up to the last of the leading words in capitals; 0 if no word in small letters follows."""
+    count = 0
+    for index, token in enumerate(tokens):
+        written = text[token.start : token.end]
+        if token.kind == "word" and len(written) > 1 and not written.isupper():
+            return count
+        if token.kind == "word" and len(written) > 1:
+            count = index + 1
+    return 0
 
 
 def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules) -> bool:
