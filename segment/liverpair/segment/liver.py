@@ -9,7 +9,7 @@ import numpy as np
 
 from liverpair.core.errors import UsageError
 from liverpair.core.volume import Mask, Volume
-from liverpair.segment.liver_border import refine_border
+from liverpair.segment.liver_border import NEAR_AN_OUTLINE, refine_border
 from liverpair.segment.liver_ct import prepare_ct
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fill import fill_lesions
@@ -124,8 +124,8 @@ def _answer(mask: Mask, judgement: Judgement, extra: dict[str, Any]) -> LiverSeg
 def refine_liver(ct: Volume, ct_mask: Mask, warped_mr_mask: Mask, band_mm: float = 12.0) -> Mask:
     """A better CT liver mask from the CT's own and the MRI's, brought into the CT's frame by registration.
 
-    The MRI shows the whole outline, the CT the exact place: where the two agree within ``band_mm`` the MRI's
-    outline starts the search for the CT's edge; where they differ by more (one of them leaked or lost a part, or
+    The MRI shows the whole outline, the CT the exact place: where the two agree within ``band_mm`` the CT's
+    edge is sought near the MRI's outline; where they differ by more (one of them leaked or lost a part, or
     the registration is off) the CT's mask stays. Masks may lie on any grid; the result is on ``ct.grid``.
     """
     grid = anatomical_grid(ct.grid, 3.0)
@@ -137,4 +137,4 @@ def refine_liver(ct: Volume, ct_mask: Mask, warped_mr_mask: Mask, band_mm: float
     gained = other & ~dilate(own, band_mm, grid.spacing)
     apart = dilate(lost | gained, 2 * band_mm, grid.spacing)
     start = np.where(apart, own, other)
-    return Mask(refine_border(ct, largest(start), grid), ct.grid)
+    return Mask(refine_border(ct, largest(start), grid, NEAR_AN_OUTLINE), ct.grid)

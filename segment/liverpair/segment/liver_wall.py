@@ -14,7 +14,7 @@ __all__ = ["inside_wall"]
 #: Fat lies below, muscle and bone above (HU); a ball of ``SKIN_BALL_MM`` fits into muscle, but not into skin.
 FAT_HU, SKIN_BALL_MM = -30.0, 4.0
 #: Ribs and muscles over the liver are as thick as over the lung above it: the thin quarter of what the rays from the
-#: right cross before they meet lung, less the voxel in which the lung begins. An adult's wall lies in these limits
+#: right cross before they meet lung, less half the voxel in which the lung begins. An adult's wall lies in these limits
 #: (mm); without a lung in view the lower one holds.
 THIN_SHARE, WALL_MM = 25, (8.0, 16.0)
 #: Fewer rays than this tell nothing.
@@ -41,7 +41,7 @@ def _wall_mm(under: NDArray[np.float32], lung: BoolArray, spacing: NDArray[np.fl
     if int(rays.sum()) < LEAST_RAYS:
         return WALL_MM[0]
     j, k = np.nonzero(rays)
-    thin = float(np.percentile(under[first[j, k], j, k], THIN_SHARE)) - float(spacing[0])
+    thin = float(np.percentile(under[first[j, k], j, k], THIN_SHARE)) - float(spacing[0]) / 2
     return float(np.clip(thin, *WALL_MM))
 
 
