@@ -6,6 +6,7 @@ import numpy as np
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
 from liverpair.segment.mr_lesions import detect_mr
+from liverpair.segment.mr_regions import _without_tails
 from numpy.typing import NDArray
 
 GRID = Grid((84, 64, 36), np.diag([1.5, 1.5, 3.0, 1.0]))
@@ -61,3 +62,19 @@ def test_where_vessels_branch_there_is_no_lesion() -> None:
         vessel |= LIVER & (to > 0) & (away < 4.0)
     found = detect_mr({"mr-hbp": _image("mr-hbp", 4, NOTHING, vessel)}, Mask(LIVER, GRID))
     assert [c for c in found.candidates if c.confidence >= 0.5] == []
+
+
+def test_a_vessel_that_runs_out_of_a_lesion_is_cut_off_and_a_thick_lobe_is_not() -> None:
+    spacing = np.array((1.2, 1.2, 3.0))
+    x, y, z = np.moveaxis((np.indices((60, 50, 20)).transpose(1, 2, 3, 0) - (20, 25, 10)) * spacing, -1, 0)
+    ball = x**2 + y**2 + z**2 < 8.0**2
+    vessel = (x > 0) & (np.hypot(y, z) < 2.5)
+    cut = _without_tails(ball | vessel, (20, 25, 10), spacing, 4.0)
+    assert np.count_nonzero(cut & ~ball) < 0.1 * np.count_nonzero(vessel & ~ball)
+    assert np.count_nonzero(cut & ball) > 0.85 * np.count_nonzero(ball)
+    lobe = (x - 12) ** 2 + y**2 + z**2 < 7.0**2
+    assert np.count_nonzero(_without_tails(ball | lobe, (20, 25, 10), spacing, 4.0) & lobe) > 0.9 * np.count_nonzero(
+        lobe
+    )
+    thin = np.hypot(y, z) < 2.5
+    assert np.array_equal(_without_tails(thin, (20, 25, 10), spacing, 4.0), thin)

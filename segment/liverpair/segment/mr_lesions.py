@@ -22,6 +22,7 @@ from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.segment.mr_evidence import Sequence, SequencePeak, prepare_sequence, sequence_peaks
 from liverpair.segment.mr_nature import Testimony, confidence_of, metastasis_share, nature_of, testimony
 from liverpair.segment.mr_regions import paint_order, paint_regions, region_of
+from liverpair.segment.mr_small import SMALL_MM, SmallSearch, prepare_search, small_evidence, small_foci, small_log_odds
 
 __all__ = ["MAIN_ROLES", "MrDetectionSettings", "detect_mr"]
 
@@ -34,6 +35,8 @@ PROPOSING = ("mr-hbp", "mr-dwi", "mr-t2", "mr-portal", "mr-t1-native", "mr-arter
 #: A ball answers best to a scale up to 1.4 times smaller than itself, so its edge lies at 0.5-0.7 scale
 #: diameters.
 REACH = 0.65
+#: Log-odds from which a small focus is looked at: one in twenty; its shape may still speak for or against it.
+SMALL_LOG_ODDS = -3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,11 @@ def detect_mr(
     sequences = _prepare_all(images, liver, roles, settings)
     if not sequences:
         raise Refusal("liver_not_covered", "no MR sequence covers the liver mask; check the frames of reference")
-    peaks = _propose(sequences, settings)
+    search = prepare_search(sequences)
+    peaks = _propose(sequences, search, settings)
     foci = _foci(sequences, peaks, settings)
     grid = images[roles[0]].grid
-    judged = _judge(sequences, foci, settings)
+    judged = _judge(sequences, search, foci, settings)
     labels, candidates = _report(sequences, judged, grid.shape, images[roles[0]], settings)
     facts = {
         "main_role": roles[0],
@@ -114,8 +118,8 @@ def _prepare_all(
     return found
 
 
-def _propose(sequences: dict[str, Sequence], settings: MrDetectionSettings) -> list[SequencePeak]:
-    """Peaks of all proposing sequences, one per place and sequence, strongest first."""
+def _propose(sequences: dict[str, Sequence], search: SmallSearch, settings: MrDetectionSettings) -> list[SequencePeak]:
+    """Peaks of all proposing sequences, one per place and sequence, strongest first, then likely small foci."""
     proposing = [role for role in sequences if role in PROPOSING] or list(sequences)
     found: list[SequencePeak] = []
     for role in proposing:
@@ -123,7 +127,20 @@ def _propose(sequences: dict[str, Sequence], settings: MrDetectionSettings) -> l
         peaks.sort(key=lambda peak: -peak.z)
         found.extend(_one_per_place(peaks[: settings.most_foci * 3]))
     found.sort(key=lambda peak: -peak.z)
-    return found[: settings.most_foci]
+    small = [peak for peak, _ in small_foci(search, SMALL_LOG_ODDS)[: settings.most_foci]]
+    return _with_small(found[: settings.most_foci], small)
+
+
+def _with_small(peaks: list[SequencePeak], small: list[SequencePeak]) -> list[SequencePeak]:
+    """Add the small foci that are not part of what a curvature proposed already."""
+    return peaks + [
+        one
+        for one in small
+        if all(
+            float(np.linalg.norm(one.lps - other.lps)) >= REACH * max(one.diameter_mm, other.diameter_mm)
+            for other in peaks
+        )
+    ]
 
 
 def _one_per_place(peaks: list[SequencePeak]) -> list[SequencePeak]:
@@ -184,12 +201,31 @@ class _Judged:
     share: float
 
 
-def _judge(sequences: dict[str, Sequence], foci: list[_Focus], settings: MrDetectionSettings) -> list[_Judged]:
+def _small_odds(search: SmallSearch, foci: list[_Focus]) -> dict[int, tuple[float, float]]:
+    """Log-odds, as a metastasis and as fluid, of the foci small enough for the matched filters to judge, by number."""
+    small = [n for n, focus in enumerate(foci) if focus.lead.diameter_mm <= SMALL_MM[-1]]
+    if not small:
+        return {}
+    lps = np.stack([foci[n].lead.lps for n in small])
+    scale = np.array([int(np.argmin(np.abs(np.asarray(SMALL_MM) - foci[n].lead.diameter_mm))) for n in small])
+    evidence = small_evidence(search, lps, scale)
+    cells, fluid = small_log_odds(search, evidence), small_log_odds(search, evidence, fluid=True)
+    return {n: (float(a), float(b)) for n, a, b in zip(small, cells, fluid, strict=True)}
+
+
+def _judge(
+    sequences: dict[str, Sequence], search: SmallSearch, foci: list[_Focus], settings: MrDetectionSettings
+) -> list[_Judged]:
     judged = []
-    for focus in foci:
+    small = _small_odds(search, foci)
+    for number, focus in enumerate(foci):
         evidence = testimony(sequences, focus.lead, settings.shift_mm)
         nature, reason = nature_of(sequences, focus.lead, evidence)
         first = confidence_of(sequences, focus.lead, evidence, nature)
+        if number in small and nature is Nature.METASTASIS:
+            first = 1.0 / (1.0 + math.exp(-small[number][0]))
+        elif number in small:
+            first = min(first, 1.0 / (1.0 + math.exp(-small[number][1])))
         if first < settings.confidence_floor:
             continue
         share, doubt = (1.0, "")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_fill_holes, distance_transform_edt, gaussian_filter
+from scipy.ndimage import label as components
 
 from liverpair.core.geometry import Grid
 from liverpair.segment.delineate import connected_above
@@ -43,6 +44,9 @@ THICKEST_VESSEL_MM = (16.0, 22.0)
 RIM_MM, ENDS = (4.0, 6.0), (0.05, 0.35)
 #: Shape or place speak clearly against a region from here on: two to one.
 DOUBTED_LOG_ODDS = -0.7
+#: What runs out of a region and is thinner than this share of the focus' diameter is a vessel, cut off where the region
+#: goes on beyond the focus.
+TAIL_SHARE = 0.5
 #: Depth in the liver per diameter: a focus lies in it with half of itself or more, a neighbour with its skin.
 SKIN = (0.25, 0.45)
 
@@ -161,10 +165,31 @@ def _compact_region(
         odds += doubt * (1.0 - _ramp(thick, RIM_MM) * (1.0 - _ramp(spread, ENDS)) * (1.0 - skin))
         flags.append("at_liver_border")
     kept = binary_fill_holes(region & (distance <= 1.2 * lead.diameter_mm + 3.0) & liver)
+    if spread > TREE[0]:
+        kept = _without_tails(kept, at, grid.spacing, TAIL_SHARE * lead.diameter_mm / 2)
     if not kept.any():
         return None
     centre = grid.to_world(np.argwhere(kept).mean(axis=0) + low)
     return MrRegion(low.astype(np.int64), np.asarray(kept), relative.astype(np.float32), at, centre, odds, tuple(flags))
+
+
+def _without_tails(
+    region: NDArray[np.bool_], seed: tuple[int, int, int], spacing: NDArray[np.float64], radius_mm: float
+) -> NDArray[np.bool_]:
+    """The opening of the region by a ball of ``radius_mm``, as far as it is joined to the seed's part of it.
+
+    The region itself where its seed lies in no part that is so thick: a small focus, or one that is all tail.
+    """
+    depth = distance_transform_edt(np.pad(region, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    thick, _ = components(depth >= radius_mm)
+    near = distance_transform_edt(thick == 0, sampling=spacing, return_distances=False, return_indices=True)
+    nearest = tuple(int(axis[seed]) for axis in near)
+    gap = float(np.linalg.norm((np.asarray(nearest) - np.asarray(seed)) * spacing))
+    if thick[nearest] == 0 or gap > radius_mm:
+        return region
+    core = thick == thick[nearest]
+    reach = radius_mm + float(spacing.min())  # a voxel more than was taken off: a lobe keeps its surface
+    return np.asarray(region & (distance_transform_edt(~core, sampling=spacing) <= reach))
 
 
 def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
