@@ -8,8 +8,10 @@ from liverpair.core.geometry import Grid
 from liverpair.core.transform import SpatialTransform
 from liverpair.core.units import Unit
 from liverpair.core.volume import Mask, Volume
+from liverpair.flow.alignment import beside_ct
 from liverpair.register.align import RegisterSettings, register
 from liverpair.register.deformable import Cost, DeformSettings
+from liverpair.register.pet_motion import PetMotion
 from liverpair.register.prepare import Scene
 from liverpair.register.second_channel import SecondSettings, second_channel, second_share
 from scipy import ndimage
@@ -108,3 +110,13 @@ def test_pet_holds_a_registration_whose_ct_shows_nothing() -> None:
         errors.append(np.linalg.norm(result.transform.to_moving(points) - truth.to_moving(points), axis=1))
     assert np.median(errors[1]) < 1.0
     assert np.median(errors[1]) < 0.5 * np.median(errors[0])
+
+
+def test_a_pet_is_put_back_along_the_directions_of_breathing_only() -> None:
+    pet = Volume(np.ones(SHAPE, dtype=np.float32), GRID, Unit.SUVBW)
+    small = PetMotion(np.array([2.0, 1.0, 4.0]), np.ones(3), 0.9, 0.8, corrected=False)
+    placed = beside_ct(pet, small)
+    assert placed is not None
+    assert placed.grid.affine[:3, 3] == pytest.approx([0.0, -1.0, -4.0])
+    assert beside_ct(pet, replace(small, corrected=True)) is pet
+    assert beside_ct(pet, None) is None
