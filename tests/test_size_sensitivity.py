@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from liverpair.core.errors import ConfigError, Refusal
+from liverpair.core.errors import ConfigError, Refusal, UsageError
 from liverpair.core.geometry import Grid
 from liverpair.core.units import FWHM_PER_SIGMA, Unit
 from liverpair.core.volume import Mask, Volume
 from liverpair.dicom.nifti import write_nifti
+from liverpair.dicom.records import SeriesRecord, Stack
+from liverpair.dicom.split import split
 from liverpair.evaluate.detectability import Scanner, detection_margin
 from liverpair.evaluate.insertion import InsertSettings
 from liverpair.evaluate.size_sensitivity import (
@@ -24,9 +26,12 @@ from liverpair.evaluate.size_sensitivity import (
     try_insertions,
 )
 from liverpair.flow.cli import app
+from liverpair.flow.verbs.detectability import DetectabilityRequest, chosen_pet, ct_of
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from typer.testing import CliRunner
+
+from tests.vendor_headers import ct, pet
 
 SCANNER = Scanner(fwhm_mm=7.0, cov=0.1, threshold=4.4)
 STEP = 4.0
@@ -184,3 +189,35 @@ def test_sizes_that_are_no_numbers_are_bad_input(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["detectability", str(tmp_path), "--diameters", "small"])
     assert found.exit_code == 2
     assert "--diameters" in found.stderr
+
+
+def stacks_of(*records: SeriesRecord) -> list[Stack]:
+    return [stack for record in records for stack in split(record)]
+
+
+def test_the_ct_of_the_pets_own_study_is_taken_and_the_corrected_pet() -> None:
+    corrected = pet("1.1", study="1", CorrectedImage=["DECY", "ATTN"])
+    raw = pet("1.2", study="1", CorrectedImage=["DECY"])
+    own, other = ct("1.3", study="1"), ct("2.3", study="2")
+    stacks = stacks_of(raw, corrected, own, other)
+    chosen = chosen_pet(stacks, DetectabilityRequest(Path("study"), Path("out")))
+    assert chosen.series.series_uid == "1.1"
+    assert ct_of(stacks, chosen).series.series_uid == "1.3"  # type: ignore[union-attr]  # there is one
+    assert ct_of(stacks_of(corrected, other), chosen) is None
+    named = chosen_pet(stacks, DetectabilityRequest(Path("study"), Path("out"), which="1.2"))
+    assert named.series.series_uid == "1.2"
+    with pytest.raises(UsageError, match="several PET"):
+        chosen_pet(
+            [*stacks, *stacks_of(pet("1.9", study="1", CorrectedImage=["ATTN"]))],
+            DetectabilityRequest(Path("study"), Path("out")),
+        )
+    with pytest.raises(UsageError, match="no PET"):
+        chosen_pet(stacks_of(own), DetectabilityRequest(Path("study"), Path("out")))
+
+
+@pytest.mark.slow
+def test_a_real_pet_without_its_ct_is_refused(shared_data: Path, tmp_path: Path) -> None:
+    series = str(shared_data / "lu177_dotatate" / "SCAN_001_image.zip")
+    found = CliRunner().invoke(app, ["detectability", series, "-o", str(tmp_path / "out")])
+    assert found.exit_code == 2
+    assert "no_liver_for_pet" in found.stderr

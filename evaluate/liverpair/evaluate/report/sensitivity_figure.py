@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 CURVE_POINTS = 120
 #: Shares of several ratios at one diameter stand apart by this factor in diameter, so that no interval hides another.
 APART = 1.012
+#: Characters of the title that fit over the axes.
+TITLE_WIDTH = 84
 STYLE: Any = {"svg.fonttype": "none", "font.size": 9.5, "text.parse_math": False, "svg.hashsalt": "sensitivity"}
 
 
@@ -63,7 +66,8 @@ def draw_sensitivity(
         axes.set_ylim(-3, 103)
         axes.set_xlabel("Diameter of the inserted lesion (mm)")
         axes.set_ylabel("Shown by the detector (%)")
-        axes.set_title(f"{title}\n{subtitle}", fontsize=9.5, loc="left")
+        said = textwrap.fill(subtitle, TITLE_WIDTH)
+        axes.set_title(f"{title}\n{said}", fontsize=9.5, loc="left")
         axes.legend(
             title="True tumour-to-liver ratio\n(marks: inserted, 95 % interval;\nlines: closed form)",
             loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,

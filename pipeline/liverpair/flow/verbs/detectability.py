@@ -20,6 +20,7 @@ from liverpair.dicom.nifti import is_nifti
 from liverpair.dicom.read import read_stack
 from liverpair.dicom.records import Stack
 from liverpair.dicom.resolution import filter_fwhm_mm
+from liverpair.dicom.roles import SeriesRole, classify
 from liverpair.evaluate.detectability import Scanner, detection_margin, minimal_diameter, p_detect
 from liverpair.evaluate.insertion import InsertSettings
 from liverpair.evaluate.report.sensitivity_figure import draw_sensitivity
@@ -36,7 +37,7 @@ from liverpair.register.resample import resample_mask
 from liverpair.segment.pet_lesions import detect_pet
 from liverpair.segment.reference_region import liver_reference
 
-__all__ = ["DetectabilityRequest", "detectability"]
+__all__ = ["DetectabilityRequest", "chosen_pet", "ct_of", "detectability"]
 
 COLUMNS = (
     "ratio", "diameter_mm", "inserted", "found", "sensitivity", "ci_low", "ci_high", "rc_max", "predicted_cnr",
@@ -72,14 +73,14 @@ def _listed(stacks: Sequence[Stack]) -> str:
     return "; ".join(f"“{s.first('SeriesDescription', '')}” UID {s.series.series_uid}" for s in stacks)
 
 
-def _chosen_pet(stacks: Sequence[Stack], request: DetectabilityRequest) -> Stack:
+def chosen_pet(stacks: Sequence[Stack], request: DetectabilityRequest) -> Stack:
     """The one attenuation-corrected PET, or the one that was named."""
     pets = [s for s in stacks if s.first("Modality") == "PT"]
     if request.which is not None:
         named = (request.which,)
         pets = [s for s in pets if {s.series.series_uid, str(s.first("SeriesNumber", ""))} & set(named)]
     elif len(pets) > 1:
-        pets = [s for s in pets if "ATTN" in s.series.values("CorrectedImage")] or pets
+        pets = [s for s in pets if classify(s).role is SeriesRole.PET_AC] or pets
     if not pets:
         raise UsageError(
             f"{request.series.name} holds no PET that was asked for; give a PET series or its study folder."
@@ -89,7 +90,7 @@ def _chosen_pet(stacks: Sequence[Stack], request: DetectabilityRequest) -> Stack
     return pets[0]
 
 
-def _ct_of(stacks: Sequence[Stack], pet: Stack) -> Stack | None:
+def ct_of(stacks: Sequence[Stack], pet: Stack) -> Stack | None:
     """The CT of the same study and frame of reference with the most slices; None where there is none."""
     frame = pet.first("FrameOfReferenceUID", "")
     same = [
@@ -100,7 +101,8 @@ def _ct_of(stacks: Sequence[Stack], pet: Stack) -> Stack | None:
         and frame
         and s.first("FrameOfReferenceUID", "") == frame
     ]
-    return max(same, key=lambda s: (len(s.instances), s.series.series_uid), default=None)
+    whole = [s for s in same if classify(s).role is SeriesRole.CT] or same  # no topogram, no reformation
+    return max(whole, key=lambda s: (len(s.instances), s.series.series_uid), default=None)
 
 
 def _liver(suv: Volume, ct: Stack | None, request: DetectabilityRequest, settings: Settings) -> tuple[Mask, str]:
@@ -129,10 +131,10 @@ def _read(request: DetectabilityRequest, settings: Settings) -> _Pet:
     if not request.series.exists():
         raise UsageError(f"{request.series} does not exist; give a folder, a file or an archive.")
     stacks = find_stacks(request.series)
-    pet = _chosen_pet(stacks, request)
+    pet = chosen_pet(stacks, request)
     suv, _ = read_suv(pet, settings.suv)
     kernels = [str(kernel) for kernel in pet.series.values("ConvolutionKernel")]
-    return _Pet(suv, *_liver(suv, _ct_of(stacks, pet), request, settings), filter_fwhm_mm(kernels))
+    return _Pet(suv, *_liver(suv, ct_of(stacks, pet), request, settings), filter_fwhm_mm(kernels))
 
 
 def _cropped(pet: _Pet) -> _Pet:
