@@ -51,23 +51,28 @@ def detectability(
     config: Config = None,
     as_json: Json = False,
 ) -> Answer:
-    """How small a lesion this PET can show: inserts synthetic lesions into its liver and lets the detector search.
+    """How small a lesion this PET can show: inserts synthetic lesions into its liver, lets the detector search.
 
-    A lesion below the resolution loses most of its contrast, and noise hides the rest: "PET-negative" means something
-    else at 5 mm than at 15. This measures where the line lies for one scanner, protocol and patient. Spheres of known
-    diameter and true tumour-to-liver ratio T are blurred as this PET blurs (settings, header, noise or edges: the
-    source is printed), optionally by breathing, given the noise of a brighter place, put at random places of the liver
-    away from foci of its own, and searched by the same detector and settings as in a study.
+    Blur takes contrast from lesions below the resolution, noise hides the rest:
+    "PET-negative" means something else at 5 mm than at 15. This measures where
+    the line lies for one scanner, protocol and patient.
 
-    Writes detectability.csv (found of inserted, exact interval, and the closed form's contrast-to-noise and P(detect)
-    beside it), detectability.json (also d50 and d90: sizes at which half and nine in ten are seen), and the curve as
-    .png and .svg. The default is 1350 lesions, a minute or two.
+    Spheres of known diameter and true tumour-to-liver ratio T are blurred as
+    this PET blurs (settings, header, noise or edges: the source is printed),
+    optionally by breathing, given the noise of a brighter place, put at random
+    places of the liver away from its own foci, and searched by the same
+    detector and settings as in a study.
+
+    Writes detectability.csv (found of inserted with its exact interval; beside
+    it the closed form's contrast-to-noise and P(detect)), detectability.json
+    (also d50 and d90, the sizes at which half and nine in ten are seen), and
+    the curve as .png and .svg. By default 1350 lesions, a minute or two.
 
     Examples:
 
       liverpair detectability PETCT_FOLDER -o curve
 
-      liverpair detectability suv.nii.gz --liver liver.nii.gz --breathing 10 --ratios 2,4 -o curve
+      liverpair detectability suv.nii.gz --liver liver.nii.gz --breathing 10
     """
     from dataclasses import replace
 
