@@ -10,14 +10,14 @@ __all__ = ["ANSWERS_NO", "ANSWERS_OPEN", "ANSWERS_YES", "answer"]
 # One-word answers of forms, in both languages (a form may be in English inside a German report).
 ANSWERS_NO = frozenset(
     {"nein", "keine", "kein", "none", "no", "nil", "negativ", "negative", "nicht", "absent", "n", "0", "not", "neg"}
-    | {"fehlanzeige", "nihil", "nix", "nichts", "nothing", "ausgeschlossen", "excluded"}
+    | {"fehlanzeige", "false", "falsch", "nihil", "nix", "nichts", "nothing", "ausgeschlossen", "excluded"}
 )
 _BARE_ANSWERS = frozenset(
     {"nein", "no", "none", "keine", "absent", "ja", "yes", "present", "unklar", "unclear", "vorhanden"}
 )
 _SURE = frozenset({"sicher", "klar", "eindeutig", "sure", "clear", "certain", "definite"})
 _CHOICES = frozenset({"y", "n", "j", "ja", "nein", "yes", "no", "/", "|"})
-ANSWERS_YES = frozenset({"ja", "j", "yes", "y", "present", "positive", "positiv", "pos", "vorhanden"})
+ANSWERS_YES = frozenset({"true", "wahr", "ja", "j", "yes", "y", "present", "positive", "positiv", "pos", "vorhanden"})
 ANSWERS_OPEN = frozenset(
     {"fraglich", "unklar", "unsicher", "moeglich", "equivocal", "possible", "uncertain", "indeterminate", "unclear"}
     | {"questionable", "suspected", "suspekt", "suspicious", "auffaellig", "doubtful", "verdacht", "v.a.", "?"}

@@ -54,7 +54,7 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     if hit.category in ("benign", "treated"):
         return "ignored" if (_DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
     asked = covering.get("hypothetical")
-    if asked and reading.words[asked.start] in ("ob", "whether") and reading.has("indeterminate"):
+    if asked and reading.words[asked.start] in ("ob", "whether", "if") and reading.has("indeterminate"):
         return "uncertain"  # "Cannot say whether metastasis"
     if {"aside", "hypothetical", "deferred"} & covering.keys() or _is_open_question(reading):
         return "ignored"
@@ -201,7 +201,9 @@ def _is_open_question(reading: Reading) -> bool:
     """A sentence that only asks ("Lebermetastasen?") and describes nothing."""
     several = reading.words.count("?") > 1 and any(f.category == "benign" for f in reading.findings)  # "Filia? Zyste?"
     measured = any(token.kind == "number" for token in reading.sentence.tokens)
-    return reading.sentence.question and not measured and not several
+    lesion = next((f for f in reading.findings if f.category == "lesion"), None)
+    stated = lesion is not None and bool({",", "(", ":"} & set(reading.words[lesion.end :]))  # "Leberherd, Metastase?"
+    return reading.sentence.question and not measured and not several and not stated
 
 
 # What shows that a part behind a comma is no item of the list that a denial opened.
@@ -251,7 +253,12 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         or _qualified(reading, hit, "malignant")
         or (reading.has("suspicion") and _has_affirm(cues))
     ):
-        doubted = hedged or reading.has("recheck") or (reading.has("suspicion") and not _has_affirm(cues))
+        doubted = (
+            hedged
+            or reading.has("recheck")
+            or _quality_doubted(reading)
+            or (reading.has("suspicion") and not _has_affirm(cues))
+        )
         return "uncertain" if doubted else "present"
     if _metastasis_affirmed(reading, findings):
         return "uncertain" if hedged else "neutral"
@@ -274,6 +281,12 @@ def _uptake(clause: Sequence[Hit], hedged: bool, organ: str) -> str:
 def _is_measured_uptake(reading: Reading) -> bool:
     """ "Herd in S6 (SUVmax 14)": who states a lesion's SUV describes its uptake."""
     return any(word.startswith("suv") for word in reading.words)
+
+
+def _quality_doubted(reading: Reading) -> bool:
+    """ "Herd mit fraglicher SSTR-Expression": the hedge stands right before the feature."""
+    hedges = [cue.end for cue in reading.cues if cue.category == "hedge"]
+    return any(cue.start in hedges for cue in reading.cues if cue.category == "malignant")
 
 
 def _has_affirm(cues: Sequence[Hit]) -> bool:
