@@ -235,6 +235,27 @@ def test_hostile_text_stays_text() -> None:
     assert "<script>alert(1)</script>" in page.words
 
 
+def test_hostile_text_stays_text_in_what_users_and_readers_write() -> None:
+    data = _data(_calls(TP=3, FN=2, TN=2, FP=1))
+    reading = dict.fromkeys(("pair_id", "examination", "image", "report", "consensus", "reader", "decided_at"), HOSTILE)
+    trail = [{**reading, "reason": HOSTILE, "overrules": [HOSTILE], "counts": True}]
+    against = {"agreement": {}, "disagreements": [{**reading, "matters": True, "why": HOSTILE}]}
+    more = {"consensus_trail": trail, "images_against_reports": against, "label_correction": {"note": HOSTILE}}
+    html = build_report(
+        _changed(
+            data,
+            concordance={**data.concordance, **more},
+            baseline=[(HOSTILE, HOSTILE)],
+            acquisition=[(HOSTILE, HOSTILE)],
+        )
+    )
+    assert html.count("alert(1)") >= 12
+    page, plain = _Page(html), _Page(build_report(data))
+    assert page.handlers == []
+    assert page.tags.count("script") == plain.tags.count("script")
+    assert page.loads == plain.loads
+
+
 def _lesion(text: str) -> dict[str, Any]:
     numbers = dict.fromkeys(("long_axis_mm", "short_axis_mm", "volume_ml", "suv_max", "tlr", "z", "confidence"), 1.0)
     words = {"lesion_id": text, "modality": "MR", "matched_lesion_id": [text], "flags": [text]}

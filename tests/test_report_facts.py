@@ -170,6 +170,18 @@ def test_a_pair_is_drawn_registered_or_not_and_always_the_same(tmp_path: Path) -
     assert min(*sizes[0], *sizes[1]) > 400
 
 
+def test_every_lesion_has_a_row_of_close_ups(tmp_path: Path) -> None:
+    sizes = {}
+    for name, transform in (("together", SpatialTransform(np.eye(4))), ("apart", None)):
+        (tmp_path / name).mkdir()
+        draw_case(_matched(transform), "pair", tmp_path / name / "overview.png")
+        with Image.open(tmp_path / name / "lesions.png") as sheet:
+            sizes[name] = sheet.size
+    # two unmatched lesions are two rows; registered, each is on PET/CT, PET and MRI; else on its own images only
+    assert sizes["together"][1] == sizes["apart"][1]
+    assert 2 * sizes["together"][0] == 3 * sizes["apart"][0]
+
+
 def test_a_pair_without_any_image_has_no_picture(tmp_path: Path) -> None:
     images = Images(None, None, None, {}, {}, {})  # type: ignore[arg-type]  # a picture needs no pair
     aligned = AlignedPair(images, None, None, None, "failed", None, {})

@@ -292,6 +292,7 @@ def build_report(data: ReportData, drawn: Mapping[str, Chart] | None = None) -> 
             interval_names=cohort_tables.interval_columns(c["estimates"], c.get("headline_interval", "")),
             estimate_names=wording.ESTIMATE_NAMES,
             ratio_names=wording.RATIO_NAMES,
+            published=cohort_tables.published(c["estimates"], c.get("confidence_level", 0.95)),
             participants=[*data.baseline, *cohort_tables.participants(cases)],
             patient_rows=cohort_tables.patient_rows(c),
             level_rows=cohort_tables.level_rows(data.levels, c),

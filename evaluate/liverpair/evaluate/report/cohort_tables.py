@@ -9,9 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from liverpair.evaluate.intervals import Interval, clopper_pearson
 from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, days
 
-__all__ = ["interval_columns", "level_rows", "participants", "patient_rows", "remarks", "stand_ins"]
+__all__ = ["interval_columns", "level_rows", "participants", "patient_rows", "published", "remarks", "stand_ins"]
+
+#: TP, FP, FN, TN of Grawe et al., Cancer Imaging 2023 (doi 10.1186/s40644-023-00556-9), pairs.
+PUBLISHED_CELLS = (1634, 16, 51, 682)
 
 
 def stand_ins(pairs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -34,6 +38,15 @@ def interval_columns(estimates: Mapping[str, Mapping[str, Any]], headline: str) 
     there = {name for e in estimates.values() for name, found in e["intervals"].items() if found}
     order = [headline, *(m for m in METHOD_NAMES if m != headline)]
     return [(m, METHOD_NAMES.get(m, m)) for m in order if m in there]
+
+
+def published(
+    estimates: Mapping[str, Mapping[str, Any]], level: float
+) -> list[tuple[str, Mapping[str, Any], float, Interval]]:
+    """(measure, this study's estimate, published value, its Clopper–Pearson interval), for the four published ones."""
+    tp, fp, fn, tn = PUBLISHED_CELLS
+    cells = {"sensitivity": (tp, tp + fn), "specificity": (tn, tn + fp), "ppv": (tp, tp + fp), "npv": (tn, tn + fn)}
+    return [(m, estimates[m], k / n, clopper_pearson(k, n, level)) for m, (k, n) in cells.items()]
 
 
 def _share(values: Sequence[str]) -> str:
