@@ -339,3 +339,13 @@ def test_bland_altman_recovers_both_variance_components() -> None:
     assert found.sd == pytest.approx(np.hypot(1.5, 1.0), abs=0.1)
     assert found.bias_interval is not None
     assert found.bias_interval[0] < 0.5 < found.bias_interval[1]
+
+
+def test_false_positives_are_compared_with_true_negatives_by_the_examinations_flags() -> None:
+    table = [row(f"f{i}", "absent", "present", liver_hu="30") for i in range(4)]
+    table += [row(f"n{i}", "absent", "absent", liver_hu="30" if i < 2 else "55") for i in range(8)]
+    result = evaluate_tables(table, settings=QUICK).concordance["flag_odds_false_positive"]
+    (steatosis,) = [r for r in result if r["flag"] == "steatosis"]
+    assert (steatosis["fp_with"], steatosis["fp"], steatosis["tn_with"], steatosis["tn"]) == (4, 4, 2, 8)
+    assert steatosis["odds_ratio"] > 1
+    assert steatosis["corrected"]

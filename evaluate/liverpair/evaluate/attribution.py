@@ -297,6 +297,9 @@ def attribute(evidence: PairEvidence, settings: AttributionSettings | None = Non
     s = settings or AttributionSettings()
     if evidence.outcome == "FP":
         return _false_positive(evidence, s)
+    if evidence.outcome == "TN":  # only what does not depend on a lesion: to compare false positives with
+        flags = tuple(_shared_flags(evidence, s))
+        return Attribution(evidence.pair_id, "TN", "", flags, None, None, None, None, None, "")
     x = _target(evidence)
     flags = flags_of(evidence, s)
     size = x.diameter_mm if x else None

@@ -11,6 +11,11 @@ from liverpair.evaluate.intervals import clopper_pearson, odds_ratio
 
 __all__ = ["cause_counts", "flag_odds", "size_sweep"]
 
+#: Flags that need no lesion (attribution._shared_flags).
+SHARED_FLAGS = frozenset(
+    {"label_mr", "label_pet", "therapy", "long_interval", "dome_offset", "background", "steatosis"}
+)
+
 
 def cause_counts(rows: Sequence[Attribution], outcome: str) -> dict[str, int]:
     """How many pairs of an outcome have each primary cause, most frequent first, then by name."""
@@ -18,23 +23,32 @@ def cause_counts(rows: Sequence[Attribution], outcome: str) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def flag_odds(rows: Sequence[Attribution], level: float = 0.95) -> list[dict[str, Any]]:
+def flag_odds(
+    rows: Sequence[Attribution], level: float = 0.95, false: str = "FN", true: str = "TP"
+) -> list[dict[str, Any]]:
     """Per flag: ``fn_with`` of ``fn``, ``tp_with`` of ``tp``, odds ratio with its interval ``low``–``high``;
     ``corrected`` where ½ was added to empty cells.
+
+    With ``false`` FP and ``true`` TN the keys are fp_with, fp, tn_with, tn, and only flags that a true negative can
+    have are compared: those of the examinations, not of a lesion.
     """
-    missed = [set(r.flags) for r in rows if r.outcome == "FN"]
-    seen = [set(r.flags) for r in rows if r.outcome == "TP"]
+    wrong = [set(r.flags) for r in rows if r.outcome == false]
+    right = [set(r.flags) for r in rows if r.outcome == true]
+    comparable = (
+        set().union(*wrong, *right) if false == "FN" else {f for f in set().union(*wrong, *right) if _shared(f)}
+    )
+    key, other = false.lower(), true.lower()
     table = []
-    for flag in sorted(set().union(*missed, *seen)):
-        a, c = sum(flag in f for f in missed), sum(flag in f for f in seen)
-        ratio = odds_ratio(a, len(missed) - a, c, len(seen) - c, level)
+    for flag in sorted(comparable):
+        a, c = sum(flag in f for f in wrong), sum(flag in f for f in right)
+        ratio = odds_ratio(a, len(wrong) - a, c, len(right) - c, level)
         table.append(
             {
                 "flag": flag,
-                "fn_with": a,
-                "fn": len(missed),
-                "tp_with": c,
-                "tp": len(seen),
+                f"{key}_with": a,
+                key: len(wrong),
+                f"{other}_with": c,
+                other: len(right),
                 "odds_ratio": ratio[0] if ratio else None,
                 "low": ratio[1][0] if ratio else None,
                 "high": ratio[1][1] if ratio else None,
@@ -42,6 +56,11 @@ def flag_odds(rows: Sequence[Attribution], level: float = 0.95) -> list[dict[str
             }
         )
     return table
+
+
+def _shared(flag: str) -> bool:
+    """Whether a flag is of the examinations and so can stand on a true negative too."""
+    return flag in SHARED_FLAGS or flag.startswith(("technical_", "registration_"))
 
 
 def size_sweep(rows: Sequence[Attribution], limits_mm: Sequence[float], level: float = 0.95) -> list[dict[str, Any]]:

@@ -223,6 +223,7 @@ def evaluate_tables(
     result["false_negative_causes"] = cause_counts(rows, "FN")
     result["false_positive_causes"] = cause_counts(rows, "FP")
     result["flag_odds"] = plain(flag_odds(rows))
+    result["flag_odds_false_positive"] = plain(flag_odds(rows, false="FP", true="TN"))
     result["size_sweep"] = plain(size_sweep(rows, attribution.size_sweep_mm))
     said = [_said(c) for c in pairs]
     if any(any(row[key] for key in SOURCE_COLUMNS) for row in said):

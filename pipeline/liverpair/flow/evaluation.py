@@ -110,7 +110,7 @@ def _explanations(
     found = []
     for call in calls:
         record = records.get(call["pair_id"])
-        if record is not None and call["outcome"] in ("FN", "FP", "TP"):
+        if record is not None and call["outcome"] in ("FN", "FP", "TP", "TN"):
             pair = pairs[call["pair_id"]]
             seen = pair_evidence(record, pair, call, cohort, reports.get(pair["mr_study_uid"]))
             evidence: PairEvidence = replace(
@@ -181,6 +181,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         "false_negative_causes": cause_counts(attributions, "FN"),
         "false_positive_causes": cause_counts(attributions, "FP"),
         "flag_odds": plain(flag_odds(attributions)),
+        "flag_odds_false_positive": plain(flag_odds(attributions, false="FP", true="TN")),
         "size_sweep": plain(size_sweep(attributions, settings.attribution.size_sweep_mm)),
         "images_against_reports": {
             "agreement": report_validation(calls),

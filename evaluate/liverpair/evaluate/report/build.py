@@ -38,6 +38,7 @@ OPTIONAL = (
     "label_correction",
     "consensus_trail",
     "threshold_sweep",
+    "flag_odds_false_positive",
     "subgroup_tests",
     "precision",
     "predictive_values",

@@ -12,6 +12,7 @@ CELLS = ("tp", "fp", "fn", "tn", "indeterminate", "not_evaluable")
 #: Parts of concordance.json that are lists of flat rows already, by the table's name.
 FLAT = (
     "flag_odds",
+    "flag_odds_false_positive",
     "tolerance_sweep",
     "consensus_trail",
     "subgroup_tests",
