@@ -123,7 +123,7 @@ def test_a_vessel_goes_on_through_the_focus_and_a_ball_does_not(sequences: dict[
     search = prepare_search(sequences)
     places = np.array([SMALL[1][0], (20.0, -4.0, 2.0)])  # a lesion, a point on the first vessel
     evidence = small_evidence(search, places, np.array([1, 1]))
-    assert evidence.through[0] < 0.3 < 0.6 < evidence.through[1]
+    assert evidence.through[0] < 0.3 < 0.45 < evidence.through[1]  # a vessel of 2 mm under 4 % noise
     assert evidence.along[1] >= evidence.through[1]
     assert evidence.centre["mr-t2"][0] > 1.0 > evidence.centre["mr-t2"][1]
 

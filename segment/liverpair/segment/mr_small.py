@@ -63,10 +63,11 @@ BEYOND_TYPICAL = 1.8
 
 
 #: Logistic fit to simulated livers of four protocols (18 examinations, 106 foci below 7 mm, 17 600 other places),
-#: cross-validated over examinations, rounded. Units are log-odds: of nothing; per SD of the main answer from MAIN_FROM
-#: on, up to MAIN_CAP more; per SD of another sequence's answer over its neutral one; per SD of its unshifted answer.
+#: cross-validated over examinations, rounded. Units are log-odds: of nothing; per SD of the main answer over
+#: MAIN_NEUTRAL, within MAIN_RANGE; per SD of another sequence's answer over its neutral one; per SD of its unshifted
+#: answer.
 PRIOR = -5.0
-MAIN_SLOPE, MAIN_FROM, MAIN_CAP = 0.7, 5.0, 7.0
+MAIN_SLOPE, MAIN_NEUTRAL, MAIN_RANGE = 0.7, 5.0, (0.0, 12.0)
 ANSWER_SLOPE = {"mr-t2": 0.8, "mr-dwi": 0.9, "mr-portal": 0.3, "mr-t1-native": 0.5, "mr-arterial": 0.2, "mr-hbp": 0.7}
 CENTRE_SLOPE = {"mr-t2": 0.7, "mr-dwi": 0.9}
 #: An answer counts so far below and above the neutral one, a centre so far below and above 0: one sequence alone does
@@ -215,13 +216,22 @@ def small_evidence(search: SmallSearch, lps: FloatArray, scale: NDArray[np.int64
         for role, matched in search.matched.items():
             here, best, _ = _near(search.sequences[role], matched.z[n], lps[rows])
             answer[role][rows], centre[role][rows], gain[role][rows] = best, here, matched.gains[n]
-    index = np.asarray(search.sequences[search.main].grid.to_index(lps))
+    index = np.asarray(search.sequences[search.main].grid.to_index(_main_places(search, lps, scale)))
     through, along = _continuation(search, index, scale)
     at = tuple(np.clip(np.rint(index).astype(int), 0, np.asarray(search.depth.shape) - 1).T)
     blobness = np.stack([blob[at] for blob in search.blobness])[scale, np.arange(len(lps))]
     return SmallEvidence(
         lps, scale, answer, centre, gain, through, along, blobness.astype(np.float64), search.depth[at].astype(float)
     )
+
+
+def _main_places(search: SmallSearch, lps: FloatArray, scale: NDArray[np.int64]) -> FloatArray:
+    """Where the main sequence shows each place (n, 3) best within the shift: another sequence may have led there."""
+    places = np.array(lps, dtype=np.float64)
+    for n in np.unique(scale):
+        rows = np.flatnonzero(scale == n)
+        places[rows] = _near(search.sequences[search.main], search.matched[search.main].z[n], places[rows])[2]
+    return places
 
 
 def _continuation(search: SmallSearch, index: FloatArray, scale: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
@@ -253,7 +263,7 @@ def small_log_odds(search: SmallSearch, evidence: SmallEvidence, fluid: bool = F
     for role in evidence.answer:
         answer, gain = evidence.answer[role], evidence.gain[role]
         if role == search.main:
-            odds += MAIN_SLOPE * (np.clip(answer, MAIN_FROM, MAIN_FROM + MAIN_CAP) - MAIN_FROM)
+            odds += MAIN_SLOPE * (np.clip(answer, *MAIN_RANGE) - MAIN_NEUTRAL)
             continue
         if fluid and role == "mr-dwi":
             continue
