@@ -43,6 +43,8 @@ cached_label = functools.cache(label_report)
 
 
 def accuracy(reports: list[dict[str, Any]], field: str) -> float:
+    if field == "count":
+        reports = [report for report in reports if report.get("count_judged", True)]
     found = [getattr(cached_label(r["text"], r.get("modality")), field) == r.get(field) for r in reports]
     return sum(found) / len(found)
 
@@ -58,6 +60,25 @@ def test_development_reports_are_labelled_right(language: str, field: str) -> No
 def test_reports_that_were_held_out_stay_labelled_right(language: str, field: str, least: float) -> None:
     # Scored before they were opened (README.md there), mended since: today this guards what was reached.
     assert accuracy(corpus("heldout", language), field) >= least
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("field", "least"), [("status", 0.83), ("largest_mm", 0.92)])
+def test_sealed_reports_keep_their_score(language: str, field: str, least: float) -> None:
+    # Nothing was mended for them: README.md tells what these figures are and what they are not.
+    assert accuracy(corpus("sealed", language), field) >= least
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_short_statements_are_understood(language: str) -> None:
+    path = CORPUS / f"statements_{language}.toml"
+    statements = tomllib.loads(path.read_text(encoding="utf-8"))["statement"]
+    wrong = 0
+    for statement in statements:
+        label = label_report(statement["text"], statement["modality"])
+        size = statement.get("largest_mm", label.largest_mm or 0)
+        wrong += (label.status, label.largest_mm or 0) != (statement["status"], size)
+    assert wrong <= 0.03 * len(statements)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
