@@ -13,7 +13,7 @@ from liverpair.core.geometry import Grid
 from liverpair.core.transform import SpatialTransform, interpolate
 from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.register.bspline import BSplineSpace
-from liverpair.register.deformable import Cost, DeformSettings
+from liverpair.register.deformable import Cost, DeformSettings, FreeForm, bending_weight
 from liverpair.register.local_ncc import LocalCorrelation, box_sum
 from liverpair.register.prepare import DISTANCE_CLAMP_MM, Scene, signed_distance
 from liverpair.register.quality import JACOBIAN_SLAB, QualitySettings, jacobian, strain
@@ -351,3 +351,17 @@ def test_an_affine_displacement_strains_no_spline() -> None:
     weights = np.ones((10, 9, 8), dtype=np.float32)
     np.testing.assert_allclose(local_strain(field, weights, 4.0), 0, atol=1e-5)
     assert local_strain(field * field, weights, 4.0).max() > 0.1
+
+
+def test_a_pair_that_bends_more_gets_a_weaker_prior_and_never_a_stronger_one() -> None:
+    settings = DeformSettings(bending=300.0, expected_bending=1e-5, least_bending_share=0.2)
+
+    def weight(*found: float) -> float:
+        levels = [FreeForm(np.zeros((3, 2, 2, 2), dtype=np.float32), 0.0, bending, 1) for bending in found]
+        return bending_weight(levels, settings)
+
+    assert weight() == 300.0
+    assert weight(1e-6) == 300.0
+    assert weight(2e-5) == pytest.approx(150.0)
+    assert weight(2e-5, 1e-5) == pytest.approx(150.0)
+    assert weight(1.0) == pytest.approx(60.0)

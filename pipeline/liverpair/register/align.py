@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from liverpair.core.geometry import Grid
 from liverpair.core.transform import SpatialTransform, interpolate
 from liverpair.core.volume import Mask, Volume
-from liverpair.register.deformable import Cost, DeformSettings, FreeForm, minimise, window_radius
+from liverpair.register.deformable import Cost, DeformSettings, FreeForm, bending_weight, minimise, window_radius
 from liverpair.register.prepare import Scene, mask_box, scene
 from liverpair.register.quality import QualitySettings, decide, measure_quality
 from liverpair.register.start import (
@@ -207,7 +207,7 @@ def _deform(
         cost = None  # the previous level's arrays are no longer needed (the first one's are kept below)
         cost = Cost.of(view, settings, second)
         coarse = cost if coarse is None else coarse
-        results.append(minimise(cost, knot, iterations, settings.bending, begin))
+        results.append(minimise(cost, knot, iterations, bending_weight(results, settings), begin))
     return None if cost is None or coarse is None else (coarse, cost, results)
 
 

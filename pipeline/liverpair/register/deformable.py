@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +17,7 @@ from liverpair.register.local_ncc import LocalCorrelation, sample
 from liverpair.register.prepare import Scene
 from liverpair.register.second_channel import SecondSettings, second_channel
 
-__all__ = ["Cost", "DeformSettings", "FreeForm", "minimise"]
+__all__ = ["Cost", "DeformSettings", "FreeForm", "bending_weight", "minimise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,10 @@ class DeformSettings:
 
     ``spacings_mm``, ``knots_mm``, ``blurs_mm`` and ``iterations`` have one entry per level, coarse to fine.
     ``bending`` is in mm² (it multiplies the mean squared second derivative, mm⁻²); ``surface`` multiplies
-    the mean squared difference of the clamped distance maps in units of their clamp. ``fluid`` says what a CT's
+    the mean squared difference of the clamped distance maps in units of their clamp. How much livers bend differs
+    between pairs by a factor of ten, and one weight cannot serve all: it is right for a pair that bends by
+    ``expected_bending`` (mm⁻², at that weight); after each level a pair that bends more gets a weight that much
+    smaller, down to ``least_bending_share`` of it. ``fluid`` says what a CT's
     windows leave out (None: nothing), ``second`` when a second fixed image (PET) is heard (None: never).
     """
 
@@ -36,6 +40,8 @@ class DeformSettings:
     window_mm: float = 6.0
     margin_mm: float = 4.0
     bending: float = 300.0
+    expected_bending: float = 1.5e-5
+    least_bending_share: float = 0.15
     surface: float = 0.1
     noise_share: float = 0.05
     pad_mm: float = 24.0
@@ -148,6 +154,17 @@ class FreeForm:
 def window_radius(window_mm: float, spacing: float) -> int:
     """Window half width in voxels for ``window_mm`` of radius; at least 1."""
     return max(1, int(round(window_mm / spacing)))
+
+
+def bending_weight(coarser: Sequence[FreeForm], settings: DeformSettings) -> float:
+    """The bending's weight at the next level, from what the coarser ones needed.
+
+    A Gaussian prior's weight is the inverse of the variance that it expects, and the coarser levels measure it
+    (empirical Bayes). It is never raised: little bending at a coarse level does not forbid it at a finer one.
+    """
+    found = max((level.bending for level in coarser), default=0.0)
+    share = settings.expected_bending / max(found, settings.expected_bending)
+    return settings.bending * max(share, settings.least_bending_share)
 
 
 def minimise(

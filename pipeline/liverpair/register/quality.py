@@ -44,7 +44,9 @@ class QualitySettings:
     pairs reach 0.62; right ones that moved in a way that no smooth map follows, 0.8–0.9; ordinary right ones
     1.0–2.5). Without any mask the whole bodies are compared, which say less (right pairs 0.4–0.7, wrong ones up to
     0.2): ``maskless_score``, and never more than rigid_only. Below ``least_likeness`` (right pairs 0.6 and more,
-    without masks 0.4) the inside shows nothing, and a map without strain is no sign of anything.
+    without masks 0.4) the inside shows nothing, and a map without strain is no sign of anything. A map that bends by
+    more than ``largest_bending`` (mm⁻²; breathing 0.5–6e-5) follows a motion rougher than its control points: its
+    errors then reach 8 mm where its own bound says 3, so that it is rigid_only.
     """
 
     inner_depth_mm: float = 8.0
@@ -56,6 +58,7 @@ class QualitySettings:
     least_likeness: float = 0.3
     minimal_overlap: float = 0.85
     minimal_seen_ml: float = 150.0
+    largest_bending: float = 1.2e-4
     largest_stretch: float = 1.2
     largest_rotation_deg: float = 30.0
 
@@ -171,7 +174,8 @@ def measure_quality(
     """The numbers a verdict rests on; those that need a mask that was not given are NaN.
 
     ``coarse`` is the first level's cost: there the deformation has too few degrees of freedom to make up
-    correlation from noise, so chance is judged there.
+    correlation from noise, so chance is judged there; and its smoothness has the same weight for every pair, so that
+    their strains can be compared.
     """
     field, view = results[-1].field, final.scene
     inside = view.weights > 0.5
@@ -180,7 +184,7 @@ def measure_quality(
     dice_before, _ = _overlap(final, np.zeros_like(field))
     dice, smaller = _overlap(final, field)
     likeness = _against_chance(coarse, results[0].field, settings.inner_depth_mm)
-    strained = strain(affine, field[:, ::2, ::2, ::2], inside[::2, ::2, ::2], 2 * view.spacing)
+    strained = strain(affine, results[0].field, coarse.scene.weights > 0.5, coarse.scene.spacing)
     stretches = np.linalg.svd(affine[:3, :3], compute_uv=False)
     u, _, v = np.linalg.svd(affine[:3, :3])
     turn = float(np.degrees(np.arccos(np.clip((np.trace(u @ v) - 1) / 2, -1, 1))))
@@ -238,6 +242,10 @@ def decide(q: dict[str, Any], settings: QualitySettings) -> tuple[str, tuple[str
         failed.append(_identity_sentence(q, "as between two different livers"))
     elif masked and q["identity_score"] < settings.usable_score:
         doubts.append(_identity_sentence(q, "too little to trust a deformation"))
+    if q["bending_per_mm2"] > settings.largest_bending:
+        doubts.append(
+            f"the liver is bent by {q['bending_per_mm2'] * 1e5:.0f}e-5 per mm², rougher than a smooth map can follow"
+        )
     if q["folded_fraction"] > 0 or q["jacobian_min"] <= 0.05:
         doubts.append(f"the deformation folds or nearly so (smallest Jacobian {q['jacobian_min']:.2f})")
     if failed:
