@@ -14,7 +14,10 @@ from liverpair.flow.tabular import evaluate_tables
 from PIL import Image
 
 QUICK = Settings(concordance=ConcordanceSettings(bootstrap_replicates=200))
-HEAD = "Patient ID;Pair ID;Reference;Index;Größte (mm);interval_days;PET-Datum;mr_image;mr_report;mr_consensus;reader;pet_image"
+HEAD = (
+    "Patient ID;Pair ID;Reference;Index;Größte (mm);interval_days;PET-Datum;"
+    "mr_image;mr_report;mr_consensus;reader;pet_image"
+)
 
 
 @pytest.fixture
