@@ -155,6 +155,13 @@ def test_every_file_of_a_case_is_there(study: Study) -> None:
         assert not missing, (truth["name"], missing)
 
 
+def test_every_lesion_is_placed_in_its_liver(study: Study) -> None:
+    placed = {(row["pair_id"], row["lesion_id"]): row for row in rows(study.workspace, "locations")}
+    found = {(row["pair_id"], row["lesion_id"]) for row in rows(study.workspace, "lesions")}
+    assert set(placed) == found
+    assert all(row["text"] and 0 <= float(row["sector_probability"]) <= 1 for row in placed.values())
+
+
 def test_the_flow_adds_up(study: Study) -> None:
     counts = json.loads((study.workspace / "tables" / "concordance.json").read_text())["counts"]
     assert sum(counts[k] for k in ("tp", "fp", "fn", "tn", "indeterminate", "not_evaluable")) == len(

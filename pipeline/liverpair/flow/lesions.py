@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from liverpair.core.errors import Refusal
 from liverpair.core.lesion import Candidate, Detection, Lesion, Measurement, Modality, Nature
@@ -28,6 +29,8 @@ __all__ = ["find_lesions", "measure_and_match", "why_not_evaluable"]
 
 #: An examination that shows less of the liver than this says nothing about the rest.
 LEAST_LIVER_SHOWN = 0.9
+#: How well a PET focus' place is known in its CT's liver, mm (1 SD): breathing up to what is left uncorrected (5 mm).
+PET_PLACE_SD_MM = 3.0
 
 
 def _shown_share(liver: Mask, volume: Volume) -> float:
@@ -225,10 +228,19 @@ def _evidence(segmented: SegmentedPair, lesions: tuple[Lesion, ...], settings: S
 
 
 def _locations(segmented: SegmentedPair, lesions: tuple[Lesion, ...]) -> dict[str, LiverLocation]:
-    """Where in the liver each MRI lesion lies, by lesion_id."""
-    liver = segmented.aligned.mr_liver
-    on_mr = [x for x in lesions if x.modality is Modality.MR]
-    if liver is None or not on_mr:
-        return {}
-    places = locate(liver, [x.native_lps for x in on_mr])
-    return {x.lesion_id: place for x, place in zip(on_mr, places, strict=True)}
+    """Where in its examination's liver each lesion lies, by lesion_id (those whose liver is unknown are left out)."""
+    aligned = segmented.aligned
+    found: dict[str, LiverLocation] = {}
+    examinations = ((Modality.MR, aligned.mr_liver, 0.0), (Modality.PET, aligned.ct_liver, PET_PLACE_SD_MM))
+    for modality, liver, sd in examinations:
+        here = [x for x in lesions if x.modality is modality]
+        if liver is None or not here:
+            continue
+        places = locate(liver, [_place(x) for x in here], sd)
+        found |= {x.lesion_id: place for x, place in zip(here, places, strict=True)}
+    return found
+
+
+def _place(lesion: Lesion) -> NDArray[np.float64]:
+    """Where the lesion lies in the frame of its examination's liver (a PET's liver is the CT's)."""
+    return lesion.native_lps if lesion.modality is Modality.MR or lesion.centre_lps is None else lesion.centre_lps
