@@ -18,8 +18,8 @@ class PetDetectionSettings:
     ``method``: how foci are found and delineated (pet_methods.py): noise-adaptive, or a published alternative by
     name; ``fixed_suv``, ``percent_of_max``, ``percist_factor``, ``percist_sd`` and ``liver_to_max`` are theirs.
 
-    ``false_foci``: foci that noise alone may cause per liver; 0.05 keeps 95 % of livers without disease
-    clean. ``resolution_fwhm_mm``: scanner resolution for the delineation (7 mm where nothing better is
+    ``false_foci``: foci that noise alone may cause per liver at one search width; 0.02 keeps 98 % of livers without
+    disease clean, as a specificity of 97.7 % (the published study) asks, and costs 2 of 115 lesions against 0.1. ``resolution_fwhm_mm``: scanner resolution for the delineation (7 mm where nothing better is
     known). ``smoothing_fwhm``: extra smoothing widths in units of the resolution at which foci are searched:
     larger foci of low contrast only show against the noise when smoothed. ``background_sigma_mm``: liver
     heterogeneity wider than this is background. ``valley``: two maxima are one focus when the valley between
@@ -31,7 +31,7 @@ class PetDetectionSettings:
     """
 
     method: PetMethod = "noise-adaptive"
-    false_foci: float = 0.1
+    false_foci: float = 0.02
     resolution_fwhm_mm: float = 7.0
     smoothing_fwhm: tuple[float, ...] = (0.7, 1.4)
     background_sigma_mm: float = 15.0
