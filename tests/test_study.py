@@ -191,7 +191,9 @@ def test_the_report_names_every_pair_and_needs_no_network(study: Study) -> None:
     pairs = rows(study.workspace, "pairs")
     assert all(row["pair_id"] in text for row in pairs)
     assert text.count('<article class="case"') == len(pairs)
-    assert text.count('src="data:image/jpeg;base64,') == len(pairs)
+    sheets = len(list((study.workspace / "cases").glob("*/lesions.png")))
+    assert sheets > 0
+    assert text.count('src="data:image/jpeg;base64,') == len(pairs) + sheets
     loads = re.findall(r'(?:src|href)="(?!#|data:)([^"]+)"', text)
     assert not loads, loads
 
