@@ -19,8 +19,9 @@ class PetDetectionSettings:
     name; ``fixed_suv``, ``percent_of_max``, ``percist_factor``, ``percist_sd`` and ``liver_to_max`` are theirs.
 
     ``false_foci``: foci that noise alone may cause per liver at one search width; 0.02 keeps 98 % of livers without
-    disease clean, as a specificity of 97.7 % (the published study) asks, and costs 2 of 115 lesions against 0.1. ``resolution_fwhm_mm``: scanner resolution for the delineation (7 mm where nothing better is
-    known). ``smoothing_fwhm``: extra smoothing widths in units of the resolution at which foci are searched:
+    disease clean, as a specificity of 97.7 % (the published study) asks, and costs 2 of 115 lesions against
+    0.1. ``resolution_fwhm_mm``: scanner resolution for the delineation (7 mm where nothing better is known).
+    ``smoothing_fwhm``: extra smoothing widths in units of the resolution at which foci are searched:
     larger foci of low contrast only show against the noise when smoothed. ``background_sigma_mm``: liver
     heterogeneity wider than this is background. ``valley``: two maxima are one focus when the valley between
     them is shallower than this fraction of the lower one's height, and than ``valley_sd`` noise standard
