@@ -54,6 +54,15 @@ def test_a_lesion_at_the_capsule_is_found_though_all_around_is_as_dark() -> None
     assert np.linalg.norm(confident[0].centre_lps - [106, 48, 54]) < 5
 
 
+def test_a_lesion_at_the_capsule_keeps_its_size_where_the_mask_took_a_rim_of_what_is_outside() -> None:
+    lesion = LIVER & (np.linalg.norm(PLACES - [103.5, 48, 54], axis=-1) < 10)
+    generous = np.all((PLACES > [42, 12, 18]) & (PLACES < [115.5, 84, 90]), axis=-1)
+    found = detect_mr({"mr-hbp": _image("mr-hbp", 4, lesion, NOTHING)}, Mask(generous, GRID))
+    best = min(found.candidates, key=lambda c: float(np.linalg.norm(c.centre_lps - [103.5, 48, 54])))
+    extent = np.ptp(GRID.to_world(np.argwhere(found.labels.values == best.label)), axis=0)
+    assert np.all(extent < 27), extent
+
+
 def test_where_vessels_branch_there_is_no_lesion() -> None:
     vessel = NOTHING.copy()
     for direction in ([1, 0, 0], [-0.6, 0.7, 0.4], [-0.6, -0.7, -0.4]):

@@ -45,8 +45,9 @@ RIM_MM, ENDS = (4.0, 6.0), (0.05, 0.35)
 #: Shape or place speak clearly against a region from here on: two to one.
 DOUBTED_LOG_ODDS = -0.7
 #: What runs out of a region and is thinner than this share of the focus' diameter is a vessel or the capsule's fat, cut
-#: off where the region goes on beyond the focus, or where its centre lies off the focus by the second share. One that
-#: stays off is held within the third share around the focus: a scale is at most 1.4 times smaller than its ball.
+#: off where the region goes on beyond the focus, where it leaves the liver (along the border lies a rim of what is
+#: outside), or where its centre lies off the focus by the second share. One that stays off is held within the third
+#: share around the focus: a scale is at most 1.4 times smaller than its ball.
 TAIL_SHARE, OFF_CENTRE, HELD_WITHIN = 0.5, 0.3, 0.75
 #: Depth in the liver per diameter: a focus lies in it with half of itself or more, a neighbour with its skin.
 SKIN = (0.25, 0.45)
@@ -171,7 +172,7 @@ def _compact_region(
     centre = grid.to_world(np.argwhere(kept).mean(axis=0) + low)
     for held in (False, True):
         off = float(np.linalg.norm(centre - lead.lps)) > OFF_CENTRE * lead.diameter_mm
-        if off or (spread > TREE[0] and not held):
+        if off or ((spread > TREE[0] or outside > OUTSIDE_TOLERATED) and not held):
             kept = kept & (distance <= HELD_WITHIN * lead.diameter_mm) if held else kept
             kept = _without_tails(kept, at, grid.spacing, TAIL_SHARE * lead.diameter_mm / 2)
             centre = grid.to_world(np.argwhere(kept).mean(axis=0) + low)
