@@ -25,7 +25,7 @@ def said(method: PetMethod = "noise-adaptive") -> str:
 @pytest.mark.parametrize(
     ("method", "words"),
     [
-        ("noise-adaptive", "0.1 expected false foci a liver"),
+        ("noise-adaptive", "0.02 expected false foci a liver"),
         ("noise-adaptive", "(median 4.7 (4.7–4.7) SD)"),
         ("noise-adaptive", "background-corrected fraction"),
         ("fixed-suv", "SUV ≥ 10"),
