@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from liverpair.core.errors import GeometryRefusal
@@ -11,23 +12,22 @@ from liverpair.register.inverse import inverse_transform
 from liverpair.register.jacobian import jacobian_map
 from liverpair.register.transform_io import write_transform
 
-__all__ = ["write_transform_files"]
+__all__ = ["TRANSFORM_FILES", "write_transform_files"]
 
 
-def write_transform_files(transform: SpatialTransform, folder: Path) -> tuple[str, ...]:
-    """Write transform.h5, transform_inverse.h5 and, where it deforms, jacobian.nii.gz; returns the names written.
+#: Every file that describes a transform, whether it was written this time or not.
+TRANSFORM_FILES = ("transform.h5", "transform_inverse.h5", "jacobian.nii.gz")
+
+
+def write_transform_files(transform: SpatialTransform, folder: Path) -> None:
+    """Write transform.h5, transform_inverse.h5 and, where it deforms, jacobian.nii.gz.
 
     A transform that folds beyond the liver has no inverse: that file is left out.
     """
     write_transform(transform, folder / "transform.h5")
-    written = ["transform.h5"]
-    try:
+    # Refused only for folds outside the liver: where the map folds inside, rigid_only hands over its affine.
+    with suppress(GeometryRefusal):
         write_transform(inverse_transform(transform), folder / "transform_inverse.h5")
-        written.append("transform_inverse.h5")
-    except GeometryRefusal:
-        pass  # only outside the liver: a fold inside is a verdict "failed", which has no transform at all
     volumes = jacobian_map(transform)
     if volumes is not None:
         write_nifti(volumes, folder / "jacobian.nii.gz")
-        written.append("jacobian.nii.gz")
-    return tuple(written)

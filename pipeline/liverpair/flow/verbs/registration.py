@@ -18,7 +18,7 @@ from liverpair.flow.commands.shared import FAILED_CASES
 from liverpair.flow.config import Settings
 from liverpair.flow.livers import find_liver
 from liverpair.flow.tables import format_table
-from liverpair.flow.transform_files import write_transform_files
+from liverpair.flow.transform_files import TRANSFORM_FILES, write_transform_files
 from liverpair.flow.workspace import Workspace, write_text
 from liverpair.register.align import register as register_volumes
 from liverpair.register.resample import resample
@@ -66,6 +66,8 @@ def register(
     livers = _liver(ct, masks[0], "ct", settings), _liver(mr, masks[1], moving_role, settings)
     found = register_volumes(ct, mr, *livers, settings.register)
     output.mkdir(parents=True, exist_ok=True)
+    for name in (*TRANSFORM_FILES, "moved.nii.gz", "points_moving.csv"):
+        (output / name).unlink(missing_ok=True)  # an earlier run's result must not stand beside this one's verdict
     quality = {"verdict": found.verdict, "reasons": list(found.reasons), **found.quality}
     write_text(output / "quality.json", canonical_json(quality, indent=1) + "\n")
     if found.transform is None:
