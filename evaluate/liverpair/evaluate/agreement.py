@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from liverpair.core.errors import UsageError
 from liverpair.evaluate.calls import outcome
+from liverpair.evaluate.distributions import normal_quantile, t_quantile
 from liverpair.evaluate.intervals import Table, clopper_pearson, kappa, pabak
 
 __all__ = ["BlandAltman", "bland_altman", "report_validation"]
@@ -50,14 +50,14 @@ def bland_altman(difference: ArrayLike, cluster: ArrayLike, level: float = 0.95)
     n_i = np.bincount(index).astype(np.float64)
     m, N, bias = len(n_i), len(d), float(d.mean())
     means = np.bincount(index, d) / n_i
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = normal_quantile(0.5 + level / 2)
     within = between = None
     variance = float(d.var(ddof=1))
     interval = None
     if m >= 2:
         residual = means - bias
         se = math.sqrt(m / (m - 1) * float(np.sum((n_i * residual) ** 2))) / N
-        reach = float(stats.t.ppf(0.5 + level / 2, m - 1)) * se
+        reach = t_quantile(0.5 + level / 2, m - 1) * se
         interval = bias - reach, bias + reach
     if 2 <= m < N:
         ms_within = float(np.sum((d - means[index]) ** 2)) / (N - m)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from liverpair.core.errors import UsageError
+from liverpair.evaluate.distributions import chi2_tail, normal_quantile, t_quantile
 from liverpair.evaluate.intervals import Interval, clopper_pearson
 
 __all__ = [
@@ -125,7 +125,7 @@ def ratio_logit(sums: ClusterSums, level: float = 0.95) -> Interval:
     """Ratio-estimator interval on the logit scale with t(m−1)."""
     p = _informative(sums)
     se = math.sqrt(ratio_variance(sums)) / (p * (1 - p))
-    return _logit_interval(p, se, float(stats.t.ppf(0.5 + level / 2, sums.m - 1)))
+    return _logit_interval(p, se, t_quantile(0.5 + level / 2, sums.m - 1))
 
 
 def korn_graubard(sums: ClusterSums, level: float = 0.95) -> Interval:
@@ -142,7 +142,7 @@ def korn_graubard(sums: ClusterSums, level: float = 0.95) -> Interval:
     if variance <= 0:
         raise NotEstimable("every cluster has the same proportion: the variance between clusters is 0")
     quantile = 0.5 + level / 2
-    shrink = (stats.t.ppf(quantile, sums.total - 1) / stats.t.ppf(quantile, sums.m - 1)) ** 2
+    shrink = (t_quantile(quantile, sums.total - 1) / t_quantile(quantile, sums.m - 1)) ** 2
     effective = p * (1 - p) / variance * float(shrink)
     low, high = clopper_pearson(p * effective, effective, level)
     return min(low, p), max(high, p)  # at a vanishing n_eff rounding may put a bound a last digit past the estimate
@@ -159,7 +159,7 @@ def gee_independence(sums: ClusterSums, level: float = 0.95, bias_reduced: bool 
     if bias_reduced:
         residual = residual / (1 - sums.n / sums.total)
     se = math.sqrt(float(np.sum(residual**2))) / (sums.total * p * (1 - p))
-    return _logit_interval(p, se, float(stats.norm.ppf(0.5 + level / 2)))
+    return _logit_interval(p, se, normal_quantile(0.5 + level / 2))
 
 
 def design_effect(sums: ClusterSums) -> float | None:
@@ -194,4 +194,4 @@ def obuchowski_mcnemar(difference: ArrayLike) -> tuple[float, float] | None:
     if len(D) < 2 or spread == 0:
         return None
     chi2 = (len(D) - 1) / len(D) * float(D.sum()) ** 2 / spread
-    return chi2, float(stats.chi2.sf(chi2, 1))
+    return chi2, chi2_tail(chi2, 1)

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from liverpair.core.errors import ConfigError, UsageError
+from liverpair.evaluate.distributions import normal_cdf
 from liverpair.evaluate.partial_volume import contrast_from, diameter_at_rc_max, profile, rc_max, rc_max_breathing
 
 __all__ = [
@@ -208,7 +208,7 @@ def detection_margin(true_ratio: float, diameter_mm: float, scanner: Scanner) ->
 
 def p_detect(cnr: float, threshold: float) -> float:
     """Φ(CNR − t): the probability that peak plus noise exceeds the threshold."""
-    return float(stats.norm.cdf(cnr - threshold))
+    return normal_cdf(cnr - threshold)
 
 
 def minimal_diameter(

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from liverpair.core.errors import ConfigError
 from liverpair.core.lesion import ReferenceRegion
 from liverpair.core.volume import Mask, Volume
 from liverpair.evaluate.detectability import Z95
+from liverpair.evaluate.distributions import normal_log_cdf, normal_quantile
 
 __all__ = [
     "EvidenceSettings",
@@ -80,14 +80,14 @@ def independent_looks(volume_mm3: float, noise_fwhm_mm: float, voxel_volume_mm3:
 
 def debiased_z(z_max: float, looks: float) -> float:
     """z_obs: the 95 % upper bound of the signal behind a maximum over ``looks``, less 1.645."""
-    chance = float(stats.norm.logcdf(z_max)) * (looks - 1)
+    chance = normal_log_cdf(z_max) * (looks - 1)
     tail = min(0.05 / max(float(np.exp(chance)), 0.1), 0.5)  # the bound never falls below the maximum itself
-    return z_max - float(stats.norm.ppf(tail)) - Z95
+    return z_max - normal_quantile(tail) - Z95
 
 
 def expected_maximum(looks: float) -> float:
     """Mean of the largest of ``looks`` standard normal samples (Blom's approximation), 0 for one."""
-    return float(stats.norm.ppf((looks - 0.375) / (looks + 0.25)))
+    return normal_quantile((looks - 0.375) / (looks + 0.25))
 
 
 def _region(

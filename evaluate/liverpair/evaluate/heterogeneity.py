@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+
+from liverpair.evaluate.distributions import chi2_tail
 
 __all__ = ["Heterogeneity", "differs"]
 
@@ -53,4 +54,4 @@ def differs(levels: Sequence[Mapping[str, tuple[int, int]]]) -> Heterogeneity:
     if np.linalg.matrix_rank(spread) < len(difference):
         return Heterogeneity(None, len(difference), None, "the subgroups' covariance is singular")
     chi2 = float(difference @ np.linalg.solve(spread, difference))
-    return Heterogeneity(chi2, len(difference), float(stats.chi2.sf(chi2, len(difference))))
+    return Heterogeneity(chi2, len(difference), chi2_tail(chi2, len(difference)))

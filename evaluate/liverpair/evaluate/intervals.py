@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
-
 from liverpair.core.errors import UsageError
+from liverpair.evaluate.distributions import beta_quantile, binomial_cdf, chi2_tail, normal_quantile
 
 __all__ = [
     "Interval",
@@ -53,7 +52,7 @@ class Table:
 def _normal_quantile(level: float) -> float:
     if not 0 < level < 1:
         raise UsageError(f"a confidence level lies between 0 and 1, got {level}")
-    return float(stats.norm.ppf(0.5 + level / 2))
+    return normal_quantile(0.5 + level / 2)
 
 
 def clopper_pearson(k: float, n: float, level: float = 0.95) -> Interval:
@@ -67,8 +66,8 @@ def clopper_pearson(k: float, n: float, level: float = 0.95) -> Interval:
     if not -1e-12 <= k <= n * (1 + 1e-12):
         raise UsageError(f"{k} successes in {n} trials is impossible")
     tail = (1 - level) / 2
-    low = 0.0 if k <= 0 else float(stats.beta.ppf(tail, k, n - k + 1))
-    high = 1.0 if k >= n else float(stats.beta.ppf(1 - tail, k + 1, n - k))
+    low = 0.0 if k <= 0 else beta_quantile(tail, k, n - k + 1)
+    high = 1.0 if k >= n else beta_quantile(1 - tail, k + 1, n - k)
     return low, high
 
 
@@ -145,7 +144,7 @@ def pabak(t: Table) -> float | None:
 
 def mcnemar_exact(b: int, c: int) -> float:
     """Two-sided exact p of McNemar's test on the discordant counts; 1 where there are none."""
-    return 1.0 if b + c == 0 else min(1.0, float(2 * stats.binom.cdf(min(b, c), b + c, 0.5)))
+    return 1.0 if b + c == 0 else min(1.0, float(2 * binomial_cdf(min(b, c), b + c, 0.5)))
 
 
 def mcnemar_chi2(b: int, c: int, correction: bool = False) -> tuple[float, float] | None:
@@ -154,4 +153,4 @@ def mcnemar_chi2(b: int, c: int, correction: bool = False) -> tuple[float, float
         return None
     difference = max(abs(b - c) - (1 if correction else 0), 0)
     chi2 = difference**2 / (b + c)
-    return chi2, float(stats.chi2.sf(chi2, 1))
+    return chi2, chi2_tail(chi2, 1)

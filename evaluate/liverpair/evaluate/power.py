@@ -12,9 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from scipy import stats
-
 from liverpair.core.errors import UsageError
+from liverpair.evaluate.distributions import t_quantile
 from liverpair.evaluate.intervals import Interval, clopper_pearson
 
 __all__ = ["Design", "Need", "StudySize", "design_effect_of", "expected_interval", "study_size", "units_needed"]
@@ -86,7 +85,7 @@ def expected_interval(proportion: float, units: int, design: Design) -> Interval
     effect = design_effect_of(design.pairs_per_patient, design.size_cv, design.icc)
     patients = max(2.0, units / design.pairs_per_patient)
     tail = (1 + design.level) / 2
-    correction = (stats.t.ppf(tail, max(units - 1, 1)) / stats.t.ppf(tail, patients - 1)) ** 2
+    correction = (t_quantile(tail, max(units - 1, 1)) / t_quantile(tail, patients - 1)) ** 2
     effective = units / effect * float(correction)
     return clopper_pearson(proportion * effective, effective, design.level)
 

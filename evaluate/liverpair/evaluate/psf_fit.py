@@ -16,10 +16,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
-from scipy.stats import chi2, norm
 
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.core.volume import Mask, Volume
+from liverpair.evaluate.distributions import normal_quantile
 
 __all__ = ["PsfFitSettings", "SphereFit", "blurred_sphere", "effective_sigma", "fit_sphere"]
 
@@ -313,12 +313,12 @@ def _report(
     least = float(residual @ residual)
     lowest, highest = settings.smallest_diameter_mm / 2, settings.largest_diameter_mm / 2
     radii = np.geomspace(max(lowest, radius / 3), min(highest, radius * 2.5), settings.radius_grid)
-    limit = least + chi2.ppf(settings.confidence, 1)
+    limit = least + normal_quantile(0.5 + settings.confidence / 2) ** 2  # of χ² with one degree
     low, high = _interval(problem, centre, radius, radii, limit)
     wider = replace(problem, sigma=problem.sigma * (1 + settings.psf_relative_sd))
     near = np.geomspace(radius / 1.35, radius * 1.35, 9)
     shift = abs(_best_radius(wider, centre, near) - radius)
-    half = norm.ppf(0.5 + settings.confidence / 2) * shift
+    half = normal_quantile(0.5 + settings.confidence / 2) * shift
     low, high = radius - math.hypot(radius - low, half), radius + math.hypot(high - radius, half)
     ball = blurred_sphere(problem.points, centre, radius, problem.sigma)
     return SphereFit(

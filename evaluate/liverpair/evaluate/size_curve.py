@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from liverpair.evaluate.distributions import normal_quantile
 from liverpair.evaluate.records import LesionOutcome
 
 __all__ = ["LogisticFit", "dose", "fit_logistic", "is_separated", "size_curve"]
@@ -100,7 +100,7 @@ def dose(
     ``covariance`` (2, 2) is that of (intercept, slope). Fieller's set is the x with |b0 + b1·x − logit p|
     within z standard errors; it is no interval where the slope is not significant (A ≤ 0): "unbounded".
     """
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = normal_quantile(0.5 + level / 2)
     offset = intercept - math.log(probability / (1 - probability))
     x = -offset / slope
     v00, v01, v11 = covariance[0, 0], covariance[0, 1], covariance[1, 1]

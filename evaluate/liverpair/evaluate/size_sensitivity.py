@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.ndimage import distance_transform_edt
 from scipy.optimize import brentq
 
 from liverpair.core.errors import ConfigError, Refusal
 from liverpair.core.volume import Mask, Volume
 from liverpair.evaluate.detectability import Scanner, detection_margin, p_detect, predicted_cnr, recovery
+from liverpair.evaluate.distributions import normal_quantile
 from liverpair.evaluate.insertion import Insert, InsertSettings, insert_lesions
 from liverpair.evaluate.intervals import clopper_pearson
 from liverpair.evaluate.size_curve import dose, fit_logistic, is_separated
@@ -169,7 +169,7 @@ def sensitivity_rows(trials: Sequence[Trial], scanner: Scanner, level: float = 0
 
 def _model_size(ratio: float, probability: float, scanner: Scanner) -> float | None:
     """The diameter (mm) at which the closed form detects with this probability; None where none does."""
-    wanted = float(stats.norm.ppf(probability))
+    wanted = normal_quantile(probability)
 
     def excess(diameter: float) -> float:
         return detection_margin(ratio, diameter, scanner) - wanted

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.signal import find_peaks
 
 from liverpair.segment.liver_body import Body
 from liverpair.segment.liver_features import Features
@@ -87,6 +86,8 @@ def _bands(smooth: NDArray[np.float32], quiet: BoolArray, window: tuple[float, f
     counts, edges = np.histogram(smooth[quiet], bins=HISTOGRAM_BINS, range=window)
     centre = (edges[1:] + edges[:-1]) / 2
     bands: list[tuple[float, float]] = []
+    from scipy.signal import find_peaks  # brings scipy.stats: a second that statistics alone never need
+
     for sigma in (2.0, 5.0):
         profile = ndimage.gaussian_filter1d(counts.astype(np.float64), sigma, mode="constant")
         peaks, _ = find_peaks(np.pad(profile, 1), prominence=0.02 * profile.max())

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
-from scipy import stats
-
 from liverpair.core.errors import UsageError
+from liverpair.evaluate.distributions import normal_quantile
 from liverpair.evaluate.intervals import Interval, clopper_pearson
 from liverpair.evaluate.labels.assign import modality_family
 from liverpair.evaluate.labels.report import STATUSES
@@ -185,7 +184,7 @@ def wilson(k: float, n: float, level: float = 0.95) -> Interval:
     """Wilson's score interval of k successes in n trials; (0, 1) where n = 0."""
     if n <= 0:
         return 0.0, 1.0
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = normal_quantile(0.5 + level / 2)
     centre = (k + z * z / 2) / (n + z * z)
     half = z / (n + z * z) * sqrt(k * (n - k) / n + z * z / 4)
     return max(0.0, centre - half), min(1.0, centre + half)
