@@ -51,7 +51,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     reading.reopened = [hit.start for hit in rules.reopens.find(words)]
     reading.clauses = _clauses(sentence.tokens, words, reading.cues, rules)
     groups = _coordinated(reading.organ_hits, sentence.tokens, words, rules)
-    found = [hit for hit in rules.findings.find(words) if hit.category != "uptake" or is_pet]
+    found = [hit for hit in rules.findings.find(words) if hit.category != "no_finding"]  # "Metastasensuche"
+    found = [hit for hit in found if hit.category != "uptake" or is_pet]
     reading.other_tumour = any(hit.category == "other_tumour" for hit in found)
     findings = [hit._replace(category="benign") if hit.category == "other_tumour" else hit for hit in found]
     findings = [_treated_or_not(hit, reading) for hit in _behind_arrow(findings, words)]
@@ -66,8 +67,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
         reading.mentions = [m if m.organ != LIVER else replace(m, polarity="absent") for m in reading.mentions]
     reading.names_liver = sentence.heading == LIVER or any(hit.category == LIVER for hit in organs)
     reading.liver_positive = is_pet and _liver_is_marked(reading, _PLUS)
-    headed = sentence.heading == LIVER and reading.has("indeterminate")
-    reading.liver_doubted = not reading.mentions and (headed or _liver_is_marked(reading, ANSWERS_OPEN))
+    reading.liver_doubted = not reading.mentions and (_liver_is_doubted(reading) or _liver_is_marked(reading, ANSWERS_OPEN))
     reading.liver_course = _tells_course_of_liver(reading)
     if reading.liver_course and {"hedge", "suspicion", "indeterminate"} & {cue.category for cue in reading.cues}:
         reading.liver_course, reading.liver_doubted = False, True
@@ -157,7 +157,7 @@ def _share_doubt(mentions: list[Mention]) -> list[Mention]:
 
 def _clauses(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit], rules: Rules) -> list[int]:
     """Clause number of every token; clauses begin at adversatives, semicolons, and where a list restarts."""
-    starts = {cue.start for cue in cues if cue.category == "terminator"}
+    starts = {_part_start(cue, words, rules) for cue in cues if cue.category == "terminator"}
     restarts = {hit.start for hit in rules.restart.find(words)}
     numbers = {
         i
@@ -177,6 +177,14 @@ def _clauses(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit],
         clause += i in starts
         out.append(clause)
     return out
+
+
+def _part_start(cue: Hit, words: Sequence[str], rules: Rules) -> int:
+    """Where the part that an adversative opens begins: "eine Filia ist aber denkbar" opens before its subject."""
+    if cue.start and cue.end - cue.start == 1 and words[cue.start] in rules.particles:
+        if words[cue.start - 1] in rules.verbs:
+            return next((i + 1 for i in range(cue.start - 1, -1, -1) if words[i] in (",", ";")), 0)
+    return cue.start
 
 
 def _coordinated(organs: Sequence[Hit], tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> dict[int, str]:
@@ -239,6 +247,17 @@ def _only_denies(words: Sequence[str]) -> bool:
     return [word for word in content if word not in (".", ",")][:2] in [[word] for word in ANSWERS_NO]
 
 
+def _liver_is_doubted(reading: Reading) -> bool:
+    """ "Leber: unklar", "Leber S3 ungeklärt": a doubt about the liver in a sentence that names no lesion."""
+    said = {cue.category for cue in reading.cues}
+    if "indeterminate" not in said or said & {"deferred", "hypothetical", "negation_before", "normal", "physiological"}:
+        return False
+    if reading.sentence.question or any(hit.category == OTHER for hit in reading.organ_hits):
+        return False
+    named = any(hit.category == LIVER for hit in reading.organ_hits)
+    return reading.sentence.heading == LIVER or (named and reading.sentence.section == "impression")
+
+
 _PLUS, _MINUS = frozenset({"+", "pos", "positiv", "positive"}), frozenset({"-", "neg", "negativ", "negative"})
 
 
@@ -247,7 +266,7 @@ def _liver_is_marked(reading: Reading, marks: frozenset[str]) -> bool:
     words = reading.words
     for hit in reading.organ_hits:
         at = hit.end
-        while at < len(words) and words[at] in (":", "("):
+        while at < len(words) and words[at] in (":", "(", ";", "|", "=", "\t"):
             at += 1
         if hit.category != LIVER or at >= len(words) or words[at] not in marks:
             continue

@@ -43,6 +43,9 @@ _SCOPES = (
 )
 
 
+_DENIERS = frozenset({"none", "no", "nothing", "kein", "keine", "keiner", "keines", "nichts", "neither"})
+# "No lesion remains": words between the denial and what would be left.
+REMAINS_REACH = 4
 # "Faint focal DOTATATE uptake": words between the adjective and the uptake that it doubts.
 FAINT_REACH = 3
 _DENYING = frozenset({"negation_before", "negation_after", "answered_no", "refuted"})
@@ -78,6 +81,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     negated = bool(denials)
     if negated and _up_to_a_size(hit, reading):
         return "bounded"
+    if "resolved" in covering and _some_remain(covering["resolved"], hit, reading):
+        return "followed" if hit.category == "lesion" else "present"
     if "resolved" in covering:
         return "absent"
     if "no_other" in covering:
@@ -89,6 +94,26 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     if {"historical", "historical_after"} & covering.keys():
         return "ignored"
     return _affirmed(hit, reading, findings, is_pet, organ)
+
+
+def _some_remain(gone: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Most metastases have gone, a handful are left": what is left counts, unless another lesion is what is left."""
+    if reading.words[gone.start] in _DENIERS:
+        return False  # "None of the lesions is still visible"
+    for left in reading.cues:
+        denied = any(
+            cue.category in ("negation_before", "resolved") and cue.start <= left.start and left.start - cue.end < REMAINS_REACH
+            for cue in reading.cues
+            if cue is not gone
+        )
+        if left.category != "remains" or denied or (left.start < gone.end and gone.start < left.end):
+            continue
+        between = sorted((gone.start, left.start))
+        parted = any(f is not hit and f.category == hit.category and between[0] < f.start < between[1] for f in reading.findings)
+        nearer = distance(left, hit, reading.words, reading.clauses) < distance(gone, hit, reading.words, reading.clauses)
+        if nearer or not parted:
+            return True
+    return False
 
 
 def _denial_prevails(denials: Sequence[Hit], doubt: Hit, hit: Hit, reading: Reading) -> bool:
@@ -117,6 +142,8 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
                 continue
             if not judged and not _covers(cue, hit, reading, ahead, backward_too, over_comma):
                 continue
+            if category == "negation_after" and cue.start >= hit.end and _is_attribute(cue, reading):
+                continue  # "8 mm spot, receptor-negative metastasis?"
             if category == "historical" and reading.sentence.tokens[min(cue.end, hit.start)].kind == "number":
                 continue  # "the formerly 45 mm metastasis now measures 26 mm"
             if category == "historical" and any(cue.end <= i < hit.start for i in reading.reopened):
@@ -131,6 +158,11 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
     if answer(hit, reading) in ANSWERS_NO:
         found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
     return found
+
+
+def _is_attribute(cue: Hit, reading: Reading) -> bool:
+    """One word right before a lesion is its attribute and says nothing of what stands before."""
+    return cue.end - cue.start == 1 and any(finding.start == cue.end for finding in reading.findings)
 
 
 def _resolves_behind_colon(cue: Hit, hit: Hit, reading: Reading) -> bool:

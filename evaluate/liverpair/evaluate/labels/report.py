@@ -99,12 +99,14 @@ def _language(tokens: Sequence[Token]) -> str:
 def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None) -> list[Reading]:
     words = [token.text for token in tokens]
     is_pet = _is_pet(words, rules, modality)
-    organs = {hit.category for hit in rules.organs.find(words)}
+    sentences = split_sentences(tokens, text, rules)
+    told = [sentence.words for sentence in sentences if not (sentence.section == "skip" and sentence.kind != "technique")]
+    organs = {hit.category for sentence in told for hit in rules.organs.find(sentence)}
     # An MRI in a study of the liver is one of the liver, unless it only names other organs.
     default = "liver" if not is_pet and (organs & {"liver", "none"} or "other" not in organs) else ""
     readings = []
     carried, by_lesion, block = "", False, -1
-    for sentence in split_sentences(tokens, text, rules):
+    for sentence in sentences:
         if sentence.section == "skip":
             continue
         if sentence.block != block:
@@ -113,7 +115,16 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
         if reading.last_organ:
             carried, by_lesion = reading.last_organ, reading.last_is_lesion
         readings.append(reading)
-    return readings
+    return [] if _was_not_done(readings, rules) else readings
+
+
+def _was_not_done(readings: Sequence[Reading], rules: Rules) -> bool:
+    """ "Patient did not attend": a note in place of a report; what it names was only planned or asked for."""
+    if not any(rules.not_done.find(reading.words) for reading in readings):
+        return False
+    measured = any(cue.category.startswith("unit") for reading in readings for cue in rules.sizes.find(reading.words))
+    headed = any(reading.sentence.kind in ("findings", "impression") for reading in readings)
+    return not measured and not headed
 
 
 def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:
@@ -142,7 +153,8 @@ def _facts(readings: Sequence[Reading]) -> list[_Fact]:
         if reading.liver_doubted:
             facts.append(_Fact("uncertain", reading, None, reading.sentence.section, True, False))
         if reading.liver_normal:
-            facts.append(_Fact("absent", reading, None, reading.sentence.section, False, False))
+            gone = reading.has("resolved") and not reading.mentions  # "Hepatische Komplettremission"
+            facts.append(_Fact("absent", reading, None, reading.sentence.section, gone, False))
     return facts
 
 

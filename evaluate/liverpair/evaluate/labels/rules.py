@@ -1,158 +1,27 @@
-"""Load a language's rules from its TOML file and find their phrases in a list of words.
-
-A phrase is words separated by blanks. ``*`` at a word's end (or start) stands for any ending (beginning);
-``...`` stands for up to ``MAX_GAP`` words of the same clause. Of phrases that start at one word the longest
-wins; of equally long ones the category that stands first in the file.
-"""
+"""Load a language's rules from its TOML file, and set right the typing errors in the words that they know."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 from liverpair.core.errors import ConfigError
+from liverpair.evaluate.labels.lexicon import CACHE_LIMIT, Hit, Lexicon
 from liverpair.evaluate.labels.text import tokenise
 
 __all__ = ["LANGUAGES", "Hit", "Lexicon", "Rules", "load_rules"]
 
 LANGUAGES = ("de", "en")
-# A German verb frame ("können ... nicht sicher ausgeschlossen werden") rarely spans more than this.
-MAX_GAP = 5
 # A misspelt key term: one slip in a short word, two in a long one; below seven letters real words are too
 # close.
 TYPO_MIN_LETTERS = 7
+# In words shorter than that only swapped neighbours and doubled letters of a few key terms are set right.
+TYPO_SHORTEST = 4
 TYPO_LONG_WORD = 11
-_CACHE_LIMIT = 100_000  # distinct words remembered; beyond that the memory starts anew
-_GAP = "..."
-_CLAUSE_MARKS = frozenset({";", ":", "."})
-
-
-class Hit(NamedTuple):
-    """A phrase of ``category`` found in words[start:end]."""
-
-    category: str
-    start: int
-    end: int
-
-
-Test = Callable[[str], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class _Phrase:
-    category: str
-    order: int
-    tests: tuple[Test | None, ...]  # None is a gap
-
-
-class Lexicon:
-    """Phrases by category, ready to be found."""
-
-    def __init__(self, phrases: Mapping[str, Sequence[str]]) -> None:
-        self._phrases: list[_Phrase] = []
-        for order, (category, texts) in enumerate(phrases.items()):
-            for text in texts:
-                self._phrases.append(_Phrase(category, order, _compile(text)))
-        self._starting: dict[str, tuple[_Phrase, ...]] = {}
-        every = (token.text for texts in phrases.values() for text in texts for token in tokenise(text))
-        self.vocabulary = frozenset(word for word in every if "*" not in word)
-
-    def find(self, words: Sequence[str]) -> list[Hit]:
-        """All hits from left to right; hits do not overlap."""
-        hits = []
-        i = 0
-        starting = self._starting
-        while i < len(words):
-            word = words[i]
-            phrases = starting[word] if word in starting else self._candidates(word)
-            best = _best_at(phrases, words, i) if phrases else None
-            if best is None:
-                i += 1
-            else:
-                hits.append(best)
-                i = best.end
-        return hits
-
-    def knows(self, word: str) -> bool:
-        """Whether a phrase starts with this word."""
-        return bool(self._candidates(word))
-
-    def _candidates(self, word: str) -> tuple[_Phrase, ...]:
-        found = self._starting.get(word)
-        if found is None:
-            if len(self._starting) > _CACHE_LIMIT:
-                self._starting.clear()
-            found = tuple(p for p in self._phrases if p.tests[0] is not None and p.tests[0](word))
-            self._starting[word] = found
-        return found
-
-
-def _best_at(phrases: Sequence[_Phrase], words: Sequence[str], start: int) -> Hit | None:
-    """The longest of the phrases that match at ``start``; of equally long ones the first category."""
-    best: tuple[int, int] | None = None
-    hit = None
-    for phrase in phrases:
-        end = _match(phrase.tests, 1, words, start + 1)
-        if end is None:
-            continue
-        rank = (end - start, -phrase.order)
-        if best is None or rank > best:
-            best, hit = rank, Hit(phrase.category, start, end)
-    return hit
-
-
-def _compile(text: str) -> tuple[Test | None, ...]:
-    tests: list[Test | None] = []
-    for part_number, part in enumerate(text.split(_GAP)):
-        if part_number:
-            tests.append(None)
-        tests.extend(_word_test(token.text) for token in tokenise(part))
-    if not tests or tests[0] is None or tests[-1] is None:
-        raise ConfigError(f"label rules: the phrase {text!r} must start and end with a word")
-    return tuple(tests)
-
-
-def _word_test(pattern: str) -> Test:
-    core = pattern.strip("*")
-    if pattern.startswith("*") and pattern.endswith("*") and core:
-        return lambda word: core in word
-    if pattern.startswith("*") and core:
-        return lambda word: word.endswith(core)
-    if pattern.endswith("*") and core:
-        return lambda word: word.startswith(core)
-    return lambda word: word == pattern
-
-
-def _match(tests: Sequence[Test | None], at: int, words: Sequence[str], position: int) -> int | None:
-    """End of the match of tests[at:] from ``position``, or None."""
-    while at < len(tests):
-        test = tests[at]
-        if test is None:
-            return _match_behind_gap(tests, at + 1, words, position)
-        if position >= len(words) or not test(words[position]):
-            return None
-        at += 1
-        position += 1
-    return position
-
-
-def _match_behind_gap(tests: Sequence[Test | None], at: int, words: Sequence[str], position: int) -> int | None:
-    """End of the match of tests[at:] behind at most `MAX_GAP` words, those in brackets not counted."""
-    skipped = depth = 0
-    while position <= len(words) and skipped <= MAX_GAP:
-        end = _match(tests, at, words, position)
-        if end is not None:
-            return end
-        if position == len(words) or (words[position] in _CLAUSE_MARKS and not depth):
-            return None
-        depth = max(0, depth + (words[position] == "(") - (words[position] == ")"))
-        skipped += not depth and words[position] not in "()"
-        position += 1
-    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,6 +37,7 @@ class Rules:
     spoken_commas: frozenset[str]
     sections: Lexicon
     technical: Lexicon
+    not_done: Lexicon
     answers: frozenset[str]
     organs: Lexicon
     findings: Lexicon
@@ -179,21 +49,25 @@ class Rules:
     concluding: Lexicon
     attributes: Lexicon
     joiners: frozenset[str]
+    particles: frozenset[str]
+    verbs: frozenset[str]
     singular: Lexicon
     numbers: Mapping[str, int]
     modalities: Lexicon
     key_terms: tuple[str, ...]
+    short_terms: frozenset[str]
+    long_terms: Mapping[str, frozenset[str]]  # long names of organs and lesions, by what is left without one letter
     corrections: dict[str, str]  # memory of `correct`, filled as words come
 
     def correct(self, word: str) -> str:
         """The key term that a misspelt word stands for, or the word itself."""
-        if len(word) < TYPO_MIN_LETTERS:
+        if len(word) < TYPO_SHORTEST:
             return word
         known = self.corrections.get(word)
         if known is None:
-            if len(self.corrections) > _CACHE_LIMIT:
+            if len(self.corrections) > CACHE_LIMIT:
                 self.corrections.clear()
-            known = self._nearest_term(word)
+            known = self._swapped(word) if len(word) < TYPO_MIN_LETTERS else self._nearest_term(word)
             self.corrections[word] = known
         return known
 
@@ -207,7 +81,34 @@ class Rules:
             for term in self.key_terms:
                 if abs(len(term) - len(word)) <= slips and _edit_distance(word, term) <= slips:
                     return term
+        near = {term for hole in _holes(word) for term in self.long_terms.get(hole, ())} if len(word) > TYPO_MIN_LETTERS else ()
+        # The first letter is hardly ever mistyped, and a change of it makes other words ("degenerative").
+        return min((term for term in near if term[0] == word[0] and _edit_distance(word, term) == 1), default=word)
+
+    def _swapped(self, word: str) -> str:
+        """A short key term with two neighbours swapped or a letter typed twice: "kien", "leberr"."""
+        if any(word in lexicon.vocabulary for lexicon in (self.findings, self.organs, self.cues, self.features)):
+            return word
+        for at in range(len(word) - 1):
+            swapped = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+            once = word[:at] + word[at + 1 :] if word[at] == word[at + 1] else swapped
+            for slip in (swapped, once):
+                if slip in self.short_terms:
+                    return slip
         return word
+
+
+def _holes(word: str) -> set[str]:
+    """The word, and the word without each of its letters: two words at one slip share one of them."""
+    return {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}
+
+
+def _index_of_long_terms(lexicons: Iterable[Lexicon]) -> dict[str, frozenset[str]]:
+    index: dict[str, set[str]] = {}
+    for term in {word for lexicon in lexicons for word in lexicon.vocabulary if len(word) > TYPO_MIN_LETTERS}:
+        for hole in _holes(term):
+            index.setdefault(hole, set()).add(term)
+    return {hole: frozenset(terms) for hole, terms in index.items()}
 
 
 def _edit_distance(a: str, b: str) -> int:
@@ -237,6 +138,12 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
     def plain_set(words: Sequence[str]) -> frozenset[str]:
         return frozenset(token.text for word in words for token in tokenise(word))
 
+    classes = {name: tuple(wordings) for name, wordings in table["classes"].items()}
+
+    def lexicon(phrases: Mapping[str, Sequence[str]]) -> Lexicon:
+        return Lexicon(phrases, classes)
+
+    organs, findings, cues, features = (lexicon(table[name]) for name in ("organs", "findings", "cues", "features"))
     return Rules(
         language=table["language"],
         markers=plain_set(table["markers"]),
@@ -245,22 +152,27 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         sides=plain_set(table["abbreviations"]["sides"]),
         spoken_stops=plain_set(table["abbreviations"]["spoken_stops"]),
         spoken_commas=plain_set(table["abbreviations"]["spoken_commas"]),
-        sections=Lexicon(table["sections"]),
+        sections=lexicon(table["sections"]),
+        not_done=lexicon({"not_done": table["technique"]["not_done"]}),
         answers=plain_set(table["scope"]["answers"]),
         technical=Lexicon({"technical": table["technique"]["words"]}),
-        organs=Lexicon(table["organs"]),
-        findings=Lexicon(table["findings"]),
-        cues=Lexicon(table["cues"]),
-        features=Lexicon(table["features"]),
+        organs=organs,
+        findings=findings,
+        cues=cues,
+        features=features,
         sizes=Lexicon(table["sizes"]),
         restart=Lexicon({"restart": table["scope"]["restart"]}),
         reopens=Lexicon({"reopens": table["scope"]["reopens"]}),
         concluding=Lexicon({"concluding": table["scope"]["concluding"]}),
         attributes=Lexicon({"number": table["attributes"]["number"], "attribute": table["attributes"]["names"]}),
+        particles=plain_set(table["scope"]["particles"]),
+        verbs=plain_set(table["scope"]["verbs"]),
         joiners=plain_set(table["scope"]["joiners"]),
         singular=Lexicon({"singular": table["counts"]["singular"]}),
         numbers={tokenise(word)[0].text: value for word, value in table["counts"]["words"].items()},
         modalities=Lexicon(table["modalities"]),
         key_terms=tuple(tokenise(word)[0].text for word in table["typos"]["key_terms"]),
+        short_terms=plain_set(table["typos"]["short_terms"]),
+        long_terms=_index_of_long_terms((organs, findings)),
         corrections={},
     )

@@ -30,6 +30,7 @@ class Sentence:
     heading: str
     block: int  # changes with each heading and blank line: nothing is carried across
     question: bool
+    kind: str = ""  # the category of its heading
 
     @property
     def span(self) -> tuple[int, int]:
@@ -68,7 +69,9 @@ class _Placed:
 def assign_sections(pieces: Sequence[Piece], rules: Rules) -> list[Sentence]:
     """All sentences in order, skipped sections included (marked "skip")."""
     placed = _without_ambiguous(_place(pieces, rules))
-    sentences = [replace(one.sentence, section=_section(i, placed, rules)) for i, one in enumerate(placed)]
+    sentences = [
+        replace(one.sentence, section=_section(i, placed, rules), kind=one.kind) for i, one in enumerate(placed)
+    ]
     if sentences and all(sentence.section == "skip" for sentence in sentences):
         # "Clinical: pain. Liver normal.": all on one line; only the first sentence is the question.
         sentences[1:] = [replace(sentence, section="findings") for sentence in sentences[1:]]
@@ -79,6 +82,7 @@ def _place(pieces: Sequence[Piece], rules: Rules) -> list[_Placed]:
     placed: list[_Placed] = []
     kind, heading = "", ""
     run = block = number = line = paragraph = 0
+    asked: tuple[Token, ...] = ()  # a question whose answer follows
     for piece in pieces:
         tokens = piece.tokens
         if piece.after_blank:
@@ -88,6 +92,9 @@ def _place(pieces: Sequence[Piece], rules: Rules) -> list[_Placed]:
             line += piece.own_line
             paragraph += piece.after_blank
         found, organ, used = _heading(piece, rules)
+        if found == "answer":
+            asked = placed[-1].sentence.tokens if placed and placed[-1].sentence.question else ()
+            found, used = ("impression", used) if asked else ("", 0)
         while used:
             block += 1
             if found or (organ and kind not in _READ):
@@ -103,7 +110,8 @@ def _place(pieces: Sequence[Piece], rules: Rules) -> list[_Placed]:
             # A second heading may follow at once: "Befund: Leber: ..."
             found, organ, used = ("", "", 0) if organ else _heading(replace(piece, tokens=rest), rules)
         else:
-            sentence = Sentence(tuple(tokens), "", heading, block, tokens[-1].text == "?")
+            sentence = Sentence((*asked, *tokens), "", heading, block, tokens[-1].text == "?")
+            asked = ()
             placed.append(_Placed(sentence, kind, run, number, line, paragraph))
             number += 1
     return placed

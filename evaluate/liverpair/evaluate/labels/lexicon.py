@@ -1,0 +1,242 @@
+"""Find the phrases of a rule file in a list of words.
+
+A phrase is words separated by blanks. ``*`` at a word's end (or start) stands for any ending (beginning);
+``...`` stands for up to ``MAX_GAP`` words of the same clause, ``@2`` for up to two words between no stops or commas,
+``@seen`` for any wording of the class ``seen`` and ``@seen?`` for one or none. Of phrases that start at one word the
+longest wins; of equally long ones the category that stands first in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from liverpair.core.errors import ConfigError
+from liverpair.evaluate.labels.text import tokenise
+
+__all__ = ["CACHE_LIMIT", "Classes", "Hit", "Lexicon"]
+
+# A German verb frame ("können ... nicht sicher ausgeschlossen werden") rarely spans more than this.
+MAX_GAP = 5
+CACHE_LIMIT = 100_000  # distinct words remembered; beyond that the memory starts anew
+_GAP = "..."
+_CLASS_MARK = "@"
+# The short gap ("@2") ends where anything but words stands.
+_SHORT_GAP_ENDS = frozenset({";", ":", ".", ",", "?", "(", ")", "|"})
+_CLAUSE_MARKS = frozenset({";", ":", "."})
+
+
+class Hit(NamedTuple):
+    """A phrase of ``category`` found in words[start:end]."""
+
+    category: str
+    start: int
+    end: int
+
+
+Test = Callable[[str], bool]
+Classes = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """Any of these wordings, the longest first; an empty one may be left out."""
+
+    wordings: tuple[tuple[Test, ...], ...]
+
+    def starts(self, word: str) -> bool:
+        return any(wording[0](word) for wording in self.wordings if wording)
+
+
+@dataclass(frozen=True, slots=True)
+class _ShortGap:
+    """Up to ``words`` words of one part of a sentence."""
+
+    words: int
+
+
+Part = Test | _Class | _ShortGap | None  # None is a gap
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    category: str
+    order: int
+    tests: tuple[Part, ...]
+
+    def starts(self, word: str) -> bool:
+        first = self.tests[0]
+        if isinstance(first, _Class):
+            return first.starts(word)
+        return callable(first) and first(word)
+
+
+class Lexicon:
+    """Phrases by category, ready to be found."""
+
+    def __init__(self, phrases: Mapping[str, Sequence[str]], classes: Classes | None = None) -> None:
+        self._phrases: list[_Phrase] = []
+        known = {name: _compile_class(wordings) for name, wordings in (classes or {}).items()}
+        for order, (category, texts) in enumerate(phrases.items()):
+            for text in texts:
+                self._phrases.append(_Phrase(category, order, _compile(text, known)))
+        self._starting: dict[str, tuple[_Phrase, ...]] = {}
+        used = {name for name in known for texts in phrases.values() for text in texts if _CLASS_MARK + name in text}
+        texts_of_classes = [(classes or {})[name] for name in sorted(used)]
+        every = (token.text for texts in [*phrases.values(), *texts_of_classes] for t in texts for token in tokenise(t))
+        self.vocabulary = frozenset(word for word in every if "*" not in word)
+
+    def find(self, words: Sequence[str]) -> list[Hit]:
+        """All hits from left to right; hits do not overlap."""
+        hits = []
+        i = 0
+        starting = self._starting
+        while i < len(words):
+            word = words[i]
+            phrases = starting[word] if word in starting else self._candidates(word)
+            best = _best_at(phrases, words, i) if phrases else None
+            if best is None:
+                i += 1
+            else:
+                hits.append(best)
+                i = best.end
+        return hits
+
+    def knows(self, word: str) -> bool:
+        """Whether a phrase starts with this word."""
+        return bool(self._candidates(word))
+
+    def _candidates(self, word: str) -> tuple[_Phrase, ...]:
+        found = self._starting.get(word)
+        if found is None:
+            if len(self._starting) > CACHE_LIMIT:
+                self._starting.clear()
+            found = tuple(phrase for phrase in self._phrases if phrase.starts(word))
+            self._starting[word] = found
+        return found
+
+
+def _best_at(phrases: Sequence[_Phrase], words: Sequence[str], start: int) -> Hit | None:
+    """The longest of the phrases that match at ``start``; of equally long ones the first category."""
+    best: tuple[int, int] | None = None
+    hit = None
+    for phrase in phrases:
+        end = _match(phrase.tests, 0, words, start)
+        if end is None:
+            continue
+        rank = (end - start, -phrase.order)
+        if best is None or rank > best:
+            best, hit = rank, Hit(phrase.category, start, end)
+    return hit
+
+
+def _compile(text: str, classes: Mapping[str, _Class]) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    for number, piece in enumerate(text.split(_GAP)):
+        if number:
+            parts.append(None)
+        for item in piece.split():
+            if item.startswith(_CLASS_MARK):
+                parts.append(_named(item, classes, text))
+            else:
+                parts.extend(_word_test(token.text) for token in tokenise(item))
+    first, last = (parts[0], parts[-1]) if parts else (None, None)
+    open_start = isinstance(first, _Class) and () in first.wordings
+    if first is None or last is None or open_start or isinstance(first, _ShortGap) or isinstance(last, _ShortGap):
+        raise ConfigError(f"label rules: the phrase {text!r} must start and end with a word")
+    return tuple(parts)
+
+
+def _named(item: str, classes: Mapping[str, _Class], text: str) -> _Class | _ShortGap:
+    """``@2``, ``@seen`` or ``@seen?``."""
+    name = item[1:].rstrip("?")
+    if name.isdigit():
+        return _ShortGap(int(name))
+    if name not in classes:
+        raise ConfigError(f"label rules: the phrase {text!r} names a class that the table [classes] does not hold")
+    wordings = classes[name].wordings
+    return _Class((*wordings, ())) if item.endswith("?") else classes[name]
+
+
+def _compile_class(wordings: Sequence[str]) -> _Class:
+    """Whole single words become one test, which is faster than one for each."""
+    whole: set[str] = set()
+    others: list[tuple[Test, ...]] = []
+    for wording in wordings:
+        words = [token.text for token in tokenise(wording)]
+        if len(words) == 1 and "*" not in words[0]:
+            whole.add(words[0])
+        else:
+            others.append(tuple(_word_test(word) for word in words))
+    others.sort(key=len, reverse=True)
+    return _Class((*others, (frozenset(whole).__contains__,)) if whole else tuple(others))
+
+
+def _word_test(pattern: str) -> Test:
+    core = pattern.strip("*")
+    if pattern.startswith("*") and pattern.endswith("*") and core:
+        return lambda word: core in word
+    if pattern.startswith("*") and core:
+        return lambda word: word.endswith(core)
+    if pattern.endswith("*") and core:
+        return lambda word: word.startswith(core)
+    return lambda word: word == pattern
+
+
+def _match(tests: Sequence[Part], at: int, words: Sequence[str], position: int) -> int | None:
+    """End of the match of tests[at:] from ``position``, or None."""
+    while at < len(tests):
+        test = tests[at]
+        if test is None:
+            return _match_behind_gap(tests, at + 1, words, position)
+        if isinstance(test, _ShortGap):
+            return _match_behind_short_gap(tests, at + 1, words, position, test.words)
+        if isinstance(test, _Class):
+            return _match_class(tests, at, words, position, test)
+        if position >= len(words) or not test(words[position]):
+            return None
+        at += 1
+        position += 1
+    return position
+
+
+def _match_class(tests: Sequence[Part], at: int, words: Sequence[str], position: int, named: _Class) -> int | None:
+    """The longest match whose first words are one of the class's wordings."""
+    best: int | None = None
+    for wording in named.wordings:
+        end = position + len(wording)
+        if end > len(words) or not all(test(words[position + i]) for i, test in enumerate(wording)):
+            continue
+        found = _match(tests, at + 1, words, end)
+        if found is not None and (best is None or found > best):
+            best = found
+    return best
+
+
+def _match_behind_short_gap(
+    tests: Sequence[Part], at: int, words: Sequence[str], position: int, most: int
+) -> int | None:
+    """End of the match of tests[at:] behind at most ``most`` words of the same part of the sentence."""
+    for skipped in range(most + 1):
+        end = _match(tests, at, words, position + skipped)
+        if end is not None:
+            return end
+        if position + skipped >= len(words) or words[position + skipped] in _SHORT_GAP_ENDS:
+            return None
+    return None
+
+
+def _match_behind_gap(tests: Sequence[Part], at: int, words: Sequence[str], position: int) -> int | None:
+    """End of the match of tests[at:] behind at most `MAX_GAP` words, those in brackets not counted."""
+    skipped = depth = 0
+    while position <= len(words) and skipped <= MAX_GAP:
+        end = _match(tests, at, words, position)
+        if end is not None:
+            return end
+        if position == len(words) or (words[position] in _CLAUSE_MARKS and not depth):
+            return None
+        depth = max(0, depth + (words[position] == "(") - (words[position] == ")"))
+        skipped += not depth and words[position] not in "()"
+        position += 1
+    return None
