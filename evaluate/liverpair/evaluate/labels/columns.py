@@ -1,74 +1,186 @@
 """Read lesion sizes from a table inside a report: a header line names the columns, a row stands for a lesion.
 
 "Leberläsion | Segment | aktuell (mm) | VU (mm)" above "1 | VIII | 36 | 33" says 36 mm. Cells are divided by a bar, a
-tab or a semicolon. Of several size columns the one called current counts, else the first that is not of the past.
+tab, a semicolon or two blanks. Of several size columns the one called current counts, else that of the latest date,
+else the first that is not of the past. Rows of another organ, of a benign lesion or of a sum do not count.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+from liverpair.evaluate.labels.lexicon import Hit
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.text import tokenise
 
-__all__ = ["read_table_sizes"]
+__all__ = ["Table", "divided", "read_table"]
 
 DIVIDERS = ("|", "\t", ";")
+_BLANKS = re.compile(r" {2,}|\t")
 # A header has at least the lesion and its size.
 FEWEST_CELLS = 2
-_UNIT = re.compile(r"\b(mm|cm)\b")
-_NUMBER = re.compile(r"^\s*(\d{1,3}(?:[.,]\d+)?)(?:\s*[x×*]\s*\d{1,3}(?:[.,]\d+)?)*\s*(?:mm|cm)?\s*$", re.IGNORECASE)
+# Columns set with blanks need three: two blanks may stand anywhere.
+FEWEST_BLANK_CELLS = 3
+_UNIT = re.compile(r"\b(mm|cm)\b", re.IGNORECASE)
+_NUMBER = r"\d{1,3}(?:[.,]\d+)?"
+_SIZE = re.compile(
+    rf"^\s*(?:<|ca\.?|bis|max\.?)?\s*(?P<first>{_NUMBER})(?:\s*[x×*]\s*{_NUMBER})*\s*(?P<unit>mm|cm)?\s*(?:[/(].*)?$",
+    re.IGNORECASE,
+)
+_MONTHS = ("jan", "feb", "m[aä]r|mae", "apr", "ma[iy]", "jun", "jul", "aug", "sep", "o[ck]t", "nov", "de[cz]")
+_NAMED_MONTH = re.compile(r"\b(?P<name>" + "|".join(_MONTHS) + r")[a-zä]*\.?[\s\-/]*(?P<year>(?:19|20)?\d\d)\b", re.IGNORECASE)
+_NUMBERED = re.compile(r"\b(?:\d{1,2}[./])?(?P<month>\d{1,2})[./](?P<year>(?:19|20)?\d\d)\b|\b(?P<alone>(?:19|20)\d\d)\b")
 
 
-def read_table_sizes(text: str, rules: Rules, default: str) -> list[float]:
-    """Current sizes in mm of the liver's rows; ``default``: organ of rows and headers that name none."""
+class Table(NamedTuple):
+    """``sizes``: current, of the liver, in mm; ``lesions``: rows they stand in; ``spans``: [start, end) of its lines."""
+
+    sizes: tuple[float, ...]
+    lesions: int
+    spans: tuple[tuple[int, int], ...]
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether [start, end) of the text lies in a line of the table."""
+        return any(first <= start and end <= last for first, last in self.spans)
+
+
+class _Line(NamedTuple):
+    start: int
+    end: int
+    cells: list[str]
+
+
+def divided(line: str) -> list[str]:
+    """The cells of a line; one cell where nothing divides it."""
+    bare = line.strip().strip("|")
+    divider = max(DIVIDERS, key=bare.count)
+    cells = bare.split(divider) if divider in bare else [bare]
+    if len(cells) < FEWEST_BLANK_CELLS and "|" not in bare and len(_BLANKS.split(bare)) >= FEWEST_BLANK_CELLS:
+        cells = _BLANKS.split(bare)
+    return [cell.strip() for cell in cells]
+
+
+def read_table(text: str, rules: Rules, default: str) -> Table:
+    """The liver's lesions of all tables; ``default``: organ of rows and headers that name none."""
     sizes: list[float] = []
-    header: list[list[str]] | None = None
-    for cells in _lines_of_cells(text):
-        words = [[token.text for token in tokenise(cell)] for cell in cells]
-        if _size_column(words, rules) is not None and not any(_NUMBER.match(cell) for cell in cells):
-            header = words
-        elif header is not None and len(cells) == len(header):
-            column = _size_column(header, rules)
-            found = _NUMBER.match(cells[column]) if column is not None else None
-            if found and column is not None and _organ(words, header, rules, default) == "liver":
-                factor = 10.0 if "cm" in header[column] else 1.0
-                numbers = re.findall(r"\d{1,3}(?:[.,]\d+)?", cells[column])
-                sizes.append(round(factor * max(float(n.replace(",", ".")) for n in numbers), 3))
-        else:
-            header = None
-    return [size for size in sizes if size > 0]
-
-
-def _lines_of_cells(text: str) -> Iterator[list[str]]:
-    """The cells of every line; a line without dividers is one cell."""
-    for line in text.splitlines():
-        divider = max(DIVIDERS, key=line.count)
-        cells = [cell.strip() for cell in line.strip().strip("|").split(divider)] if divider in line else [line]
-        if any(cell and not set(cell) <= set("-=+: ") for cell in cells):
-            yield cells
-
-
-def _size_column(header: Sequence[Sequence[str]], rules: Rules) -> int | None:
-    """Index of the column with current sizes, None if the line is no such header."""
-    if len(header) < FEWEST_CELLS:
-        return None
-    current, plain = None, None
-    for index, words in enumerate(header):
-        if not _UNIT.search(" ".join(words)):
+    spans: list[tuple[int, int]] = []
+    lesions = 0
+    header: _Line | None = None
+    above = ""
+    for line in _lines(text):
+        if len(line.cells) < FEWEST_CELLS:
+            header, above = None, " ".join(line.cells)
             continue
-        categories = {hit.category for hit in rules.sizes.find(words)}
-        if "current" in categories and current is None:
-            current = index
-        if not categories & {"previous", "comparing", "not_a_size"} and plain is None:
-            plain = index
-    return current if current is not None else plain
+        if _is_header(line.cells, rules):
+            header = line
+            continue
+        if header is None or not -1 <= len(line.cells) - len(header.cells) <= 1:
+            header = None
+            continue
+        missing = len(line.cells) - len(header.cells)  # "          Feb-20   Aug-21" has no name over its rows
+        names = [*[""] * max(0, missing), *header.cells]
+        column = _size_column(names, line.cells, above, rules)
+        if column is None:
+            continue
+        spans.append((line.start, line.end))
+        size = _size(line.cells[column], " ".join([names[column], above if missing else ""]))
+        if size and _organ(line.cells, [*names, above], rules, default) == "liver" and not _is_other_row(line.cells, rules):
+            sizes.append(size)
+            lesions += 1
+    return Table(tuple(sizes), lesions, tuple(spans) if sizes else ())
 
 
-def _organ(row: Sequence[Sequence[str]], header: Sequence[Sequence[str]], rules: Rules, default: str) -> str:
+def _lines(text: str) -> Iterator[_Line]:
+    start = 0
+    for line in text.splitlines(keepends=True):
+        cells = divided(line)
+        if any(cell and not set(cell) <= set("-=+: ") for cell in cells):
+            yield _Line(start, start + len(line), cells)
+        start += len(line)
+
+
+def _words(cell: str) -> list[str]:
+    return [token.text for token in tokenise(cell)]
+
+
+def _is_header(cells: Sequence[str], rules: Rules) -> bool:
+    """No cell is a number or a size, and one names a unit, a time or the size."""
+    if any(_SIZE.match(cell) for cell in cells):
+        return False
+    return any(_UNIT.search(cell) or _time(cell, rules) is not None or _names_size(cell, rules) for cell in cells)
+
+
+def _names_size(cell: str, rules: Rules) -> bool:
+    return bool(_UNIT.search(cell)) or any(_is_size_name(hit, cell) for hit in rules.attributes.find(_words(cell)))
+
+
+_SIZE_NAMES = ("groess", "gr", "durchm", "diam", "size", "max", "largest", "achse", "axis")
+
+
+def _is_size_name(hit: Hit, cell: str) -> bool:
+    return hit.category == "attribute" and _words(cell)[hit.start].startswith(_SIZE_NAMES)
+
+
+def _time(cell: str, rules: Rules) -> tuple[int, int, int] | None:
+    """Sortable time of a column: (1, 0, 0) what is called current, (0, year, month), (-1, 0, 0) what is called past."""
+    categories = {hit.category for hit in rules.sizes.find(_words(cell))}
+    if "current" in categories:
+        return 1, 0, 0
+    if categories & {"previous", "comparing"}:
+        return -1, 0, 0
+    named = _NAMED_MONTH.search(cell)
+    if named:
+        month = next(i for i, name in enumerate(_MONTHS, start=1) if re.match(name, named["name"], re.IGNORECASE))
+        return 0, int(named["year"][-2:]), month
+    dated = _NUMBERED.search(cell)
+    if dated:
+        return 0, int((dated["year"] or dated["alone"])[-2:]), int(dated["month"] or 0)
+    return None
+
+
+def _size_column(names: Sequence[str], cells: Sequence[str], above: str, rules: Rules) -> int | None:
+    """Index of the column with current sizes, None if there is none."""
+    times = [_time(name, rules) for name in names]
+    told = [bool({h.category for h in rules.sizes.find(_words(n))} & {"not_a_size", "sum"}) for n in names]
+    fits = [bool(_SIZE.match(cell)) for cell in cells]
+    by_name = [i for i, name in enumerate(names) if _names_size(name, rules) and not told[i]]
+    in_cell = [i for i, cell in enumerate(cells) if fits[i] and _UNIT.search(cell)]
+    by_time = [i for i, time in enumerate(times) if time is not None and (i in by_name or i in in_cell or _UNIT.search(above))]
+    candidates = by_time or by_name or in_cell
+    if not candidates:
+        return None
+    dated = [i for i in candidates if times[i] is not None]
+    plain = [i for i in candidates if times[i] is None]
+    current = [i for i in dated if times[i] == (1, 0, 0)]
+    if current:
+        return current[0]
+    if plain and all(times[i] == (-1, 0, 0) for i in dated):
+        return plain[0]
+    return max(dated, key=lambda i: times[i] or (0, 0, 0)) if dated else candidates[0]
+
+
+def _size(cell: str, header: str) -> float | None:
+    found = _SIZE.match(cell)
+    if found is None:
+        return None
+    unit = (found["unit"] or "").lower() or ("cm" if re.search(r"\bcm\b", header, re.IGNORECASE) else "mm")
+    axes = re.findall(_NUMBER, re.split(r"[/(]", cell)[0])
+    value = round((10.0 if unit == "cm" else 1.0) * max(float(axis.replace(",", ".")) for axis in axes), 3)
+    return value if value > 0 else None
+
+
+def _organ(row: Sequence[str], header: Sequence[str], rules: Rules, default: str) -> str:
     for cells in (row, header):
-        organs = {hit.category for words in cells for hit in rules.organs.find(words)} - {"none"}
+        organs = {hit.category for cell in cells for hit in rules.organs.find(_words(cell))} - {"none"}
         if organs:
             return "liver" if "liver" in organs else "other"
     return default
+
+
+def _is_other_row(cells: Sequence[str], rules: Rules) -> bool:
+    """A benign lesion's row, or one with the sum of the rows above."""
+    found = {hit.category for cell in cells for hit in rules.findings.find(_words(cell))}
+    summed = any(hit.category == "sum" for hit in rules.sizes.find(_words(cells[0])))
+    return summed or ("benign" in found and "metastasis" not in found)

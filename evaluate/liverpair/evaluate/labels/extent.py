@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from liverpair.evaluate.labels.former import corrected_sizes
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import LARGEST_COUNT, read_counts, read_sizes
@@ -17,15 +18,18 @@ LONGEST_NUMBER_NAME = 5
 def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) -> list[float]:
     """Sizes in mm of the mentions whose identities are ``counted``, and of those left unnamed behind them."""
     sizes: list[float] = []
+    corrected = {taken for reading in readings for taken in corrected_sizes(reading.words)}
     on_liver, block = False, -1  # whether the last lesion spoken of was a counted one
     for reading in readings:
         if reading.sentence.block != block:
             block, on_liver = reading.sentence.block, False
         for size in read_sizes(reading, rules):
+            if size.mm in corrected:
+                continue
             own = id(size.mention) in counted
             unnamed = size.mention is None and not size.foreign
             placed = reading.liver_positive or bool(_place(reading))
-            if own or (unnamed and (placed or (on_liver and not _names_whole_liver(reading)))):
+            if own or (unnamed and (placed or (on_liver and (not _names_whole_liver(reading) or _names_largest(reading))))):
                 sizes.append(size.mm)
         spoken = [
             mention
@@ -151,6 +155,14 @@ def _place(reading: Reading) -> str:
         if hit.category == "liver" and word[0] == "s" and (word[1:] in _ROMAN or word[1:2].isdigit()):
             return _ROMAN.get(word[1:], word[1:])
     return ""
+
+
+def _names_largest(reading: Reading) -> bool:
+    """ "The largest, in the right lobe, is now 34 mm": of the lesions that were spoken of before."""
+    return any(cue.category == "quantity" and reading.words[cue.start].startswith(_LARGEST) for cue in reading.cues)
+
+
+_LARGEST = ("larg", "bigg", "groess", "domin", "fuehrend", "leading")
 
 
 def _names_whole_liver(reading: Reading) -> bool:

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from liverpair.evaluate.labels.reading import Reading
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["dated_in_past", "follows_former", "in_past_bracket", "in_sum", "is_difference"]
+__all__ = [
+    "corrected_sizes",
+    "dated_in_past",
+    "follows_former",
+    "in_past_bracket",
+    "in_sum",
+    "is_corrected",
+    "is_difference",
+]
 
 # Words between a date and the size that it dates: "on 3/2021: 12 mm", "1.9 cm in June".
 _LINKS = frozenset(
@@ -103,6 +111,24 @@ def is_difference(words: Sequence[str], start: int) -> bool:
         return False
     near = words[max(0, start - CHANGE_REACH) : start - 1]
     return any(word.startswith((*_CHANGES, *_CHANGED)) or word.endswith(_CHANGES) for word in near)
+
+
+_NOT = frozenset({"nicht", "not", "kein"})
+
+
+def is_corrected(words: Sequence[str], start: int) -> bool:
+    """ "Richtig: 35 mm (nicht 53 mm)": the number behind the denial is the wrong one."""
+    return start >= 1 and words[start - 1] in _NOT
+
+
+def corrected_sizes(words: Sequence[str]) -> list[float]:
+    """The sizes in mm that a sentence takes back."""
+    taken = []
+    for at in range(1, len(words) - 1):
+        if words[at - 1] in _NOT and words[at + 1] in ("mm", "cm") and words[at][:1].isdigit():
+            value = float(words[at].replace(",", "."))
+            taken.append(round(value * (10.0 if words[at + 1] == "cm" else 1.0), 3))
+    return taken
 
 
 def in_sum(cues: Sequence[Hit], words: Sequence[str], at: int) -> bool:

@@ -10,7 +10,11 @@ import html
 import re
 from collections.abc import Iterable
 
-__all__ = ["plain_text"]
+from liverpair.evaluate.labels.forms import dictation_edits, form_edits, json_edits
+from liverpair.evaluate.labels.ocr import ocr_edits
+from liverpair.evaluate.labels.rules import Rules
+
+__all__ = ["plain_text", "repaired_text"]
 
 _RTF = re.compile(r"\s*\{\\rtf")
 _RTF_PART = re.compile(
@@ -42,7 +46,14 @@ def plain_text(text: str) -> tuple[str, list[int] | None]:
         plain, origin = _rewrite(plain, origin, (_html(part) for part in _HTML_PART.finditer(plain)))
     if _BOX.search(plain):
         plain, origin = _rewrite(plain, origin, _unticked(plain))
+    for edits in (json_edits, form_edits, dictation_edits):
+        plain, origin = _rewrite(plain, origin, edits(plain))
     return plain, origin
+
+
+def repaired_text(text: str, origin: list[int] | None, rules: Rules) -> tuple[str, list[int] | None]:
+    """`plain_text`, and what a scan misread set right; needs to know the language."""
+    return _rewrite(text, origin, ocr_edits(text, (rules.findings, rules.organs, rules.cues, rules.features)))
 
 
 def _rewrite(text: str, origin: list[int] | None, edits: Iterable[Edit]) -> tuple[str, list[int] | None]:

@@ -45,7 +45,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     words = ["," if word in rules.spoken_commas else word for word in words]
     reading = Reading(sentence, words, is_pet)
     organs = rules.organs.find(words)
-    reading.organ_hits = [hit for hit in organs if hit.category != "none"]
+    reading.organ_hits = _without_landmarks([hit for hit in organs if hit.category != "none"], words, sentence, rules)
     reading.cues = [cue for cue in rules.cues.find(words) if not _between_numbers(cue, sentence.tokens, words, rules)]
     reading.cues += rules.features.find(words)
     reading.reopened = [hit.start for hit in rules.reopens.find(words)]
@@ -75,6 +75,14 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     reading.liver_normal = not reading.liver_positive and (normal_study or _liver_is_normal(reading))
     reading.last_organ, reading.last_is_lesion = _last_organ(reading, groups)
     return reading
+
+
+def _without_landmarks(organs: list[Hit], words: Sequence[str], sentence: Sentence, rules: Rules) -> list[Hit]:
+    """ "Segment V near the gallbladder": beside the liver, an organ behind such a word only tells where."""
+    if sentence.heading != LIVER and not any(hit.category == LIVER for hit in organs):
+        return organs
+    behind = {hit.end for hit in rules.landmarks.find(words)}
+    return [hit for hit in organs if hit.category == LIVER or not behind & {hit.start, hit.start - 1}]
 
 
 def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> bool:
@@ -206,6 +214,8 @@ def _is_compound(hit: Hit, words: Sequence[str], rules: Rules) -> bool:
 
 def _organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Context) -> tuple[str, bool]:
     best, best_cost = NONE, float("inf")
+    if _is_distant(mention, reading) and not any(organ.category == LIVER for organ in reading.organ_hits):
+        return NONE, False
     for organ in reading.organ_hits:
         itself = organ.start < mention.end and mention.start < organ.end
         if itself and mention.category == "recurrence" and len(reading.organ_hits) > 1:
@@ -223,6 +233,15 @@ def _organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: C
     if context.carried and (context.carried == LIVER or context.by_lesion or mention.category != "metastasis"):
         return context.carried, False
     return context.default, False
+
+
+_DISTANT = ("fernmeta", "fernfilia", "distant", "remote", "systemic")
+
+
+def _is_distant(mention: Hit, reading: Reading) -> bool:
+    """ "No nodal involvement or distant metastasis": of any organ, the liver among them."""
+    words = reading.words
+    return words[mention.start].startswith(_DISTANT) or words[max(0, mention.start - 1)].startswith(_DISTANT)
 
 
 def _liver_is_normal(reading: Reading) -> bool:

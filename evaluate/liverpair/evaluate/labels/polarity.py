@@ -142,6 +142,8 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
                 continue
             if not judged and not _covers(cue, hit, reading, ahead, backward_too, over_comma):
                 continue
+            if cue.start >= hit.end and category.startswith("negation") and _is_in_bracket(cue, hit, reading):
+                continue
             if category == "negation_after" and cue.start >= hit.end and _is_attribute(cue, reading):
                 continue  # "8 mm spot, receptor-negative metastasis?"
             if category == "historical" and reading.sentence.tokens[min(cue.end, hit.start)].kind == "number":
@@ -158,6 +160,13 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
     if answer(hit, reading) in ANSWERS_NO:
         found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
     return found
+
+
+def _is_in_bracket(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Three foci in the liver: dome (7 mm), segment 2 (no CT correlate)": a remark on what stands right before it."""
+    words = reading.words
+    opening = next((i for i in range(cue.start - 1, hit.end - 1, -1) if words[i] in ("(", ")")), -1)
+    return opening > hit.end + 1 and words[opening] == "("
 
 
 def _is_attribute(cue: Hit, reading: Reading) -> bool:

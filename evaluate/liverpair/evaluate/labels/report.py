@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from liverpair.evaluate.labels.columns import read_table_sizes
+from liverpair.evaluate.labels.columns import read_table
 from liverpair.evaluate.labels.extent import count_lesions, counted_sizes, sizes_near
-from liverpair.evaluate.labels.markup import plain_text
+from liverpair.evaluate.labels.markup import plain_text, repaired_text
 from liverpair.evaluate.labels.mentions import Context, Mention, Reading, read_sentence
 from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
 from liverpair.evaluate.labels.sentences import split_sentences
@@ -57,8 +57,9 @@ class _Fact:
 def label_report(text: str, modality: str | None = None) -> ReportLabel:
     """Label one free text; ``modality`` (MR, PT, ...) helps where the text does not name its region."""
     original, (text, origin) = text, plain_text(text)
+    rules = load_rules(_language(tokenise(text)))
+    text, origin = repaired_text(text, origin, rules)
     tokens = tokenise(text)
-    rules = load_rules(_language(tokens))
     readings = _read(text, tokens, rules, modality)
     facts = _facts(readings)
     status, deciding = _decide(facts, readings)
@@ -66,16 +67,17 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         evidence = _quote(original, origin, deciding)
         return ReportLabel(status, None, None, rules.language, evidence)
     mentions = _counted_mentions(facts, readings, status)
-    in_table = read_table_sizes(text, rules, "other" if _is_pet([t.text for t in tokens], rules, modality) else "liver")
-    sizes = [*in_table, *counted_sizes(readings, mentions, rules)]
+    table = read_table(text, rules, "other" if _is_pet([t.text for t in tokens], rules, modality) else "liver")
+    outside = [reading for reading in readings if not table.holds(*reading.sentence.span)]
+    sizes = [*table.sizes, *counted_sizes(outside, mentions, rules)]
     if not sizes and not _speaks_of_several(facts, status):
         # "7 mm lesion with restricted diffusion. Impression: metastasis cannot be excluded": one lesion, two verdicts.
         mentions |= _counted_mentions(facts, readings, "present") | _counted_mentions(facts, readings, "uncertain")
-        sizes = counted_sizes(readings, mentions, rules)
+        sizes = counted_sizes(outside, mentions, rules)
     return ReportLabel(
         status,
         max(sizes or sizes_near(readings, deciding.reading if deciding else None, rules), default=None),
-        count_lesions(readings, mentions, rules),
+        count_lesions(outside, mentions, rules) or (table.lesions or None),
         rules.language,
         _quote(original, origin, deciding),
     )
@@ -208,7 +210,10 @@ def _fact(reading: Reading, mention: Mention, readings: Sequence[Reading]) -> _F
 
 def _decide(facts: Sequence[_Fact], readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
     impression = _strongest([fact for fact in facts if fact.section == "impression"])
-    findings = _strongest([fact for fact in facts if fact.section != "impression"])
+    findings = _strongest([fact for fact in facts if fact.section == "findings"])
+    added = _strongest([fact for fact in facts if fact.section == "addendum"])
+    if added is not None and _outranks(added, impression or findings):
+        return added.status, added
     if impression is None or findings is None:
         chosen = impression or findings
     elif impression.status == "absent" and findings.status == "present" and findings.strong:
@@ -231,6 +236,13 @@ def _decide(facts: Sequence[_Fact], readings: Sequence[Reading]) -> tuple[str, _
         status, fact = _only_no_new(readings)
         return (status, fact) if fact is not None else _denied_everywhere(readings)
     return chosen.status, chosen
+
+
+def _outranks(added: _Fact, earlier: _Fact | None) -> bool:
+    """What was added later holds, but a benign lesion or a sweeping denial does not undo a metastasis by name."""
+    if earlier is None or added.status != "absent" or added.strong:
+        return True
+    return earlier.status != "present" or not earlier.strong
 
 
 def _strongest(facts: Sequence[_Fact]) -> _Fact | None:
@@ -309,8 +321,14 @@ def _counted_mentions(facts: Sequence[_Fact], readings: Sequence[Reading], statu
 
 def _speaks_of_several(facts: Sequence[_Fact], status: str) -> bool:
     """Whether facts of this status and others stand in one section: then they concern different lesions."""
-    sections = {fact.section for fact in facts if fact.status == status}
-    return any(f.section in sections and f.status in ("present", "uncertain") and f.status != status for f in facts)
+    same = [fact for fact in facts if fact.status == status]
+    return any(
+        f.status in ("present", "uncertain")
+        and f.status != status
+        and any(f.section == other.section and f.reading is not other.reading for other in same)
+        and not any(f.reading is other.reading for other in same)
+        for f in facts
+    )
 
 
 def _quote(text: str, origin: Sequence[int] | None, deciding: _Fact | None) -> str:

@@ -48,6 +48,8 @@ class Rules:
     reopens: Lexicon
     concluding: Lexicon
     attributes: Lexicon
+    landmarks: Lexicon
+    comparing: frozenset[str]
     joiners: frozenset[str]
     particles: frozenset[str]
     verbs: frozenset[str]
@@ -167,6 +169,8 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         attributes=Lexicon({"number": table["attributes"]["number"], "attribute": table["attributes"]["names"]}),
         particles=plain_set(table["scope"]["particles"]),
         verbs=plain_set(table["scope"]["verbs"]),
+        comparing=plain_set(table["scope"]["comparing"]),
+        landmarks=lexicon({"landmark": table["scope"]["landmarks"]}),
         joiners=plain_set(table["scope"]["joiners"]),
         singular=Lexicon({"singular": table["counts"]["singular"]}),
         numbers={tokenise(word)[0].text: value for word, value in table["counts"]["words"].items()},

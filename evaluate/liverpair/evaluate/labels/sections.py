@@ -15,15 +15,17 @@ from liverpair.evaluate.labels.text import Token
 __all__ = ["Piece", "Sentence", "assign_sections"]
 
 MAX_HEADING_WORDS = 6
+# An addendum tells in its heading when and why it was added.
+LONGEST_ADDENDUM_HEADING = 24
 # Sections that are read; all others are skipped while they last.
-_READ = frozenset({"findings", "impression", "organ"})
+_READ = frozenset({"findings", "impression", "addendum", "organ"})
 # Sections that say nothing of today's findings but may be followed by findings without a heading.
 _OPENING = frozenset({"question", "technique"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sentence:
-    """Tokens of a sentence; ``section``: findings, impression, skip; ``heading``: liver, other or ""."""
+    """Tokens of a sentence; ``section``: findings, impression, addendum, skip; ``heading``: liver, other or ""."""
 
     tokens: tuple[Token, ...]
     section: str
@@ -137,14 +139,14 @@ def _without_ambiguous(placed: Sequence[_Placed]) -> list[_Placed]:
 def _section(index: int, placed: Sequence[_Placed], rules: Rules) -> str:
     one = placed[index]
     if one.kind in ("", *_READ):
-        return "impression" if one.kind == "impression" else "findings"
+        return one.kind if one.kind in ("impression", "addendum") else "findings"
     if one.kind == "advice":
         return "skip"
     later = {other.kind for other in placed[index + 1 :] if other.run != one.run}
     if one.kind == "comparison":
         lasts = one.line == 0 or "findings" in later
         return "skip" if lasts else "findings"
-    if later & {"findings", "organ", "comparison", *_OPENING}:
+    if later & {"findings", *_OPENING}:
         return "skip"
     return "findings" if _has_left(one, index, placed, rules) else "skip"
 
@@ -182,6 +184,12 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
     start = 0
     while start < len(words) and (words[start] in "-*+#>.)(" or piece.tokens[start].kind == "number"):
         start += 1
+    if piece.own_line:
+        added = next((hit for hit in rules.sections.find(words[start:]) if hit.category == "addendum"), None)
+        if added is not None and added.start == 0:
+            # "Nachtrag vom 5.7. nach Eintreffen der Voraufnahmen:", "ADDENDUM 8/17: ..."
+            end = next((i + 1 for i in range(start, min(len(words), start + LONGEST_ADDENDUM_HEADING)) if words[i] == ":"), 0)
+            return "addendum", "", end or start + added.end
     colon = next((i for i in range(start, min(len(words), start + 2 * MAX_HEADING_WORDS)) if words[i] == ":"), -1)
     if colon < 0:
         return _bare_heading(piece, words, start, rules)
@@ -192,7 +200,7 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
     kind = sections[0].category if sections and sections[0].start == 0 else ""
     organs = {hit.category for hit in rules.organs.find(head)} - {"none"}
     findings = rules.findings.find(head)
-    if kind == "comparison" and _is_adverbial(piece.tokens[start:], colon - start):
+    if kind == "comparison" and head[0] in rules.comparing and _is_adverbial(piece.tokens[start:], colon - start):
         return "", "", 0
     if not kind and rules.attributes.find(head):
         return "", "", 0

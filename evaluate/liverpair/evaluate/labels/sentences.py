@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from liverpair.evaluate.labels.columns import divided
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sections import MAX_HEADING_WORDS, Piece, Sentence, assign_sections
 from liverpair.evaluate.labels.text import Token
@@ -18,6 +19,8 @@ __all__ = ["split_sentences"]
 WRAP_SHARE = 0.85
 # Texts whose longest line is shorter than this are staccato: their line ends are ends.
 MIN_WRAP_WIDTH = 50
+# A line of so many cells is a row of a table.
+FEWEST_TABLE_CELLS = 3
 # No sentence is longer; text without stops (a broken export) is cut, for reading costs the square of the length.
 MAX_SENTENCE_TOKENS = 150
 
@@ -110,6 +113,8 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int) -> b
     if index == 0 or index + 1 >= len(tokens):
         return False
     before, after = tokens[index - 1], tokens[index + 1]
+    if len(divided(_line_of(text, before.start))) >= FEWEST_TABLE_CELLS:
+        return False
     if before.kind == "newline" or before.text in (":", ".", ";", "?", "!"):
         return False
     if after.text in ("-", "*", "+", ">", "#"):
@@ -126,6 +131,11 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int) -> b
     next_word_end = text.find(" ", after.end)
     word = (next_word_end if next_word_end > 0 else after.end) - after.start
     return width >= MIN_WRAP_WIDTH and before.end - line_start + 1 + word >= WRAP_SHARE * width
+
+
+def _line_of(text: str, at: int) -> str:
+    end = text.find("\n", at)
+    return text[text.rfind("\n", 0, at) + 1 : end if end >= 0 else len(text)]
 
 
 def _line_is_heading(tokens: Sequence[Token], start: int) -> bool:

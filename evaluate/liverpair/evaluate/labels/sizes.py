@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from liverpair.evaluate.labels.former import dated_in_past, follows_former, in_past_bracket, in_sum, is_difference
+from liverpair.evaluate.labels.former import (
+    dated_in_past,
+    follows_former,
+    in_past_bracket,
+    in_sum,
+    is_corrected,
+    is_difference,
+)
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.rules import Hit, Rules
 
@@ -100,7 +107,7 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         leads_on = unit + 1 < len(words) and category.get(unit + 1) == "link_change"
         past = bool(before & {"previous", "comparing"})
         previous = (past and "current" not in before) or "previous" in behind or follows_former(words, start)
-        if is_difference(words, start):
+        if is_difference(words, start) or is_corrected(words, start):
             continue
         current = "current" in before | behind
         out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on or bound, current))
@@ -242,12 +249,16 @@ def _organ_in_list(size: _Raw, reading: Reading) -> Hit | None:
 _PARTS = frozenset({",", ";", "|", "und", "sowie", "and", "while", "whereas"})
 
 
+# Words that a semicolon stands for when lesions compete for a size.
+STOP_COST = 10
+
+
 def _gap(size: _Raw, start: int, end: int, reading: Reading) -> float:
     low, high = (end, size.start) if end <= size.start else (size.end, start)
     cost = 0.0
     for word in reading.words[low:high]:
         # A stop inside a sentence belongs to an abbreviation.
-        cost += 3 if word in _PARTS else 0 if word in ("(", ")", ".") else 1
+        cost += STOP_COST if word in (";", "|") else 3 if word in _PARTS else 0 if word in ("(", ")", ".") else 1
     if high > low and reading.clauses[low] != reading.clauses[min(high, len(reading.clauses) - 1)]:
         cost += 3
     if end > size.start and reading.words[size.end : size.end + 1] and reading.words[size.end].startswith(_LEADING):

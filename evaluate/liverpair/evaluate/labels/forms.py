@@ -1,0 +1,111 @@
+"""Bring forms, exports and dictation into the shape of a report: keys with a colon, units behind numbers, marks for words.
+
+"04 Liver ..... positive", "leber.groesse_mm: 6", ``{"liver": "negative"}`` and "liver clear period" say what "Liver:
+positive", "leber groesse: 6 mm", "liver: negative" and "Liver clear." say. Each function gives edits for `markup`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["dictation_edits", "form_edits", "json_edits"]
+
+Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
+
+# "LEBER ........ ja", "liver ____ no": at least three of the filling sign.
+_LEADER = re.compile(r"[ \t]*(?:\.{3,}|_{3,}|…+)[ \t]*:?[ \t]*(?=\S)")
+# "leber.befund:", "liver_status =": a key of several parts at the start of a line.
+_KEY = re.compile(r"^[ \t]*(?P<key>[^\W\d]\w*(?:[._][^\W_]\w*)+)[ \t]*(?P<sign>[:=])", re.MULTILINE)
+# "Größe (mm): 22", "max_mm: 6": the unit stands in the key, the number behind it has none.
+_KEYED_UNIT = re.compile(
+    r"[ _.]*[(\[]?(?<![A-Za-z\d])(?P<unit>mm|cm)[)\]]?[ \t]*(?P<sign>[:=])[ \t]*"
+    r"(?P<number>\d{1,3}(?:[.,]\d+)?(?:[ \t]*[x×][ \t]*\d{1,3}(?:[.,]\d+)?)*)(?![ \t]*(?:mm|cm|[.,/|]?\d))",
+    re.IGNORECASE,
+)
+_JSON = re.compile(r"^\s*[\[{].*[\]}]\s*$", re.DOTALL)
+_JSON_SIGN = re.compile(r'(?P<quote>")|(?P<bracket>[{}\[\]])|(?P<comma>,)(?=\s*")')
+
+# Spoken marks; two of them make a dictation, for "period" alone may be a span of time.
+FEWEST_SPOKEN = 2
+_SPOKEN = {
+    "period": ".", "full stop": ".", "comma": ",", "colon": ":", "semicolon": ";", "question mark": "?",
+    "new paragraph": "\n\n", "new para": "\n\n", "next paragraph": "\n\n", "new line": "\n", "next line": "\n",
+    "open bracket": "(", "close bracket": ")", "open parenthesis": "(", "close parenthesis": ")",
+    "punkt": ".", "komma": ",", "doppelpunkt": ":", "semikolon": ";", "fragezeichen": "?", "strichpunkt": ";",
+    "neuer absatz": "\n\n", "absatz": "\n\n", "neue zeile": "\n", "nächste zeile": "\n", "naechste zeile": "\n",
+    "klammer auf": "(", "klammer zu": ")",
+}  # fmt: skip
+_SPOKEN_MARK = re.compile(r"[ \t]*\b(?P<mark>" + "|".join(sorted(_SPOKEN, key=len, reverse=True)) + r")\b", re.IGNORECASE)
+_DIGITS = {
+    "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+    "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "thirteen": "13", "fourteen": "14", "fifteen": "15",
+    "sixteen": "16", "seventeen": "17", "eighteen": "18", "nineteen": "19", "twenty": "20", "thirty": "30",
+    "forty": "40", "fifty": "50",
+    "null": "0", "ein": "1", "eins": "1", "zwei": "2", "drei": "3", "vier": "4", "fünf": "5", "sechs": "6",
+    "sieben": "7", "acht": "8", "neun": "9", "zehn": "10", "elf": "11", "zwölf": "12", "dreizehn": "13",
+    "vierzehn": "14", "fünfzehn": "15", "sechzehn": "16", "siebzehn": "17", "achtzehn": "18", "neunzehn": "19",
+    "zwanzig": "20", "dreißig": "30", "vierzig": "40", "fünfzig": "50",
+}  # fmt: skip
+_TENS = "|".join(word for word, value in _DIGITS.items() if len(value) == 2 and value[1] == "0" and value != "10")
+_ONES = "|".join(word for word, value in _DIGITS.items() if len(value) == 1 and value != "0")
+_NUMBER = "|".join(sorted(_DIGITS, key=len, reverse=True))
+_GERMAN_ONES = "|".join(word for word in ("ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"))
+_SPOKEN_SIZE = re.compile(
+    rf"\b(?P<whole>(?:(?P<tens>{_TENS})[ -](?P<ones>{_ONES}))|(?:(?P<einer>{_GERMAN_ONES})und(?P<zehner>{_TENS}))|{_NUMBER}|\d+)"
+    rf"(?:[ ](?:point|komma)[ ](?P<part>{_NUMBER}|\d))?"
+    r"(?=[ ](?:mm|cm|milli\w+|zenti\w+|centi\w+)\b)",
+    re.IGNORECASE,
+)
+
+
+def json_edits(text: str) -> Iterator[Edit]:
+    """A JSON record as lines of keys and values."""
+    if _JSON.match(text):
+        for sign in _JSON_SIGN.finditer(text):
+            yield sign.start(), sign.end(), "" if sign["quote"] else "\n"
+
+
+def form_edits(text: str) -> Iterator[Edit]:
+    """Leaders, keys of several parts, and units that stand in the key."""
+    edits = [(leader.start(), leader.end(), ": ") for leader in _LEADER.finditer(text) if _ends_key(text, leader.start())]
+    for unit in _KEYED_UNIT.finditer(text):
+        edits.append((unit.start(), unit.end(), f"{unit['sign']} {unit['number']} {unit['unit']}"))
+    for key in _KEY.finditer(text):
+        start = key.start("key")
+        edits += [
+            (start + at, start + at + 1, " ")
+            for at, sign in enumerate(key["key"])
+            if sign in "._" and not any(a <= start + at < b for a, b, _ in edits)
+        ]
+    yield from sorted(edits)
+
+
+def _ends_key(text: str, at: int) -> bool:
+    """A leader stands behind a word on its line; "... multiple lesions" quotes."""
+    return at > 0 and (text[at - 1].isalnum() or text[at - 1] in ")]") and text[at - 1] != "\n"
+
+
+def dictation_edits(text: str) -> Iterator[Edit]:
+    """Spoken marks and sizes ("three point three centimeters"), where the text is a dictation."""
+    marks = list(_SPOKEN_MARK.finditer(text))
+    sizes = [(size.start(), size.end(), _figures(size)) for size in _SPOKEN_SIZE.finditer(text) if not _is_digit(size)]
+    dictated = len(marks) >= FEWEST_SPOKEN
+    # "drei Komma drei Zentimeter" holds no comma.
+    free = [m for m in marks if dictated and not any(a < m.end() and m.start() < b for a, b, _ in sizes)]
+    yield from sorted([*sizes, *((m.start(), m.end(), _SPOKEN[m["mark"].lower()]) for m in free)])
+
+
+def _is_digit(size: re.Match[str]) -> bool:
+    return size.group().isdigit()
+
+
+def _figures(size: re.Match[str]) -> str:
+    if size["tens"]:
+        whole = str(int(_DIGITS[size["tens"].lower()]) + int(_DIGITS[size["ones"].lower()]))
+    elif size["zehner"]:
+        whole = str(int(_DIGITS[size["zehner"].lower()]) + int(_DIGITS[size["einer"].lower()]))
+    else:
+        whole = _DIGITS.get(size["whole"].lower(), size["whole"])
+    part = size["part"]
+    return whole if part is None else f"{whole}.{_DIGITS.get(part.lower(), part)}"
