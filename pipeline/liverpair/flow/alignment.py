@@ -13,12 +13,11 @@ from liverpair.core.study import AlignedPair, Images
 from liverpair.core.transform import SpatialTransform
 from liverpair.core.volume import Mask, Volume
 from liverpair.flow.config import Settings
+from liverpair.flow.liver_settling import Livers, register_livers
 from liverpair.flow.livers import find_liver
-from liverpair.register.align import Registration, register
 from liverpair.register.pet_motion import PetMotion, pet_motion
-from liverpair.register.resample import resample_mask
 from liverpair.register.sequences import align_sequence
-from liverpair.segment.liver import LiverSegmentation, refine_liver
+from liverpair.segment.liver import LiverSegmentation
 
 __all__ = ["MAIN_ROLES", "align_pair", "beside_ct", "main_role"]
 
@@ -173,19 +172,15 @@ def align_pair(images: Images, settings: Settings) -> AlignedPair:
         quality["registration"] = {"verdict": "failed", "reasons": [missing]}
         return AlignedPair(images, ct_liver, mr_liver, None, "failed", None, quality, pet_shift)
     second = beside_ct(session.pet, session.motion)
-    found: Registration = register(images.ct, images.mr[main], ct_liver, mr_liver, settings.register, second)
+    livers = Livers(ct_liver, mr_liver, settings.backend.ct == "classical", settings.backend.mr == "classical")
+    together = register_livers(images.ct, images.mr[main], livers, settings.register, settings.agreement, second)
+    found = together.registration
     quality["registration"] = {"verdict": found.verdict, "reasons": list(found.reasons), **found.quality}
-    refined = settings.backend.ct == "classical"  # what a reader drew or a model found stays as it is
-    if (
-        refined
-        and found.verdict == "usable"
-        and found.transform is not None
-        and ct_liver is not None
-        and mr_liver is not None
-    ):
-        warped = resample_mask(mr_liver, images.ct.grid, found.transform)
-        ct_liver = refine_liver(images.ct, ct_liver, warped)
-        quality["liver_ct"]["refined_volume_ml"] = ct_liver.volume_ml
+    quality["liver_agreement"] = together.facts
+    for name, before, after in (("ct", ct_liver, together.livers.ct), ("mr", mr_liver, together.livers.mr)):
+        if after is not None and after is not before:
+            quality[f"liver_{name}"]["refined_volume_ml"] = after.volume_ml
+    ct_liver, mr_liver = together.livers.ct, together.livers.mr
     return AlignedPair(
         images, ct_liver, mr_liver, found.transform, found.verdict, found.uncertainty, quality, pet_shift
     )

@@ -24,6 +24,7 @@ from liverpair.flow.scanner import ScannerSettings
 from liverpair.register.align import RegisterSettings
 from liverpair.register.pet_motion import PetMotionSettings
 from liverpair.segment.liver import LiverSettings
+from liverpair.segment.liver_agreement import AgreementSettings
 from liverpair.segment.mr_lesions import MrDetectionSettings
 from liverpair.segment.pet_lesions import PetDetectionSettings
 from liverpair.segment.reference_region import ReferenceSettings
@@ -38,6 +39,7 @@ CASE_SECTIONS = (
     "pet_motion",
     "reference",
     "register",
+    "agreement",
     "pet",
     "mr",
     "scanner",
@@ -59,6 +61,7 @@ class Settings:
     pet_motion: PetMotionSettings = field(default_factory=PetMotionSettings)
     reference: ReferenceSettings = field(default_factory=ReferenceSettings)
     register: RegisterSettings = field(default_factory=RegisterSettings)
+    agreement: AgreementSettings = field(default_factory=AgreementSettings)
     pet: PetDetectionSettings = field(default_factory=PetDetectionSettings)
     mr: MrDetectionSettings = field(default_factory=MrDetectionSettings)
     scanner: ScannerSettings = field(default_factory=ScannerSettings)

@@ -21,8 +21,9 @@ from liverpair.segment.liver_mr import prepare_mr
 from liverpair.segment.liver_pet import pet_allows
 from liverpair.segment.liver_quality import Judgement, QualityLimits, judge
 from liverpair.segment.liver_shape import grow
+from liverpair.segment.liver_walls import without_walled_parts
 
-__all__ = ["LiverSegmentation", "LiverSettings", "refine_liver", "segment_liver"]
+__all__ = ["LiverSegmentation", "LiverSettings", "correct_liver", "refine_liver", "segment_liver"]
 
 ROLES = ("ct", "mr-hbp", "mr-t1-native", "mr-arterial", "mr-portal", "mr-t2", "mr-dwi", "mr-adc")
 
@@ -106,6 +107,8 @@ def _around(
         coarse = without_bright_bile(features, coarse, core)
     if role == "ct":
         coarse = without_fluid(features, coarse, core)
+    else:
+        coarse = without_walled_parts(image, coarse, features.grid)
     if not coarse.any():
         return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {}), None, coarse
     around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None
@@ -138,3 +141,23 @@ def refine_liver(ct: Volume, ct_mask: Mask, warped_mr_mask: Mask, band_mm: float
     apart = dilate(lost | gained, 2 * band_mm, grid.spacing)
     start = np.where(apart, own, other)
     return Mask(refine_border(ct, largest(start), grid, NEAR_AN_OUTLINE), ct.grid)
+
+
+def correct_liver(image: Volume, mask: Mask, gained: Mask | None, lost: Mask | None, near_mm: float = 8.0) -> Mask:
+    """``mask`` with the part ``gained`` and without ``lost`` (any grids, in the image's frame), on ``image.grid``.
+
+    Its border is sought anew within ``near_mm`` of these parts and stays everywhere else.
+    """
+    if gained is None and lost is None:
+        return mask
+    grid = anatomical_grid(image.grid, 3.0)
+    coarse = sample(mask, grid) >= 0.5
+    changed = np.zeros(grid.shape, dtype=bool)
+    for part, there in ((gained, True), (lost, False)):
+        if part is not None:
+            region = sample(part, grid) >= 0.5
+            coarse = np.where(region, there, coarse)
+            changed |= region
+    placed = refine_border(image, largest(coarse), grid, NEAR_AN_OUTLINE)
+    near = sample(Mask(dilate(changed, near_mm, grid.spacing), grid), image.grid) >= 0.5
+    return Mask(np.where(near, placed, mask.values), image.grid)

@@ -16,11 +16,11 @@ from liverpair.dicom.nifti import write_nifti
 from liverpair.flow.answer import Answer
 from liverpair.flow.commands.shared import FAILED_CASES
 from liverpair.flow.config import Settings
+from liverpair.flow.liver_settling import Livers, register_livers
 from liverpair.flow.livers import find_liver
 from liverpair.flow.tables import format_table
 from liverpair.flow.transform_files import TRANSFORM_FILES, write_transform_files
 from liverpair.flow.workspace import Workspace, write_text
-from liverpair.register.align import register as register_volumes
 from liverpair.register.resample import resample
 from liverpair.register.transform_io import read_transform
 
@@ -63,12 +63,19 @@ def register(
     """Register; write moved.nii.gz, the transform and its inverse, quality.json and, with points, points_moving.csv."""
     ct, mr = load_image(fixed), load_image(moving)
     given = read_points(points) if points is not None else None
-    livers = _liver(ct, masks[0], "ct", settings), _liver(mr, masks[1], moving_role, settings)
-    found = register_volumes(ct, mr, *livers, settings.register)
+    livers = Livers(
+        _liver(ct, masks[0], "ct", settings),
+        _liver(mr, masks[1], moving_role, settings),
+        masks[0] is None and settings.backend.ct == "classical",
+        masks[1] is None and settings.backend.mr == "classical",
+    )
+    together = register_livers(ct, mr, livers, settings.register, settings.agreement)
+    found = together.registration
     output.mkdir(parents=True, exist_ok=True)
     for name in (*TRANSFORM_FILES, "moved.nii.gz", "points_moving.csv"):
         (output / name).unlink(missing_ok=True)  # an earlier run's result must not stand beside this one's verdict
     quality = {"verdict": found.verdict, "reasons": list(found.reasons), **found.quality}
+    quality["liver_agreement"] = together.facts
     write_text(output / "quality.json", canonical_json(quality, indent=1) + "\n")
     if found.transform is None:
         reasons = ", ".join(found.reasons)

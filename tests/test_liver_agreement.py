@@ -1,0 +1,139 @@
+"""Two livers compared part by part: who is wrong follows from what each image shows there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from liverpair.core.errors import UsageError
+from liverpair.core.geometry import Grid
+from liverpair.segment.liver_agreement import Agreement, compare_livers, missing_parts
+from numpy.typing import NDArray
+
+Bool = NDArray[np.bool_]
+Image = NDArray[np.float32]
+
+GRID = Grid((80, 60, 56), np.diag([3.0, 3.0, 3.0, 1.0]))
+EVERYWHERE = np.ones(GRID.shape, dtype=np.bool_)
+LIVER_HU, FAT_HU, BILE_HU, MUSCLE_HU = 55.0, -95.0, 8.0, 42.0
+
+
+def _ball(centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Bool:
+    index = np.indices(GRID.shape) * 3.0
+    away = [(index[d] - centre[d]) / radii[d] for d in range(3)]
+    return np.asarray(sum(a**2 for a in away) <= 1.0)
+
+
+LIVER = _ball((100, 90, 84), (75, 60, 60)) | _ball((170, 80, 95), (50, 35, 30))
+LEFT_TIP = LIVER & (np.indices(GRID.shape)[0] * 3.0 > 196)
+GALLBLADDER = _ball((120, 30, 75), (16, 16, 22)) & ~LIVER
+
+
+def _images(seed: int = 3) -> tuple[Image, Image]:
+    """CT in HU and hepatobiliary MRI, both noisy, in fat."""
+    rng = np.random.default_rng(seed)
+    ct = np.where(LIVER, LIVER_HU, FAT_HU) + rng.normal(0, 12, GRID.shape)
+    mr = np.where(LIVER, 500.0, 90.0) + rng.normal(0, 30, GRID.shape)
+    return ct.astype(np.float32), mr.astype(np.float32)
+
+
+def _painted(image: Image, region: Bool, value: float, seed: int = 5) -> Image:
+    noise = np.random.default_rng(seed).normal(0, 12 if image.min() < 0 else 30, GRID.shape)
+    return np.where(region, value + noise, image).astype(np.float32)
+
+
+def _compare(ct: Image, mr: Image, ct_liver: Bool, mr_liver: Bool, seen: Bool = EVERYWHERE) -> Agreement:
+    return compare_livers(ct, mr, ct_liver, mr_liver, seen, GRID)
+
+
+def _causes(found: Agreement) -> list[tuple[str, str]]:
+    return [(part.only_in, part.cause) for part in found.parts]
+
+
+def test_two_equal_livers_have_no_parts_apart() -> None:
+    found = _compare(*_images(), LIVER, LIVER)
+    assert found.parts == ()
+    assert found.unexplained_share == 0.0
+    assert found.region("fluid") is None
+
+
+def test_a_registration_that_is_off_by_4_mm_makes_no_parts() -> None:
+    ct, mr = _images()
+    shifted = np.roll(LIVER, (1, 1, 0), axis=(0, 1, 2))
+    assert _compare(ct, mr, LIVER, shifted).parts == ()
+
+
+def test_a_gallbladder_as_bright_as_the_liver_is_fluid_of_the_mri_alone() -> None:
+    ct, mr = _images()
+    ct, mr = _painted(ct, GALLBLADDER, BILE_HU), _painted(mr, GALLBLADDER, 480.0)
+    found = _compare(ct, mr, LIVER, LIVER | GALLBLADDER)
+    assert _causes(found) == [("mr", "fluid")]
+    region = found.region("fluid")
+    assert region is not None
+    assert not (region & LIVER).any()
+    assert (region & GALLBLADDER).sum() > 0.9 * GALLBLADDER.sum()
+
+
+def test_a_left_tip_that_the_mri_lost_is_given_back() -> None:
+    found = _compare(*_images(), LIVER, LIVER & ~LEFT_TIP)
+    assert _causes(found) == [("ct", "lost_on_mr")]
+    assert found.parts[0].volume_ml == pytest.approx(LEFT_TIP.sum() * 27 / 1000, rel=0.05)
+
+
+def test_a_left_tip_that_the_ct_lost_is_given_back() -> None:
+    assert _causes(_compare(*_images(), LIVER & ~LEFT_TIP, LIVER)) == [("mr", "lost_on_ct")]
+
+
+def test_what_ct_cannot_tell_from_liver_and_mri_can_is_a_leak() -> None:
+    stomach = _ball((190, 130, 90), (22, 22, 22)) & ~LIVER
+    ct, mr = _images()
+    found = _compare(_painted(ct, stomach, LIVER_HU - 2), mr, LIVER | stomach, LIVER)
+    assert _causes(found) == [("ct", "leak_on_ct")]
+
+
+@pytest.mark.parametrize("bed", [FAT_HU, BILE_HU, MUSCLE_HU, LIVER_HU])
+def test_a_half_that_is_gone_is_never_explained_whatever_fills_its_place(bed: float) -> None:
+    gone = LIVER & (np.indices(GRID.shape)[0] * 3.0 > 110)
+    ct, mr = _images()
+    found = _compare(_painted(ct, gone, bed), mr, LIVER & ~gone, LIVER)
+    assert [cause for _, cause in _causes(found)] == ["unexplained"]
+    assert found.unexplained_share > 0.3
+
+
+def test_what_only_one_image_sees_is_no_difference() -> None:
+    upper = np.indices(GRID.shape)[2] * 3.0 > 90
+    ct, mr = _images()
+    assert _compare(ct, mr, LIVER, LIVER & upper, upper).parts == ()
+
+
+def test_livers_that_do_not_touch_share_nothing() -> None:
+    ct, mr = _images()
+    assert _compare(ct, mr, LIVER, np.roll(LIVER & LEFT_TIP, -60, axis=0) & ~LIVER).unexplained_share == 1.0
+
+
+def test_masks_on_another_grid_are_refused() -> None:
+    ct, mr = _images()
+    with pytest.raises(UsageError, match="work grid"):
+        compare_livers(ct, mr, LIVER[1:], LIVER, EVERYWHERE, GRID)
+
+
+def test_an_image_without_a_mask_shows_the_half_that_is_missing() -> None:
+    gone = LIVER & (np.indices(GRID.shape)[0] * 3.0 < 80)
+    ct, mr = _images()
+    for image, is_ct, bed in ((ct, True, FAT_HU), (ct, True, BILE_HU), (mr, False, 90.0)):
+        assert missing_parts(image, LIVER, EVERYWHERE, is_ct, GRID).unexplained_share == 0.0
+        found = missing_parts(_painted(image, gone, bed), LIVER, EVERYWHERE, is_ct, GRID)
+        assert found.unexplained_share > 0.2
+        assert found.parts[0].only_in == ("mr" if is_ct else "ct")
+
+
+def test_a_large_metastasis_in_an_image_without_a_mask_is_no_missing_part() -> None:
+    metastasis = _ball((105, 95, 84), (36, 36, 36))
+    ct, mr = _images()
+    assert missing_parts(_painted(ct, metastasis, 25.0), LIVER, EVERYWHERE, True, GRID).parts == ()
+    assert missing_parts(_painted(mr, metastasis, 150.0), LIVER, EVERYWHERE, False, GRID).parts == ()
+
+
+def test_a_shaded_liver_without_a_mask_misses_nothing() -> None:
+    _, mr = _images()
+    shade = np.linspace(0.65, 1.45, GRID.shape[0], dtype=np.float32)[:, None, None]
+    assert missing_parts(mr * shade, LIVER, EVERYWHERE, False, GRID).parts == ()
