@@ -28,7 +28,7 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
                 continue
             own = id(size.mention) in counted
             unnamed = size.mention is None and not size.foreign
-            placed = reading.liver_positive or bool(_place(reading))
+            placed = reading.liver_positive or bool(_place(reading)) or _is_line_of_form(reading, rules)
             if own or (unnamed and (placed or (on_liver and (not _names_whole_liver(reading) or _names_largest(reading))))):
                 sizes.append(size.mm)
         spoken = [
@@ -94,6 +94,7 @@ def _stated_number(reading: Reading, rules: Rules) -> list[int]:
     """ "Anzahl: 3" on a line of its own in a block about the liver."""
     words = reading.words
     first = next((i for i, token in enumerate(reading.sentence.tokens) if token.kind == "word"), 0)
+    first = max([first, *(hit.end for hit in rules.organs.find(words) if hit.start == first and hit.category == "liver")])
     named = [hit for hit in rules.attributes.find(words) if hit.category == "number" and hit.start == first]
     liver = reading.sentence.heading in ("", "liver")
     colon = words.index(":") if ":" in words else -1
@@ -155,6 +156,12 @@ def _place(reading: Reading) -> str:
         if hit.category == "liver" and word[0] == "s" and (word[1:] in _ROMAN or word[1:2].isdigit()):
             return _ROMAN.get(word[1:], word[1:])
     return ""
+
+
+def _is_line_of_form(reading: Reading, rules: Rules) -> bool:
+    """ "LEBER MAX. DURCHMESSER: 21 mm"."""
+    colon = reading.words.index(":") if ":" in reading.words else 0
+    return reading.sentence.heading == "liver" and bool(rules.attributes.find(reading.words[:colon]))
 
 
 def _names_largest(reading: Reading) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from liverpair.evaluate.labels.answers import ANSWERS_NO, ANSWERS_OPEN
+from liverpair.evaluate.labels.answers import ANSWERS_NO, ANSWERS_OPEN, ANSWERS_YES
 from liverpair.evaluate.labels.polarity import polarity
 from liverpair.evaluate.labels.reading import (
     HEADING_COST,
@@ -62,12 +62,14 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
         organ, known = _organ_of(hit, reading, groups, context)
         said = polarity(hit, organ, reading, findings, is_pet)
         reading.mentions.append(Mention(hit.category, hit.start, hit.end, organ, known, said, hit.end - 1 in singular))
-    reading.mentions = _share_doubt(_excepted(reading.mentions, reading))
+    reading.mentions = _share_doubt(_excepted(_relative(reading.mentions, words), reading))
     if _liver_is_denied(reading):
         reading.mentions = [m if m.organ != LIVER else replace(m, polarity="absent") for m in reading.mentions]
     reading.names_liver = sentence.heading == LIVER or any(hit.category == LIVER for hit in organs)
-    reading.liver_positive = is_pet and _liver_is_marked(reading, _PLUS)
-    reading.liver_doubted = not reading.mentions and (_liver_is_doubted(reading) or _liver_is_marked(reading, ANSWERS_OPEN))
+    reading.liver_positive = (is_pet and _liver_is_marked(reading, _PLUS)) or _is_answered(reading, ANSWERS_YES)
+    reading.liver_doubted = not reading.mentions and (
+        _liver_is_doubted(reading) or _liver_is_marked(reading, ANSWERS_OPEN) or _is_answered(reading, ANSWERS_OPEN)
+    )
     reading.liver_course = _tells_course_of_liver(reading)
     if reading.liver_course and {"hedge", "suspicion", "indeterminate"} & {cue.category for cue in reading.cues}:
         reading.liver_course, reading.liver_doubted = False, True
@@ -151,6 +153,21 @@ def _excepted(mentions: list[Mention], reading: Reading) -> list[Mention]:
     return mentions
 
 
+_RELATIVE = frozenset({"die", "der", "das", "welche", "welcher", "welches", "that", "which"})
+
+
+def _relative(mentions: list[Mention], words: Sequence[str]) -> list[Mention]:
+    """ "Kein Herd, der an eine Metastase denken lässt": what a denied lesion would be is denied with it."""
+    out = list(mentions)
+    for i in range(1, len(out)):
+        before, named = out[i - 1], out[i]
+        between = words[before.end : named.start]
+        related = between[:1] == ["that"] or (between[:1] == [","] and len(between) > 1 and between[1] in _RELATIVE)
+        if before.kind == "lesion" and before.polarity == "absent" and named.kind == "metastasis" and related:
+            out[i] = replace(named, polarity="absent")
+    return out
+
+
 def _share_doubt(mentions: list[Mention]) -> list[Mention]:
     """A lesion is as doubtful as the metastasis that its sentence makes of it."""
     doubted = any(m.kind == "metastasis" and m.polarity == "uncertain" for m in mentions)
@@ -180,11 +197,26 @@ def _clauses(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit],
             starts.add(i + 1)
         if word in (";", "|") or (word == ":" and i > 0 and i not in introducing):
             starts.add(i + 1)
-    clause, out = 0, []
+    resumed = _resumptions(cues, words, rules)
+    clause, latest, before, out = 0, 0, 0, []
     for i in range(len(words)):
-        clause += i in starts
+        if i in starts:
+            before, latest = clause, latest + 1
+            clause = latest
+        if i in resumed:
+            clause = before
         out.append(clause)
     return out
+
+
+def _resumptions(cues: Sequence[Hit], words: Sequence[str], rules: Rules) -> set[int]:
+    """Where a clause goes on behind an exception between commas: "no lesion, apart from a cyst, that suggests"."""
+    places = set()
+    for cue in cues:
+        if cue.category == "terminator" and words[cue.start] in rules.exceptions and cue.start and words[cue.start - 1] == ",":
+            comma = next((i for i in range(cue.end, len(words)) if words[i] == ","), len(words))
+            places.add(comma + 1)
+    return places
 
 
 def _part_start(cue: Hit, words: Sequence[str], rules: Rules) -> int:
@@ -293,6 +325,13 @@ def _liver_is_marked(reading: Reading, marks: frozenset[str]) -> bool:
         if words[at].isalpha() or behind == len(words) or words[behind] in (",", ";", "|", ".", "(", "/"):
             return True
     return False
+
+
+def _is_answered(reading: Reading, answers: frozenset[str]) -> bool:
+    """ "LEBER: ja", "leber befund: suspekt": a line of a form that holds nothing but the answer."""
+    words = [word for word in reading.words if word not in (".", ",")]
+    colon = words.index(":") if ":" in words else -1
+    return reading.sentence.heading == LIVER and colon > 0 and colon + 2 == len(words) and words[-1] in answers
 
 
 def _tells_course_of_liver(reading: Reading) -> bool:

@@ -337,7 +337,7 @@ def _has_affirm(cues: Sequence[Hit]) -> bool:
 def _qualified(reading: Reading, hit: Hit, category: str) -> bool:
     """A qualifier of this category in the sentence that no negation reaches."""
     for cue in reading.cues:
-        if cue.category != category:
+        if cue.category != category or any(f.start <= cue.start < f.end for f in reading.findings if f.category == "metastasis"):
             continue
         denied = any(
             other.category in ("negation_before", "non_avid")

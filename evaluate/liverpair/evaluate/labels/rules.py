@@ -48,6 +48,7 @@ class Rules:
     reopens: Lexicon
     concluding: Lexicon
     attributes: Lexicon
+    exceptions: frozenset[str]
     landmarks: Lexicon
     comparing: frozenset[str]
     joiners: frozenset[str]
@@ -169,6 +170,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         attributes=Lexicon({"number": table["attributes"]["number"], "attribute": table["attributes"]["names"]}),
         particles=plain_set(table["scope"]["particles"]),
         verbs=plain_set(table["scope"]["verbs"]),
+        exceptions=plain_set(table["scope"]["exceptions"]),
         comparing=plain_set(table["scope"]["comparing"]),
         landmarks=lexicon({"landmark": table["scope"]["landmarks"]}),
         joiners=plain_set(table["scope"]["joiners"]),

@@ -123,6 +123,8 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int) -> b
         beyond = tokens[index + 3] if index + 3 < len(tokens) else None
         if beyond is not None and not beyond.glued:
             return False  # a numbered list
+    if _line_is_heading(tokens, index + 1) and _line_is_heading(tokens, _line_start(tokens, index)):
+        return False  # a form: "leber: suspekt" above "knochen: negativ"
     if before.text in (",", "/", "(") or before.hyphen or text[after.start].islower():
         return True
     if _line_is_heading(tokens, index + 1):
@@ -131,6 +133,10 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int) -> b
     next_word_end = text.find(" ", after.end)
     word = (next_word_end if next_word_end > 0 else after.end) - after.start
     return width >= MIN_WRAP_WIDTH and before.end - line_start + 1 + word >= WRAP_SHARE * width
+
+
+def _line_start(tokens: Sequence[Token], index: int) -> int:
+    return next((i + 1 for i in range(index - 1, -1, -1) if tokens[i].kind == "newline"), 0)
 
 
 def _line_of(text: str, at: int) -> str:
