@@ -34,6 +34,9 @@ _NAMED_MONTH = re.compile(r"\b(?P<name>" + "|".join(_MONTHS) + r")[a-zä]*\.?[\s
 _NUMBERED = re.compile(r"\b(?:\d{1,2}[./])?(?P<month>\d{1,2})[./](?P<year>(?:19|20)?\d\d)\b|\b(?P<alone>(?:19|20)\d\d)\b")
 
 
+_LABEL = re.compile(r"^(?:L|T|TL|NT|N)\s?\d{1,2}$", re.IGNORECASE)
+
+
 class Table(NamedTuple):
     """``sizes``: current, of the liver, in mm; ``lesions``: rows they stand in; ``spans``: [start, end) of its lines."""
 
@@ -172,6 +175,8 @@ def _size(cell: str, header: str) -> float | None:
 
 
 def _organ(row: Sequence[str], header: Sequence[str], rules: Rules, default: str) -> str:
+    if _LABEL.match(row[0]):
+        row = row[1:]  # "L1" numbers a lesion here and is no vertebra
     for cells in (row, header):
         organs = {hit.category for cell in cells for hit in rules.organs.find(_words(cell))} - {"none"}
         if organs:

@@ -43,7 +43,9 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
     return sizes
 
 
-def sizes_near(readings: Sequence[Reading], deciding: Reading | None, rules: Rules) -> list[float]:
+def sizes_near(
+    readings: Sequence[Reading], deciding: Reading | None, rules: Rules, *, doubted: bool = True
+) -> list[float]:
     """Where no size belongs to a counted lesion: those of the deciding sentence and the one before it.
 
     "10 mm area, presumably focal fat; metastasis to be excluded": the size is the doubtful lesion's.
@@ -58,7 +60,7 @@ def sizes_near(readings: Sequence[Reading], deciding: Reading | None, rules: Rul
         and not size.foreign
         and size.mention.organ == "liver"
         and size.mention.polarity != "absent"
-        and (size.mention.kind in ("lesion", "metastasis") or (size.mention.kind == "benign" and reading is deciding))
+        and (size.mention.kind in ("lesion", "metastasis") or (doubted and size.mention.kind == "benign" and reading is deciding))
     ]
 
 

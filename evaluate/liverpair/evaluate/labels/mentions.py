@@ -14,6 +14,7 @@ from typing import NamedTuple
 from liverpair.evaluate.labels.answers import ANSWERS_NO, ANSWERS_OPEN, ANSWERS_YES
 from liverpair.evaluate.labels.polarity import polarity
 from liverpair.evaluate.labels.reading import (
+    CLAUSE_COST,
     HEADING_COST,
     LIVER,
     NONE,
@@ -117,6 +118,9 @@ def _behind_arrow(findings: Sequence[Hit], words: Sequence[str]) -> list[Hit]:
     return [hit for hit in findings if not (diagnosed and hit.category == "metastasis" and hit.end < arrow)]
 
 
+_ENDS = frozenset({")", ",", ";", ".", "|", "/", "und", "and"})
+
+
 def _liver_is_denied(reading: Reading) -> bool:
     """ "Metastasen: hepatisch (keine), ossär (BWK 4)": the answer stands in brackets behind the organ."""
     words = reading.words
@@ -125,6 +129,7 @@ def _liver_is_denied(reading: Reading) -> bool:
         and hit.end + 1 < len(words)
         and words[hit.end] in ("(", ":", "=")
         and words[hit.end + 1] in ANSWERS_NO
+        and (words[hit.end] != "(" or hit.end + 2 == len(words) or words[hit.end + 2] in _ENDS)
         for hit in reading.organ_hits
     )
 
@@ -162,7 +167,8 @@ def _relative(mentions: list[Mention], words: Sequence[str]) -> list[Mention]:
     for i in range(1, len(out)):
         before, named = out[i - 1], out[i]
         between = words[before.end : named.start]
-        related = between[:1] == ["that"] or (between[:1] == [","] and len(between) > 1 and between[1] in _RELATIVE)
+        comma = next((at for at, word in enumerate(between[:3]) if word == ","), -1)
+        related = between[:1] == ["that"] or (0 <= comma < len(between) - 1 and between[comma + 1] in _RELATIVE)
         if before.kind == "lesion" and before.polarity == "absent" and named.kind == "metastasis" and related:
             out[i] = replace(named, polarity="absent")
     return out
@@ -259,6 +265,13 @@ def _organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: C
         return best, True
     if reading.sentence.heading:
         return reading.sentence.heading, True
+    denied = any(
+        cue.category == "negation_before" and reading.clauses[cue.start] == reading.clauses[mention.start]
+        for cue in reading.cues
+    )
+    far = best == OTHER and best_cost >= CLAUSE_COST and mention.category == "metastasis" and denied
+    if far and LIVER in (context.carried, context.default):
+        return LIVER, False  # "A variant of the gastric vein; no metastases": the vein is not spoken of any more
     if best:
         return best, True
     # "Magen und Duodenum unauffällig. Mehrere Metastasen": metastases do not come from an organ that is well.

@@ -214,9 +214,15 @@ def _known_ones_behind(hit: Hit, reading: Reading) -> bool:
 
 def _looks_back(cue: Hit, reading: Reading) -> bool:
     """ "Für Lebermetastasen besteht kein Anhalt": a denial with nothing behind it to deny."""
-    return cue.end - cue.start > 1 and not any(
+    last = cue.end - cue.start == 1 and reading.words[cue.start] in _DENIERS and _closes_part(cue, reading)
+    return (cue.end - cue.start > 1 or last) and not any(
         hit.start >= cue.end and reading.clauses[hit.start] == reading.clauses[cue.start] for hit in reading.findings
     )
+
+
+def _closes_part(cue: Hit, reading: Reading) -> bool:
+    """ "Metastasen der Leber finden sich keine": nothing but a stop stands behind it."""
+    return cue.end == len(reading.words) or reading.words[cue.end] in (".", ",", ";")
 
 
 # "Kein Herd > 12 mm", "no lesion larger than 1 cm": words between the lesion and the size.
@@ -291,6 +297,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     avid = is_pet and organ == LIVER and _is_measured_uptake(reading)
     if (
         (avid and not hedged)
+        or (organ == LIVER and any(cue.category == "affected" for cue in same_clause))
         or _qualified(reading, hit, "malignant")
         or (reading.has("suspicion") and _has_affirm(cues))
     ):
@@ -316,6 +323,8 @@ def _uptake(clause: Sequence[Hit], hedged: bool, organ: str) -> str:
     shown = [cue for cue in clause if cue.category in ("focal", "malignant", "faint")]
     if not any(cue.start < min(denials, default=cue.start + 1) for cue in shown):
         return "ignored"  # "heterogeneous uptake without focal lesion"
+    if denials and all(cue.category == "faint" for cue in shown):
+        return "ignored"  # "inhomogeneous, but no focus"
     return "uncertain" if hedged else "present"
 
 

@@ -74,9 +74,10 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         # "7 mm lesion with restricted diffusion. Impression: metastasis cannot be excluded": one lesion, two verdicts.
         mentions |= _counted_mentions(facts, readings, "present") | _counted_mentions(facts, readings, "uncertain")
         sizes = counted_sizes(outside, mentions, rules)
+    near = sizes_near(readings, deciding.reading if deciding else None, rules, doubted=status == "uncertain")
     return ReportLabel(
         status,
-        max(sizes or sizes_near(readings, deciding.reading if deciding else None, rules), default=None),
+        max(sizes or near, default=None),
         count_lesions(outside, mentions, rules) or (table.lesions or None),
         rules.language,
         _quote(original, origin, deciding),
@@ -301,10 +302,15 @@ def _denied_everywhere(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
     for reading in readings:
         if not reading.is_pet or reading.sentence.heading == "other":
             continue
+        if reading.has("exclusive") and any(hit.category == "other" for hit in reading.organ_hits):
+            # "The ileal primary is the only site of disease"
+            return "absent", _Fact("absent", reading, None, reading.sentence.section, False, False)
         for mention in reading.mentions:
             denied = mention.polarity == "absent" or (mention.polarity == "no_other" and mention.kind != "benign")
             elsewhere = any(hit.category == "other" for hit in reading.organ_hits) and mention.polarity == "absent"
-            if denied and not elsewhere and not mention.organ_known and mention.kind != "benign":
+            denials = [cue.start for cue in reading.cues if cue.category == "no_other"]
+            besides = bool(denials) and all(hit.end <= denials[0] for hit in reading.organ_hits)
+            if denied and not elsewhere and (besides or not mention.organ_known) and mention.kind != "benign":
                 return "absent", _Fact("absent", reading, mention, reading.sentence.section, False, False)
     return "not_mentioned", None
 

@@ -21,6 +21,8 @@ _COPULAS = frozenset(
 _CONTRASTS = frozenset({"but", "aber", "jedoch", "oder", "or", "dd", "versus", "vs"})
 # "Likelihood of metastasis: 3 of 5": shares of the scale up to which the answer is no, and undecided.
 GRADE_NO, GRADE_OPEN = 0.45, 0.75
+# "Probability of metastasis below 5 %": shares at which a number says no, and yes.
+PERCENT_NO, PERCENT_YES = 0.10, 0.90
 _OF = frozenset({"of", "von", "/", "out"})
 # Words from the scale's name to its number.
 GRADE_REACH = 6
@@ -60,6 +62,10 @@ def grade(hit: Hit, reading: Reading) -> str:
         return ""
     start = max([hit.end, *(cue.end for cue in names if cue.end <= hit.end + GRADE_REACH)])
     words, tokens = reading.words, reading.sentence.tokens
+    percent = next((i for i in range(start, min(len(words) - 1, start + GRADE_REACH)) if words[i + 1] == "%"), None)
+    if percent is not None and words[percent].replace(",", ".").replace(".", "", 1).isdigit():
+        share = float(words[percent].replace(",", ".")) / 100
+        return "absent" if share <= PERCENT_NO else "present" if share >= PERCENT_YES else "uncertain"
     for i in range(start, min(len(words) - 2, start + GRADE_REACH)):
         top = i + 2 + (words[i + 1 : i + 3] == ["out", "of"])
         if words[i].isdigit() and words[i + 1] in _OF and top < len(words) and tokens[top].kind == "number":

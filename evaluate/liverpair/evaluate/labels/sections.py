@@ -127,11 +127,13 @@ def _without_ambiguous(placed: Sequence[_Placed]) -> list[_Placed]:
     for i, one in enumerate(placed):
         kind = one.kind
         if kind == "diagnosis":
-            kind = "impression" if described else "question"
+            alone = not any(later.run != one.run for later in placed[i:])
+            kind = "impression" if described or alone else "question"
         elif kind == "result":
             asked_later = any(later.kind in _OPENING for later in placed[i:])
             kind = "impression" if described or "findings" in kinds or asked_later else "findings"
-        described = described or kind in ("", "findings", "organ")
+        unheaded = kind in _OPENING and bool(one.line or one.paragraph) and not one.sentence.question
+        described = described or unheaded or kind in ("", "findings", "organ")
         out.append(replace(one, kind=kind))
     return out
 

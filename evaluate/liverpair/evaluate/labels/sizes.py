@@ -98,7 +98,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
             continue
         before = _cues_near(cues, words, start, -1)
         behind = _cues_near(cues, words, unit + 1, +1)
-        if not 0.0 < mm <= LARGEST_PLAUSIBLE_MM or "not_a_size" in before | behind or word == "":
+        no_size = "not_a_size" in before | behind or "not_a_size_behind" in behind
+        if not 0.0 < mm <= LARGEST_PLAUSIBLE_MM or no_size:
             continue
         if out and words[start - 1] in ("x", "by", "mal") and start - out[-1].end <= AXIS_REACH:
             out[-1] = out[-1]._replace(mm=max(mm, out[-1].mm), end=unit + 1)  # "3.5 cm ap x 2.9 cm transverse"
@@ -144,7 +145,12 @@ def _chain(
         and getattr(tokens[start - 3], "kind", "") == "number"
     ):
         return start - 3, [_number(words[start - 3])], True  # "15 rather than 18 mm"
-    while start >= 2 and getattr(tokens[start - 2], "kind", "") == "number":
+    while start >= 2:
+        dotted = words[start - 1] == "." and start >= 3 and category.get(start - 2) == "link_range"  # "9 bzw. 5 mm"
+        start -= dotted
+        if getattr(tokens[start - 2], "kind", "") != "number":
+            start += dotted
+            break
         link = category.get(start - 1)
         if words[start - 1] in _INSTEAD and not _is_segment(words, start - 2):
             return start - 2, [_number(words[start - 2])], True  # "15 statt 18 mm"
