@@ -51,6 +51,10 @@ NECK_RATIO = 0.7
 STEP_AT_NECK, STEP_PER_RATIO = 0.4, 1.2
 #: Shading drifts steadily over a liver's extent, so over ``STEP_REACH_MM`` it makes only that share of its whole step.
 LIVER_EXTENT_MM = 150.0
+#: Where less than this share of the tissue that no liver reaches (back, left dorsal side) looks like the liver, its
+#: intensity alone tells it from its neighbours, and a step within its own least credible sd parts nothing: 0.025 and
+#: less on hepatobiliary images, 0.06 where vessels or spleen look alike, 0.3 and more on native CT.
+DISTINCT = 0.04
 #: Smaller lumps are lobe tips: only a clear step (1.5 sd) removes them.
 SMALL_LUMP_ML = 25.0
 #: The step between two lumps is taken over this distance on both sides of their interface.
@@ -102,6 +106,7 @@ def grow(features: Features, core: OrganCore, generosity: float = 1.0, opening_m
     spills to where no liver reaches ends the search at the one before.
     """
     strict = STRICT_SD * core.sd
+    distinct = _alike_elsewhere(features, core) < DISTINCT
     generous = generosity * max(GENEROUS_SD * features.least_sd(core.mode), GENEROUS_SD * core.sd)
     strict = min(strict, generous)
     reaches = np.geomspace(strict, generous, BANDS)
@@ -112,7 +117,7 @@ def grow(features: Features, core: OrganCore, generosity: float = 1.0, opening_m
         mask = _attached(_band(features, local, float(reach)), seed, features.grid.spacing, opening_mm)
         if not mask.any():
             continue
-        mask = _separate(features, mask, core, float(reach) / GENEROUS_SD)
+        mask = _separate(features, mask, core, float(reach) / GENEROUS_SD, distinct)
         if kept.any() and leak_fraction(features, mask, core) > MOST_LEAK:
             break
         settled = step >= BANDS and int(mask.sum()) < SETTLED * int(kept.sum())
@@ -132,10 +137,16 @@ def leak_fraction(features: Features, mask: BoolArray, core: OrganCore) -> float
     return float((mask & elsewhere(features, core, mask)).sum()) / total
 
 
+def _no_liver(features: Features) -> BoolArray:
+    """Left dorsal places, the left flank and the back: no liver reaches them, wherever its core lies."""
+    lateral, dorsal = features.body.lateral(), features.body.dorsal()
+    return np.asarray(((lateral > 0.15) & (dorsal > 0.1)) | (lateral > 0.75) | ((dorsal > 0.75) & (lateral > -0.35)))
+
+
 def elsewhere(features: Features, core: OrganCore, mask: BoolArray) -> BoolArray:
     """Where no liver reaches: near the skin, left dorsal, back, heart, far below."""
-    lateral, dorsal = features.body.lateral(), features.body.dorsal()
-    bad = ((lateral > 0.15) & (dorsal > 0.1)) | (lateral > 0.75) | ((dorsal > 0.75) & (lateral > -0.35))
+    lateral = features.body.lateral()
+    bad = _no_liver(features)
     height = (np.arange(features.smooth.shape[2]) - core.centre[2]) * features.grid.spacing[2]
     far = (height < -BELOW_CORE_MM) | (height > ABOVE_CORE_MM)
     k = np.arange(mask.shape[2])
@@ -157,7 +168,14 @@ def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.in
     return lumps, inner_all
 
 
-def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float) -> BoolArray:
+def _alike_elsewhere(features: Features, core: OrganCore) -> float:
+    """Share of the tissue at places that no liver reaches which has the core's intensity."""
+    where = _no_liver(features) & features.body.tissue & (features.body.skin_mm > SKIN_MM)
+    near = np.abs(features.smooth - core.mode) <= GENEROUS_SD * max(core.sd, features.least_sd(core.mode))
+    return float((near & where).sum()) / max(1, int(where.sum()))
+
+
+def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float, distinct: bool) -> BoolArray:
     """``mask`` without neighbouring organs that touch it: by neck, intensity or place."""
     spacing = features.grid.spacing
     lumps, inner = _lumps(mask, spacing)
@@ -171,7 +189,7 @@ def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float) -
     away = elsewhere(features, core, mask).astype(np.float32)
     place = ndimage.mean(away, lumps, index=np.arange(1, count + 1))
     shading = features.drift(core.mode) * STEP_REACH_MM / LIVER_EXTENT_MM
-    sd = min(sd, float(np.hypot(core.sd, shading)))
+    sd = min(sd, max(float(np.hypot(core.sd, shading)), features.least_sd(core.mode) if distinct else 0.0))
     kept = {home}
     waiting = set(range(1, count + 1)) - kept
     while waiting:
