@@ -151,7 +151,7 @@ def _size_column(names: Sequence[str], cells: Sequence[str], above: str, rules: 
     by_name = [i for i, name in enumerate(names) if _names_size(name, rules) and not told[i]]
     in_cell = [i for i, cell in enumerate(cells) if fits[i] and _UNIT.search(cell)]
     by_time = [i for i, time in enumerate(times) if time is not None and (i in by_name or i in in_cell or _UNIT.search(above))]
-    candidates = by_time or by_name or in_cell
+    candidates = sorted({*by_time, *by_name}) or in_cell
     if not candidates:
         return None
     dated = [i for i in candidates if times[i] is not None]

@@ -102,12 +102,15 @@ def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], ru
 
 
 # What a treatment leaves behind.
+_ALIVE = ("enhanc", "anreicher", "suspic", "suspek", "hyperint")
 _REMAINS = ("defekt", "defect", "areal", "hoehle", "cavity", "zone", "area")
 
 
 def _treated_or_not(hit: Hit, reading: Reading) -> Hit:
     """ "Z.n. RFA, Defekt 30 mm": behind a treatment a defect is what it left, no lesion."""
     remains = hit.category == "lesion" and reading.words[hit.end - 1].endswith(_REMAINS)
+    if reading.has("malignant") or any(word.startswith(_ALIVE) for word in reading.words[hit.start : hit.end]):
+        return hit  # "at the edge of the ablation zone an enhancing area"
     return hit._replace(category="treated") if remains and reading.has("historical") else hit
 
 
@@ -176,7 +179,7 @@ def _relative(mentions: list[Mention], words: Sequence[str]) -> list[Mention]:
 
 def _share_doubt(mentions: list[Mention]) -> list[Mention]:
     """A lesion is as doubtful as the metastasis that its sentence makes of it."""
-    doubted = any(m.kind == "metastasis" and m.polarity == "uncertain" for m in mentions)
+    doubted = any(m.kind in ("metastasis", "recurrence") and m.polarity == "uncertain" for m in mentions)
     sure = any(m.kind == "metastasis" and m.polarity == "present" for m in mentions)
     if not doubted or sure:
         return mentions

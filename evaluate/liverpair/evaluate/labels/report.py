@@ -195,8 +195,9 @@ def _fact(reading: Reading, mention: Mention, readings: Sequence[Reading]) -> _F
     if polarity == "absent":
         if organ == "other" and mention.organ_known:
             return None
-        if organ != "liver" and not strong and not any(r.names_liver for r in readings):
-            return None
+        elsewhere = not reading.is_pet and any(hit.category == "other" for r in readings for hit in r.organ_hits)
+        if organ != "liver" and (not strong or elsewhere) and not any(r.names_liver for r in readings):
+            return None  # "No metastasis" of an MRI of the spine
         return _Fact("absent", reading, mention, section, organ == "liver" and mention.organ_known, strong)
     if organ != "liver":
         return None

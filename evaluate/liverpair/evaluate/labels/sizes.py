@@ -23,7 +23,7 @@ from liverpair.evaluate.labels.rules import Hit, Rules
 __all__ = ["Size", "read_counts", "read_sizes"]
 
 # Words before (behind) a size in which "zuvor", "slice thickness" and the like concern it.
-BEFORE, BEHIND = 4, 2
+BEFORE, BEHIND = 4, 3
 # A lesion of the liver is not longer than this; larger numbers are typing or organ sizes.
 LARGEST_PLAUSIBLE_MM = 300.0
 # "3.5 cm (ap) x 2.9 cm": words between two axes of one lesion.
@@ -68,6 +68,8 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
     raw = _raw_sizes(reading, cues)
     past = dated_in_past([(size.start, size.end, size.current) for size in raw], reading, cues)
     raw = [size._replace(previous=True) if i in past else size for i, size in enumerate(raw)]
+    wrong = _put_right(raw, cues)
+    raw = [size._replace(previous=True) if size.start < wrong else size for size in raw]
     has_current = any(not size.previous and not size.previous_if_other for size in raw)
     refers_back = any(cue.category == "refers_back" for cue in cues)
     out = []
@@ -77,6 +79,12 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
         mention, foreign = _owner(size, reading)
         out.append(Size(size.mm, mention, foreign, refers_back))
     return out
+
+
+def _put_right(raw: Sequence[_Raw], cues: Sequence[Hit]) -> int:
+    """ "Given as 80 mm, correct is 30 mm": sizes before this word are the wrong ones; 0 if nothing is put right."""
+    places = [cue.start for cue in cues if cue.category == "correct"]
+    return next((at for at in places if any(s.start < at for s in raw) and any(s.start >= at for s in raw)), 0)
 
 
 def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
@@ -98,7 +106,7 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
             continue
         before = _cues_near(cues, words, start, -1)
         behind = _cues_near(cues, words, unit + 1, +1)
-        no_size = "not_a_size" in before | behind or "not_a_size_behind" in behind
+        no_size = "not_a_size" in before | behind or "not_a_size_before" in before or "not_a_size_behind" in behind
         if not 0.0 < mm <= LARGEST_PLAUSIBLE_MM or no_size:
             continue
         if out and words[start - 1] in ("x", "by", "mal") and start - out[-1].end <= AXIS_REACH:
