@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from liverpair.core.volume import Mask
+from liverpair.core.volume import Mask, Volume
 from liverpair.segment.liver import LiverSegmentation, refine_liver, segment_liver
 from liverpair.simulate import PairSettings, SimulatedPair, simulate_pair
 from liverpair.simulate.disease import LiverDisease
@@ -73,14 +73,15 @@ def _true_liver(pair: SimulatedPair, role: str) -> Mask:
     grid = pair.mr[role].grid
     if grid.shape == pair.mr_liver.grid.shape and np.allclose(grid.affine, pair.mr_liver.grid.affine):
         return pair.mr_liver
-    return Mask(_taken_from(pair.mr_liver, grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1))), grid)
+    points = grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1))
+    return Mask(_taken_from(pair.mr_liver, points) >= 0.5, grid)
 
 
-def _taken_from(mask: Mask, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The mask at points (…, 3) in LPS mm, by linear interpolation."""
-    index = np.moveaxis(mask.grid.to_index(points.reshape(-1, 3)), -1, 0)
-    values = ndimage.map_coordinates(mask.values.astype(np.float32), index, order=1, mode="nearest")
-    return np.asarray(values.reshape(points.shape[:-1]) >= 0.5)
+def _taken_from(image: Mask | Volume, points: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The image (a mask: its coverage) at points (…, 3) in LPS mm, by linear interpolation."""
+    index = np.moveaxis(image.grid.to_index(points.reshape(-1, 3)), -1, 0)
+    values = ndimage.map_coordinates(image.values.astype(np.float32), index, order=1, mode="nearest")
+    return np.asarray(values.reshape(points.shape[:-1]))
 
 
 def _search(pair: SimulatedPair, role: str) -> LiverSegmentation:
@@ -95,9 +96,11 @@ def _search(pair: SimulatedPair, role: str) -> LiverSegmentation:
     grid = pair.ct.grid
     points = grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1)).reshape(-1, 3)
     near = ndimage.binary_dilation(found.mask.values, iterations=12).reshape(-1)
-    warped = np.zeros(near.shape, dtype=np.bool_)
-    warped[near] = _taken_from(other.mask, pair.to_moving(points[near]))
-    return replace(found, mask=refine_liver(pair.ct, found.mask, Mask(warped.reshape(grid.shape), grid)))
+    outline, moved = (np.zeros(near.shape, dtype=np.float32) for _ in range(2))
+    there = pair.to_moving(points[near])
+    outline[near], moved[near] = _taken_from(other.mask, there), _taken_from(pair.mr["mr-hbp"], there)
+    warped = Mask(outline.reshape(grid.shape) >= 0.5, grid)
+    return replace(found, mask=refine_liver(pair.ct, found.mask, warped, Volume(moved.reshape(grid.shape), grid)))
 
 
 def hd95(a: Mask, b: Mask) -> float:

@@ -65,6 +65,22 @@ def test_a_lobe_that_the_mri_lost_stays_in_the_ct() -> None:
     assert dice(better.values, truth) > 0.97
 
 
+def test_the_mris_edge_places_the_border_where_the_ct_has_none() -> None:
+    """A stomach wall of liver density beside the liver: CT alone follows the rough outline, the MRI shows the edge."""
+    image, distance = ball((2.0, 2.0, 3.0), -100.0, 11.0)
+    x = image.grid.to_world(np.moveaxis(np.indices(image.grid.shape), 0, -1))[..., 0]
+    beside = (x > 0) & (distance >= 40.0) & (distance < 60.0)
+    noise = np.random.default_rng(2).normal(0.0, 11.0, image.grid.shape)
+    ct = replace(image, values=np.where(beside, 55.0 + noise, image.values).astype(np.float32))
+    mr = replace(image, values=np.where(distance < 40.0, 500.0 + noise, 200.0 + noise).astype(np.float32))
+    rough, outline = (Mask(distance < radius, image.grid) for radius in (43.0, 38.5))
+    truth = distance < 40.0
+    alone = refine_liver(ct, rough, outline)
+    together = refine_liver(ct, rough, outline, mr)
+    assert dice(together.values, truth) > max(dice(alone.values, truth), 0.96)
+    assert dice(together.values, truth) > dice(rough.values, truth)
+
+
 def test_a_disease_changes_the_liver_and_nobody_elses_random_numbers() -> None:
     small = PairSettings(sequences=("mr-dwi",), lesions=())
     one, two = simulate_pair(7, small), simulate_pair(7, replace(small, disease=LiverDisease(ascites_mm=8.0)))

@@ -78,7 +78,7 @@ def register_livers(
     if max(_change(livers.ct, settled.ct), _change(livers.mr, settled.mr)) > REGISTER_AGAIN:
         again = register(ct, mr, settled.ct, settled.mr, settings, pet)
         found = again if again.transform is not None else found
-    return RegisteredLivers(found, _refined(ct, settled, found), facts)
+    return RegisteredLivers(found, _refined(ct, mr, settled, found), facts)
 
 
 def _compared(
@@ -176,13 +176,14 @@ def _change(before: Mask | None, after: Mask | None) -> float:
     return float((before.values ^ after.values).sum()) / max(1, int(before.values.sum()))
 
 
-def _refined(ct: Volume, livers: Livers, found: Registration) -> Livers:
-    """The CT's border sought near the MRI's sharper outline, where the registration can be trusted with it."""
+def _refined(ct: Volume, mr: Volume, livers: Livers, found: Registration) -> Livers:
+    """The CT's border sought on both images, where the registration can be trusted with it."""
     if found.verdict != "usable" or found.transform is None or not livers.ct_own or livers.ct is None:
         return livers
     if livers.mr is None:
         return livers
-    return replace(livers, ct=refine_liver(ct, livers.ct, resample_mask(livers.mr, ct.grid, found.transform)))
+    outline = resample_mask(livers.mr, ct.grid, found.transform)
+    return replace(livers, ct=refine_liver(ct, livers.ct, outline, resample(mr, ct.grid, found.transform)))
 
 
 def _carried(ct: Volume, mr: Volume, livers: Livers, found: Registration) -> RegisteredLivers:

@@ -6,25 +6,30 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from liverpair.core.errors import UsageError
+from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
-from liverpair.segment.liver_border import NEAR_AN_OUTLINE, refine_border
+from liverpair.segment.liver_border import NEAR_AN_OUTLINE, BorderReach, refine_border
 from liverpair.segment.liver_ct import prepare_ct
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fill import fill_lesions
 from liverpair.segment.liver_fluid import without_bright_bile, without_fluid
 from liverpair.segment.liver_grid import anatomical_grid, sample
 from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
-from liverpair.segment.liver_morphology import BoolArray, dilate, largest
+from liverpair.segment.liver_morphology import BoolArray, depth, dilate, largest
 from liverpair.segment.liver_mr import prepare_mr
 from liverpair.segment.liver_pet import pet_allows
 from liverpair.segment.liver_quality import Judgement, QualityLimits, judge
-from liverpair.segment.liver_shape import grow
+from liverpair.segment.liver_remnant import FLAG, remnant_cores, remnant_doubts, remnant_limits
+from liverpair.segment.liver_shape import grow, is_distinct
 from liverpair.segment.liver_walls import without_walled_parts
 
 __all__ = ["LiverSegmentation", "LiverSettings", "correct_liver", "refine_liver", "segment_liver"]
 
+#: A whole liver was not missed for its shading or its neighbours: there is none at its place.
+NO_LIVER_ON_THE_RIGHT = frozenset({"no_large_organ_on_the_right", "too_small", "not_compact"})
 ROLES = ("ct", "mr-hbp", "mr-t1-native", "mr-arterial", "mr-portal", "mr-t2", "mr-dwi", "mr-adc")
 
 
@@ -65,7 +70,21 @@ def segment_liver(
     features = prepare_ct(image, step) if role == "ct" else prepare_mr(image, role, step)
     if features is None:
         return LiverSegmentation(None, "failed", ("no_body",), 0.0, {})
-    cores = find_cores(features)
+    found = _search(image, role, settings, pet, features, find_cores(features))
+    if found.verdict == "usable" or not NO_LIVER_ON_THE_RIGHT.intersection(found.reasons):
+        return found
+    return _remnant(image, role, settings, pet, features) or found
+
+
+def _search(
+    image: Volume,
+    role: str,
+    settings: LiverSettings,
+    pet: Volume | None,
+    features: Features,
+    cores: list[OrganCore],
+) -> LiverSegmentation:
+    """The first core's organ that passes for a liver; else what was found around the likeliest core."""
     if not cores:
         return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {})
     nothing = np.zeros(features.grid.shape, dtype=bool)
@@ -79,6 +98,21 @@ def segment_liver(
             return found
         waiting = ([(around, part)] if around is not None else []) + waiting
     return tried[0]
+
+
+def _remnant(
+    image: Volume, role: str, settings: LiverSettings, pet: Volume | None, features: Features
+) -> LiverSegmentation | None:
+    """A left lobe at the midline, where nothing else has its intensity or a PET proves it; None where there is none."""
+    limits = replace(settings, quality=remnant_limits(settings.quality))
+    for core in remnant_cores(features)[: settings.most_cores]:
+        proven_by_pet = role == "ct" and pet is not None and pet_allows(pet, features, core) is not None
+        if not proven_by_pet and not (role == "mr-hbp" and is_distinct(features, core)):
+            continue
+        found, _, mask = _around(image, role, limits, pet, features, core, np.zeros(features.grid.shape, dtype=bool))
+        if found.verdict == "usable" and not remnant_doubts(features, mask):
+            return replace(found, reasons=(*found.reasons, FLAG))
+    return None
 
 
 def _around(
@@ -124,12 +158,15 @@ def _answer(mask: Mask, judgement: Judgement, extra: dict[str, Any]) -> LiverSeg
     return LiverSegmentation(mask, judgement.verdict, judgement.reasons, mask.volume_ml, facts)
 
 
-def refine_liver(ct: Volume, ct_mask: Mask, warped_mr_mask: Mask, band_mm: float = 12.0) -> Mask:
+def refine_liver(
+    ct: Volume, ct_mask: Mask, warped_mr_mask: Mask, warped_mr: Volume | None = None, band_mm: float = 12.0
+) -> Mask:
     """A better CT liver mask from the CT's own and the MRI's, brought into the CT's frame by registration.
 
-    The MRI shows the whole outline, the CT the exact place: where the two agree within ``band_mm`` the CT's
-    edge is sought near the MRI's outline; where they differ by more (one of them leaked or lost a part, or
-    the registration is off) the CT's mask stays. Masks may lie on any grid; the result is on ``ct.grid``.
+    The MRI shows the whole outline, the CT the exact place: where the two agree within ``band_mm`` the edge is sought
+    around the middle of the two outlines, on CT and ``warped_mr`` together (without it: on the CT alone, near the
+    MRI's outline). Where they differ by more (one of them leaked or lost a part, or the registration is off) the CT's
+    mask stays. Masks and images may lie on any grid; the result is on ``ct.grid``.
     """
     grid = anatomical_grid(ct.grid, 3.0)
     own = sample(ct_mask, grid) >= 0.5
@@ -139,8 +176,15 @@ def refine_liver(ct: Volume, ct_mask: Mask, warped_mr_mask: Mask, band_mm: float
     lost = own & ~dilate(other, band_mm, grid.spacing)
     gained = other & ~dilate(own, band_mm, grid.spacing)
     apart = dilate(lost | gained, 2 * band_mm, grid.spacing)
-    start = np.where(apart, own, other)
-    return Mask(refine_border(ct, largest(start), grid, NEAR_AN_OUTLINE), ct.grid)
+    outline = other if warped_mr is None else _signed(own, grid) + _signed(other, grid) > 0
+    start = largest(np.where(apart, own, outline))
+    reach = NEAR_AN_OUTLINE if warped_mr is None else BorderReach()
+    return Mask(refine_border(ct, start, grid, reach, warped_mr), ct.grid)
+
+
+def _signed(mask: BoolArray, grid: Grid) -> NDArray[np.float32]:
+    """Depth in the mask, mm; negative outside it."""
+    return depth(mask, grid.spacing) - depth(~mask, grid.spacing)
 
 
 def correct_liver(image: Volume, mask: Mask, gained: Mask | None, lost: Mask | None, near_mm: float = 8.0) -> Mask:

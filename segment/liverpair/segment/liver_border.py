@@ -50,9 +50,17 @@ NEAR_AN_OUTLINE = BorderReach(3.0, 3.0, 1.0)
 
 
 def refine_border(
-    image: Volume, coarse: NDArray[np.bool_], coarse_grid: Grid, reach: BorderReach = BorderReach()
+    image: Volume,
+    coarse: NDArray[np.bool_],
+    coarse_grid: Grid,
+    reach: BorderReach = BorderReach(),
+    beside: Volume | None = None,
 ) -> BoolArray:
-    """The mask on ``image.grid`` (bool, its shape) whose border refines a coarse mask on ``coarse_grid``."""
+    """The mask on ``image.grid`` (bool, its shape) whose border refines a coarse mask on ``coarse_grid``.
+
+    ``beside``: another image of the same organ in the same frame, whose edges count as much: native CT has none
+    between liver and muscle or stomach, where hepatobiliary MRI has its strongest.
+    """
     grid = capped_grid(image.grid, FINEST_MM)
     start = mask_onto(coarse, coarse_grid, grid, smooth_mm=float(coarse_grid.spacing.mean()) * 0.7)
     if not start.any():
@@ -61,29 +69,37 @@ def refine_border(
     first = np.asarray([w.start for w in window])
     box = grid.cropped(first, [w.stop for w in window])
     values = sample(image, box, fill=None)
-    placed = _watershed_border(values, start[window], box.spacing, reach)
+    images = [values] if beside is None else [values, sample(beside, box, fill=None)]
+    placed = _watershed_border(images, start[window], box.spacing, reach)
     fine = _half_level(values, placed, box.spacing, reach.shift_mm)
     return mask_onto(fine, box, image.grid, smooth_mm=0.7)
 
 
 def _watershed_border(
-    values: NDArray[np.float32], start: BoolArray, spacing: NDArray[np.float64], reach: BorderReach
+    images: list[NDArray[np.float32]], start: BoolArray, spacing: NDArray[np.float64], reach: BorderReach
 ) -> BoolArray:
     inner, outer = depth(start, spacing), depth(~start, spacing)
-    # clip at what lies within reach of the border, so that bone or air do not drown the liver's own edge
     near = (inner > 0) & (inner < 15)
     if not near.any() or not (outer > reach.outside_mm).any():
         return start  # the mask fills the field of view: there is no border to place
-    low, high = np.percentile(values[near], [2, 98])
-    spread = max(float(high - low), 1e-6)
-    clipped = np.clip(values, low - 1.0 * spread, high + 1.0 * spread)
-    slope = ndimage.gaussian_gradient_magnitude(clipped, GRADIENT_MM / spacing * np.ones(3))
-    slope += FLAT_PRIOR * float(np.median(slope[near])) * np.exp(-(((inner - outer) / PRIOR_MM) ** 2))
+    slope = FLAT_PRIOR * np.exp(-(((inner - outer) / PRIOR_MM) ** 2))
+    for values in images:
+        slope = slope + _slope(values, near, spacing)
     markers = np.zeros(start.shape, dtype=np.int32)
     markers[inner > reach.inside_mm] = 1
     markers[outer > reach.outside_mm] = 2
     markers[(markers == 0) & start & (inner >= inner.max() - 1e-3)] = 1
     return np.asarray(watershed(slope, markers) == 1)
+
+
+def _slope(values: NDArray[np.float32], near: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The image's gradient in units of the organ's own (its noise's) gradient."""
+    # clip at what lies within reach of the border, so that bone or air do not drown the liver's own edge
+    low, high = np.percentile(values[near], [2, 98])
+    spread = max(float(high - low), 1e-6)
+    clipped = np.clip(values, low - 1.0 * spread, high + 1.0 * spread)
+    slope = ndimage.gaussian_gradient_magnitude(clipped, GRADIENT_MM / spacing * np.ones(3))
+    return np.asarray(slope / max(float(np.median(slope[near])), 1e-6 * spread), dtype=np.float32)
 
 
 def _level(
