@@ -61,7 +61,7 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     text, origin = repaired_text(text, origin, rules)
     tokens = tokenise(text)
     readings = _read(text, tokens, rules, modality)
-    facts = _facts(readings)
+    facts = _facts(readings, rules)
     status, deciding = _decide(facts, readings)
     if status not in ("present", "uncertain"):
         evidence = _quote(original, origin, deciding)
@@ -137,10 +137,13 @@ def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:
     return found.count("pet") > found.count("mr")
 
 
-def _facts(readings: Sequence[Reading]) -> list[_Fact]:
+def _facts(readings: Sequence[Reading], rules: Rules) -> list[_Fact]:
     facts = []
+    another_region = bool(readings) and _is_of_another_region(readings[0], rules)
     for number, reading in enumerate(readings):
         following = readings[number + 1] if number + 1 < len(readings) else None
+        if reading.has("known") and not reading.is_pet and another_region:
+            continue  # "MRI of the cervical spine. Known NET with liver metastases."
         doubted, verdict = _doubted_next(reading, following), _verdict_next(reading, following)
         for mention in reading.mentions:
             fact = _fact(reading, mention, readings)
@@ -161,12 +164,22 @@ def _facts(readings: Sequence[Reading]) -> list[_Fact]:
     return facts
 
 
+# A title has no more words than this.
+LONGEST_TITLE = 8
+
+
+def _is_of_another_region(title: Reading, rules: Rules) -> bool:
+    """ "MRT Knie links", "MRI of the cervical spine"."""
+    named = {hit.category for hit in title.organ_hits}
+    return named == {"other"} and len(title.words) <= LONGEST_TITLE and bool(rules.modalities.find(title.words))
+
+
 def _doubted_next(reading: Reading, following: Reading | None) -> bool:
     """Whether the next sentence, which names no organ of its own, takes this one's finding back into doubt."""
     return (
         following is not None
         and following.sentence.block == reading.sentence.block
-        and not following.organ_hits
+        and all(any(f.start < o.end and o.start < f.end for f in following.findings) for o in following.organ_hits)
         and any(
             m.polarity == "uncertain" and (m.kind == "metastasis" or following.has("indeterminate"))
             for m in following.mentions

@@ -30,6 +30,10 @@ GRADE_REACH = 6
 
 def is_one_of_two(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
     """ "Zysten oder Metastasen": the other of two diagnoses is benign."""
+    clause = reading.clauses[hit.start]
+    listed = [word for i, word in enumerate(reading.words) if i >= hit.end and reading.clauses[i] == clause]
+    if _OR & set(listed) and any(cue.category == "indeterminate" for cue in reading.cues):
+        return True  # "remains unexplained; metastasis, misregistration or noise"
     for other in findings:
         if other.category != "benign":
             continue

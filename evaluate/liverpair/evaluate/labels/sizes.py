@@ -81,6 +81,18 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
     return out
 
 
+# "Leber (Größe 18 cm)": words from the liver to its own size, which no lesion right behind the word has.
+_OWN_SIZE = frozenset({"(", ":", "groesse", "mit", "misst", "ist", "size", "measures", "is", "span", "with", "ca", "."})
+LIVER_MM = 100.0
+
+
+def _is_of_liver(words: Sequence[str], start: int, mm: float) -> bool:
+    before = start - 1
+    while before >= 0 and words[before] in _OWN_SIZE:
+        before -= 1
+    return mm >= LIVER_MM and before >= 0 and words[before] in ("leber", "liver")
+
+
 def _put_right(raw: Sequence[_Raw], cues: Sequence[Hit]) -> int:
     """ "Given as 80 mm, correct is 30 mm": sizes before this word are the wrong ones; 0 if nothing is put right."""
     places = [cue.start for cue in cues if cue.category == "correct"]
@@ -116,7 +128,7 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         leads_on = unit + 1 < len(words) and category.get(unit + 1) == "link_change"
         past = bool(before & {"previous", "comparing"})
         previous = (past and "current" not in before) or "previous" in behind or follows_former(words, start)
-        if is_difference(words, start) or is_corrected(words, start):
+        if is_difference(words, start) or is_corrected(words, start) or _is_of_liver(words, start, mm):
             continue
         current = "current" in before | behind
         out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on or bound, current))
@@ -216,6 +228,11 @@ def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
         if listed.category == "other" or not lesions:
             return None, listed.category == "other"
         return lesions[0], False
+    bracket = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
+    if bracket > 0 and reading.words[bracket] == "(":
+        named = next((m for m in reading.mentions if m.end == bracket and m.kind != "treated"), None)
+        if named is not None:
+            return named, named.organ == "other"  # "several cysts (up to 54 mm), two metastases"
     best: Mention | None = None
     best_cost, foreign = float("inf"), False
     for mention in reading.mentions:
