@@ -116,16 +116,20 @@ def _deepest(
     return float(value[at]), float(inner[at]), tuple(int(i) for i in at)
 
 
-def find_cores(features: Features) -> list[OrganCore]:
-    """What may be the liver's core, the likeliest first; empty where no thick homogeneous organ lies on the right.
+def find_cores(
+    features: Features, place: NDArray[np.float64] | None = None, least_radius_mm: float = CORE_RADIUS_MM
+) -> list[OrganCore]:
+    """What may be the liver's core, the likeliest first; empty where no thick homogeneous organ lies at its place.
 
-    Every peak of the histogram of quiet right-sided voxels inside the physiological window proposes a band;
+    ``place``: how plausible each place is, in [0, 1]; right of the midline (``place_prior``) where None.
+
+    Every peak of the histogram of quiet voxels at that place inside the physiological window proposes a band;
     the band that holds the thickest ball of one tissue comes first. A metastasis may hold a thicker ball than what it
     left of the liver, so the others are kept, too.
     """
     body, smooth, (low, high) = features.body, features.smooth, features.window
     allowed = features.allowed & body.tissue
-    prior = place_prior(body) * allowed
+    prior = (place_prior(body) if place is None else place) * allowed
     gradient = ndimage.gaussian_gradient_magnitude(smooth, 1.0)
     candidates = (prior > 0.3) & (smooth > low) & (smooth < high)
     if candidates.sum() < 1000:
@@ -137,7 +141,7 @@ def find_cores(features: Features) -> list[OrganCore]:
         # portal and hepatic veins cross every liver: what a ball of their radius cannot enter is bridged
         band = ndimage.binary_fill_holes(close(band, VESSEL_MM, features.grid.spacing)) & body.tissue
         score, radius, at = _deepest(band, prior, features.grid.spacing)
-        if radius < CORE_RADIUS_MM:
+        if radius < least_radius_mm:
             continue
         core = _measure_core(features, at, radius)
         score = min(score, THICKEST_MM) / (1 + core.sd / features.most_sd(core.mode))

@@ -18,7 +18,7 @@ from liverpair.segment.liver_morphology import (
     erode,
 )
 
-__all__ = ["elsewhere", "grow", "leak_fraction", "local_mode"]
+__all__ = ["elsewhere", "grow", "is_distinct", "leak_fraction", "local_mode"]
 
 #: Bands run from ±2 sd of the liver's core (95 % of its own voxels) to ±3 of the least credible sd of a whole liver.
 STRICT_SD, GENEROUS_SD, BANDS = 2.0, 3.0, 4
@@ -106,7 +106,7 @@ def grow(features: Features, core: OrganCore, generosity: float = 1.0, opening_m
     spills to where no liver reaches ends the search at the one before.
     """
     strict = STRICT_SD * core.sd
-    distinct = _alike_elsewhere(features, core) < DISTINCT
+    distinct = is_distinct(features, core)
     generous = generosity * max(GENEROUS_SD * features.least_sd(core.mode), GENEROUS_SD * core.sd)
     strict = min(strict, generous)
     reaches = np.geomspace(strict, generous, BANDS)
@@ -168,11 +168,11 @@ def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.in
     return lumps, inner_all
 
 
-def _alike_elsewhere(features: Features, core: OrganCore) -> float:
-    """Share of the tissue at places that no liver reaches which has the core's intensity."""
+def is_distinct(features: Features, core: OrganCore) -> bool:
+    """Whether hardly any tissue at places that no liver reaches has the core's intensity."""
     where = _no_liver(features) & features.body.tissue & (features.body.skin_mm > SKIN_MM)
     near = np.abs(features.smooth - core.mode) <= GENEROUS_SD * max(core.sd, features.least_sd(core.mode))
-    return float((near & where).sum()) / max(1, int(where.sum()))
+    return float((near & where).sum()) < DISTINCT * max(1, int(where.sum()))
 
 
 def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float, distinct: bool) -> BoolArray:

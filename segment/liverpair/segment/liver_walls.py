@@ -113,7 +113,7 @@ def _like_a_gallbladder(scene: _Scene, piece: BoolArray) -> bool:
 
 
 def without_walled_parts(image: Volume, coarse: BoolArray, coarse_grid: Grid) -> BoolArray:
-    """``coarse`` (on ``coarse_grid``) of an MR image without what lies at its surface behind a wall, or like a gallbladder."""
+    """``coarse`` (on ``coarse_grid``) of an MR image without dark bile and what lies behind a wall at its surface."""
     scene = _scene(image, coarse, coarse_grid)
     if scene is None:
         return coarse
