@@ -14,7 +14,7 @@ from liverpair.core.transform import SpatialTransform, interpolate
 from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.register.bspline import BSplineSpace
 from liverpair.register.deformable import Cost, DeformSettings, FreeForm, bending_weight
-from liverpair.register.local_ncc import LocalCorrelation, box_sum
+from liverpair.register.local_ncc import LocalCorrelation
 from liverpair.register.prepare import DISTANCE_CLAMP_MM, Scene, signed_distance
 from liverpair.register.quality import JACOBIAN_SLAB, QualitySettings, jacobian, strain
 from liverpair.register.resample import covered, resample, resample_labels, resample_mask
@@ -27,6 +27,7 @@ from liverpair.register.uncertainty import (
     noise_over_signal,
     residual_pull,
 )
+from liverpair.register.window_sums import box_sum, box_sum_in_place, reach
 from scipy import ndimage
 
 
@@ -49,6 +50,29 @@ def test_window_sums_are_those_of_the_definition() -> None:
         for axis in range(3):
             expected = ndimage.convolve1d(expected, ones, axis=axis, mode="constant")
         np.testing.assert_allclose(box_sum(a, radius), expected, rtol=0, atol=2e-4)
+
+
+def test_window_sums_are_right_wherever_a_region_reads_them_and_nothing_else_is_touched() -> None:
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=(17, 16, 18)).astype(np.float32)
+    region = np.zeros(a.shape, dtype=bool)
+    region[5:9, 4:6, 7:12] = region[11, 12, 15] = True
+    where = reach(region, 2)
+    near = ndimage.maximum_filter(region, 5)
+    held = np.zeros(a.shape, dtype=bool)
+    for i, (j0, j1, k0, k1) in enumerate(where):
+        held[i, j0:j1, k0:k1] = True
+    assert held[near].all()
+    assert not held[:3].any()  # slabs that no window reaches
+    assert not held[14:].any()
+    sums = a.copy()
+    box_sum_in_place(sums, 2, where)
+    np.testing.assert_allclose(sums[region], box_sum(a, 2)[region], rtol=0, atol=2e-4)
+    np.testing.assert_array_equal(sums[~held], a[~held])
+    only = np.where(region, a, np.float32(0))
+    sums = only.copy()
+    box_sum_in_place(sums, 2, where)
+    np.testing.assert_allclose(sums[near], box_sum(only, 2)[near], rtol=0, atol=2e-4)
 
 
 def test_the_squared_correlation_is_that_of_the_definition() -> None:

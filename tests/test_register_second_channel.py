@@ -13,7 +13,7 @@ from liverpair.register.align import RegisterSettings, register
 from liverpair.register.deformable import Cost, DeformSettings
 from liverpair.register.pet_motion import PetMotion
 from liverpair.register.prepare import Scene
-from liverpair.register.second_channel import SecondSettings, second_channel, second_share
+from liverpair.register.second_channel import SecondSettings, block_means, second_channel, second_share
 from scipy import ndimage
 
 SHAPE = (34, 32, 30)
@@ -30,11 +30,13 @@ def _depth() -> np.ndarray:
     return np.clip(50 - 4 * np.linalg.norm(i, axis=-1), -15, 15).astype(np.float32)
 
 
-def _scene(noise: float) -> Scene:
+def _scene(noise: float, grid: Grid = GRID) -> Scene:
     depth = _depth()
     weights = (depth > -4).astype(np.float32)
     moving = np.pad(_texture(2), 2)
-    return Scene(GRID, 4.0, _texture(1), moving, 2, weights, depth, None, weights, (noise, 0.05))
+    return Scene(
+        grid, float(grid.spacing[0]), _texture(1), moving, 2, weights, depth, None, weights, (noise, 0.05)
+    )  # fmt: skip
 
 
 def test_a_quiet_image_needs_no_second_one_and_a_noisy_one_gets_the_whole_share() -> None:
@@ -47,6 +49,21 @@ def test_a_quiet_image_needs_no_second_one_and_a_noisy_one_gets_the_whole_share(
     assert second_channel(pet, _scene(0.45), settings, 0.05) is not None
 
 
+def test_blocks_of_voxels_are_compared_by_their_means_and_the_rest_of_a_box_is_left_out() -> None:
+    values = np.arange(5 * 4 * 7, dtype=np.float32).reshape(5, 4, 7)
+    means = block_means(values, 2)
+    assert means.shape == (2, 2, 3)
+    assert means[1, 0, 2] == values[2:4, 0:2, 4:6].mean()
+    pet = Volume(np.exp(_texture(3)), Grid(SHAPE, np.diag([2.0, 2.0, 2.0, 1.0]), ""), Unit.SUVBW)
+    channel = second_channel(pet, _scene(0.5, pet.grid), SecondSettings(), 0.05)
+    assert channel is not None
+    one_more = np.pad(_texture(2), ((0, 1), (0, 1), (0, 1)), mode="edge")
+    similarity, gradient = channel.evaluate(one_more)
+    assert similarity == channel.evaluate(_texture(2))[0]
+    assert gradient.shape == one_more.shape
+    assert not gradient[-1].any()
+
+
 def test_a_second_image_without_uptake_or_elsewhere_is_not_heard() -> None:
     cold = Volume(np.zeros(SHAPE, dtype=np.float32), GRID, Unit.SUVBW)
     assert second_channel(cold, _scene(0.5), SecondSettings(), 0.05) is None
@@ -56,10 +73,13 @@ def test_a_second_image_without_uptake_or_elsewhere_is_not_heard() -> None:
     assert second_channel(away, _scene(0.5), SecondSettings(), 0.05) is None
 
 
-def test_the_cost_with_a_second_image_has_an_exact_gradient() -> None:
-    pet = Volume(np.exp(_texture(2) * 0.5), GRID, Unit.SUVBW)
-    cost = Cost.of(_scene(0.5), DeformSettings(), pet)
+@pytest.mark.parametrize("spacing", [4.0, 2.0])  # voxel by voxel; in blocks of two
+def test_the_cost_with_a_second_image_has_an_exact_gradient(spacing: float) -> None:
+    grid = Grid(SHAPE, np.diag([spacing, spacing, spacing, 1.0]), "")
+    pet = Volume(np.exp(_texture(2) * 0.5), grid, Unit.SUVBW)
+    cost = Cost.of(_scene(0.5, grid), DeformSettings(surface=0.0), pet)
     assert cost.second is not None
+    assert cost.second.block == round(4.0 / spacing)
     rng = np.random.default_rng(5)
     field = ndimage.gaussian_filter(rng.normal(size=(3, *SHAPE)), (0, 4, 4, 4)).astype(np.float32) * 20 + 0.7
     # a shift along one axis: trilinear interpolation is differentiable almost everywhere, so the step is small

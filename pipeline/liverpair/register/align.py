@@ -219,7 +219,7 @@ def _judged(
     numbers = measure_quality(start.affine, coarse, final, results, resolution_mm, settings.quality)
     verdict, reasons = decide(numbers, settings.quality)
     quality: dict[str, Any] = {"start": start.name, **numbers}
-    quality["second_image_share"] = final.second[1] if final.second is not None else 0.0
+    quality["second_image_share"] = final.second.share if final.second is not None else 0.0
     if verdict == "failed":
         return Registration(None, verdict, None, quality, reasons)
     field = _carry(results[-1].field, final.scene.grid, coarse.scene.grid)

@@ -15,7 +15,7 @@ from liverpair.register.bspline import BSplineSpace
 from liverpair.register.fluid import FluidSettings
 from liverpair.register.local_ncc import LocalCorrelation, sample
 from liverpair.register.prepare import Scene
-from liverpair.register.second_channel import SecondSettings, second_channel
+from liverpair.register.second_channel import SecondChannel, SecondSettings, second_channel
 
 __all__ = ["Cost", "DeformSettings", "FreeForm", "bending_weight", "minimise"]
 
@@ -82,7 +82,7 @@ class Cost:
     correlation: LocalCorrelation
     active: NDArray[np.bool_]
     surface_share: float
-    second: tuple[LocalCorrelation, float] | None = None
+    second: SecondChannel | None = None
 
     @classmethod
     def of(cls, scene: Scene, settings: DeformSettings, second: Volume | None = None) -> Cost:
@@ -107,9 +107,9 @@ class Cost:
         similarity, metric = self.correlation.evaluate(values)[:2]
         value = -similarity
         if self.second is not None:
-            more, pull = self.second[0].evaluate(values)[:2]
-            value -= self.second[1] * more
-            metric += np.float32(self.second[1]) * pull
+            more, pull = self.second.evaluate(values)
+            value -= self.second.share * more
+            metric += np.float32(self.second.share) * pull
         if self.surface_share == 0 or scene.fixed_distance is None or scene.moving_distance is None:
             slope *= -metric
             return value, slope, similarity

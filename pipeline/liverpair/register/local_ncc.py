@@ -1,4 +1,4 @@
-"""The squared local correlation of two images and its exact gradient, by running sums over box windows."""
+"""The squared local correlation of two images and its exact gradient, by sums over box windows."""
 
 from __future__ import annotations
 
@@ -8,79 +8,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["LocalCorrelation", "box_sum", "sample"]
+from liverpair.register.window_sums import Rectangles, box_sum, box_sum_in_place, reach
+
+__all__ = ["LocalCorrelation", "sample"]
 
 Array = NDArray[np.float32]
 
 #: A window of which less than this share is used tells more about the rim of what was left out than about tissue.
 MINIMAL_WINDOW = 0.3
-
-
-@njit(cache=True, nogil=True, fastmath=False)
-def _box_first(a: Array, r: int, out: Array) -> None:
-    """Window sums along the first axis of a (n, m) array."""
-    n, m = a.shape
-    for j in range(m):
-        out[0, j] = a[0, j]
-    for i in range(1, min(r + 1, n)):
-        for j in range(m):
-            out[0, j] += a[i, j]
-    for i in range(1, n):
-        new, old = i + r, i - r - 1
-        if new < n and old >= 0:
-            for j in range(m):
-                out[i, j] = out[i - 1, j] + (a[new, j] - a[old, j])
-        elif new < n:
-            for j in range(m):
-                out[i, j] = out[i - 1, j] + a[new, j]
-        elif old >= 0:
-            for j in range(m):
-                out[i, j] = out[i - 1, j] - a[old, j]
-        else:
-            for j in range(m):
-                out[i, j] = out[i - 1, j]
-
-
-@njit(cache=True, nogil=True)
-def _box_last(a: Array, r: int, out: Array) -> None:
-    """Window sums along the last axis of a (n, m) array; each window is summed afresh (it vectorises)."""
-    n, m = a.shape
-    for i in range(n):
-        for j in range(min(r, m)):
-            s = np.float32(0)
-            for d in range(min(j + r + 1, m)):
-                s += a[i, d]
-            out[i, j] = s
-        for j in range(max(m - r, min(r, m)), m):
-            s = np.float32(0)
-            for d in range(max(j - r, 0), m):
-                s += a[i, d]
-            out[i, j] = s
-        if m > 2 * r:
-            for j in range(r, m - r):
-                out[i, j] = a[i, j - r]
-            for d in range(-r + 1, r + 1):
-                for j in range(r, m - r):
-                    out[i, j] += a[i, j + d]
-
-
-def box_sum(a: Array, r: int) -> Array:
-    """Sums over (2r+1)³ windows, truncated at the array's faces; shape of ``a`` (n0, n1, n2)."""
-    out = a.copy()
-    _box_sum_in_place(out, r)
-    return out
-
-
-def _box_sum_in_place(a: Array, r: int) -> None:
-    """``box_sum`` written over its argument: the evaluation's peak memory is made of these arrays."""
-    n0, n1, n2 = a.shape
-    one = np.empty_like(a)
-    _box_last(a.reshape(n0 * n1, n2), r, one.reshape(n0 * n1, n2))
-    two = np.empty((n1, n2), dtype=a.dtype)
-    for i in range(n0):
-        _box_first(one[i], r, two)
-        one[i] = two
-    _box_first(one.reshape(n0, n1 * n2), r, a.reshape(n0, n1 * n2))
 
 
 @njit(cache=True, nogil=True)
@@ -163,6 +98,7 @@ class LocalCorrelation:
 
     ``fixed`` and ``weights`` have shape (n0, n1, n2); windows are (2·radius+1)³ voxels. ``noise`` = (fixed,
     moving) variances added to the windows' own, so that a window of pure noise does not count as structure.
+    ``where`` holds every window that a given weight reads.
     ``use`` (1 or 0 per voxel) leaves voxels out of every window; None uses all.
     """
 
@@ -175,6 +111,7 @@ class LocalCorrelation:
     mean: Array
     variance: Array
     total_weight: float
+    where: Rectangles
 
     @classmethod
     def of(
@@ -182,6 +119,7 @@ class LocalCorrelation:
     ) -> LocalCorrelation:
         """Prepare the fixed image's window statistics."""
         count = box_sum(np.ones_like(fixed), radius)
+        where = reach(weights > 0, radius)
         if use is not None:
             used = box_sum(use, radius)
             fixed = fixed * use
@@ -190,7 +128,7 @@ class LocalCorrelation:
         mean = box_sum(fixed, radius) / count
         variance = np.maximum(box_sum(fixed * fixed, radius) / count - mean * mean, 0)
         total = max(float(weights.sum(dtype=np.float64)), 1e-6)
-        return cls(fixed, weights, use, radius, noise, count, mean, variance, total)
+        return cls(fixed, weights, use, radius, noise, count, mean, variance, total, where)
 
     def evaluate(self, moved: Array) -> tuple[float, Array, Array]:
         """Weighted mean of the squared correlation, its gradient by ``moved``, and the map of the windows'."""
@@ -202,7 +140,7 @@ class LocalCorrelation:
             self.weights.ravel(), *self.noise, *(f.ravel() for f in (a, am, b, bm, cc)),
         )  # fmt: skip
         for field in (a, am, b, bm):
-            _box_sum_in_place(field, self.radius)
+            box_sum_in_place(field, self.radius, self.where)
         _voxel_gradient(
             self.fixed.ravel(), moved.ravel(), a.ravel(), am.ravel(), b.ravel(), bm.ravel(), 1 / self.total_weight
         )
@@ -215,11 +153,11 @@ class LocalCorrelation:
         used = moved.copy() if self.use is None else moved * self.use
         sums = used, used * moved, self.fixed * moved
         for values in sums:
-            _box_sum_in_place(values, self.radius)
+            box_sum_in_place(values, self.radius, self.where)
         return sums
 
     def score(self, moved: Array) -> tuple[float, Array]:
-        """Weighted mean of the squared correlation and the map of the windows', without the gradient."""
+        """Weighted mean of the squared correlation and the map of the windows' (meaningless where no weight was)."""
         mean, square, product = self._sums(moved)
         mean /= self.count
         variance = np.maximum(square / self.count - mean * mean, 0) + np.float32(self.noise[1])

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from liverpair.core.geometry import Grid
 from liverpair.core.volume import Volume
 from liverpair.register.local_ncc import LocalCorrelation
 from liverpair.register.prepare import Scene, noise_variance, region_weights
 from liverpair.register.resample import covered, resample
 
-__all__ = ["SecondSettings", "second_channel", "second_share"]
+__all__ = ["SecondChannel", "SecondSettings", "second_channel", "second_share"]
+
+Array = NDArray[np.float32]
 
 #: Lesions may be a hundred times as hot as the liver; above this many times the liver they only count as hot.
 CEILING = 3.0
@@ -31,7 +34,8 @@ class SecondSettings:
     variance: 0.31–0.35 on native CT with 11 HU of noise and visible vessels, 0.41 where vessels are iso-dense, 0.45
     and more with 30 HU. Below ``quiet`` the second image is left out (it would only cost time), from ``noisy`` on its
     mean squared correlation counts ``share`` times the first one's. ``window_mm``: twice PET's resolution.
-    ``depth_mm``: places nearer to the capsule are left out, where breathing during the PET blurs the liver's border.
+    ``depth_mm``: places nearer to the capsule are left out, where breathing during the PET blurs the liver's border. On
+    scenes finer than ``step_mm`` whole blocks of voxels of about that size are compared: a PET shows nothing smaller.
     """
 
     share: float = 0.5
@@ -39,6 +43,7 @@ class SecondSettings:
     noisy: float = 0.40
     window_mm: float = 12.0
     depth_mm: float = 2.0
+    step_mm: float = 4.0
 
 
 def second_share(scene: Scene, settings: SecondSettings) -> float:
@@ -47,27 +52,78 @@ def second_share(scene: Scene, settings: SecondSettings) -> float:
     return settings.share * float(np.clip(loud, 0.0, 1.0))
 
 
-def second_channel(
-    second: Volume, scene: Scene, settings: SecondSettings, noise_share: float
-) -> tuple[LocalCorrelation, float] | None:
-    """The second image's correlation on the scene's grid and its weight; None where it is not to be heard.
+@dataclass(frozen=True, slots=True, eq=False)
+class SecondChannel:
+    """The second image's correlation with means of ``block``³ voxels of the moved image, and its ``share``."""
+
+    correlation: LocalCorrelation
+    share: float
+    block: int
+
+    def evaluate(self, moved: Array) -> tuple[float, Array]:
+        """Weighted mean of the squared correlation, and its gradient by every voxel of ``moved``."""
+        similarity, coarse = self.correlation.evaluate(block_means(moved, self.block))[:2]
+        if self.block == 1:
+            return similarity, coarse
+        coarse /= self.block**3
+        gradient = np.zeros_like(moved)
+        for part in _parts(gradient, self.block):
+            part[...] = coarse
+        return similarity, gradient
+
+
+def _parts(values: Array, block: int) -> list[Array]:
+    """The views of ``values`` that hold the first, second ... voxel of every whole block."""
+    n0, n1, n2 = (n // block * block for n in values.shape)
+    steps = range(block)
+    return [values[i:n0:block, j:n1:block, k:n2:block] for i in steps for j in steps for k in steps]
+
+
+def block_means(values: Array, block: int) -> Array:
+    """Means of whole blocks of ``block``³ voxels; what is left over at the ends is not used."""
+    if block == 1:
+        return values
+    parts = _parts(values, block)
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    return np.asarray(total / np.float32(block**3))
+
+
+def _block_grid(grid: Grid, block: int) -> Grid:
+    """The grid of the blocks' centres."""
+    affine = grid.affine.copy()
+    affine[:3, :3] *= block
+    affine[:3, 3] = grid.to_world(np.full(3, (block - 1) / 2))
+    n0, n1, n2 = (n // block for n in grid.shape)
+    return Grid((n0, n1, n2), affine, grid.frame_of_reference)
+
+
+def second_channel(second: Volume, scene: Scene, settings: SecondSettings, noise_share: float) -> SecondChannel | None:
+    """The second image's correlation with what the scene's moving image becomes; None where it is not to be heard.
 
     ``second`` must lie where the fixed image has its tissue (a PET displaced by breathing put back first).
     """
     share = second_share(scene, settings)
     if share == 0 or scene.fixed_distance is None:
         return None
-    weights = region_weights(scene.fixed_distance, -settings.depth_mm, scene.spacing)
-    weights = weights * (scene.weights > 0) * covered(second.grid, scene.grid)
-    values = resample(second, scene.grid).values
+    block = max(1, int(round(settings.step_mm / scene.spacing)))
+    grid, spacing = _block_grid(scene.grid, block), scene.spacing * block
+    weights = region_weights(block_means(scene.fixed_distance, block), -settings.depth_mm, spacing)
+    weights = weights * (block_means(scene.weights, block) > 0) * covered(second.grid, grid)
+    values = resample(second, grid).values
     inside = values[weights > 0.5]
     if inside.size == 0 or not float(np.median(inside)) > 0:
         return None
     scaled = _scaled(values, float(np.median(inside)))
-    radius = max(1, int(round(settings.window_mm / scene.spacing)))
-    noise = (noise_variance(scaled, weights, radius, noise_share), scene.noise[1])
-    return LocalCorrelation.of(scaled, weights.astype(np.float32), radius, noise, scene.use), share
+    radius = max(1, int(round(settings.window_mm / spacing)))
+    own = tuple(slice(scene.pad, scene.pad + n) for n in scene.fixed.shape)
+    moving = block_means(scene.moving[own], block)
+    noise = tuple(noise_variance(image, weights, radius, noise_share) for image in (scaled, moving))
+    use = None if scene.use is None else (block_means(scene.use, block) == 1).astype(np.float32)
+    correlation = LocalCorrelation.of(scaled, weights.astype(np.float32), radius, (noise[0], noise[1]), use)
+    return SecondChannel(correlation, share, block)
 
 
-def _scaled(values: NDArray[np.float32], liver: float) -> NDArray[np.float32]:
+def _scaled(values: Array, liver: float) -> Array:
     return np.asarray(np.clip(values / np.float32(liver), 0, CEILING), dtype=np.float32)
