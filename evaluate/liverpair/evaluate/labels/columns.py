@@ -83,8 +83,8 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
             header = None
             continue
         missing = len(line.cells) - len(header.cells)  # "          Feb-20   Aug-21" has no name over its rows
-        names = [*[""] * max(0, missing), *header.cells]
-        column = _size_column(names, line.cells, above, rules)
+        names = [*[""] * max(0, missing), *header.cells][: len(line.cells)]
+        column = _size_column(names, line.cells, above if _UNIT.search(above) else text, rules)
         if column is None:
             continue
         spans.append((line.start, line.end))

@@ -118,14 +118,24 @@ _NOT = frozenset({"nicht", "not", "kein"})
 
 def is_corrected(words: Sequence[str], start: int) -> bool:
     """ "Richtig: 35 mm (nicht 53 mm)": the number behind the denial is the wrong one."""
-    return start >= 1 and words[start - 1] in _NOT
+    return _denied_from(words, start) is not None
+
+
+def _denied_from(words: Sequence[str], start: int) -> int | None:
+    """Where the denial of the number stands: "not 53 mm", "nicht wie im Vorbericht angegeben 18 mm"."""
+    for at in range(start - 1, max(-1, start - 1 - CHANGE_REACH), -1):
+        if words[at] in (",", ";", "(", ")", "mm", "cm"):
+            return None
+        if words[at] in _NOT:
+            return at if at == start - 1 or words[at + 1] in ("wie", "as") else None
+    return None
 
 
 def corrected_sizes(words: Sequence[str]) -> list[float]:
     """The sizes in mm that a sentence takes back."""
     taken = []
     for at in range(1, len(words) - 1):
-        if words[at - 1] in _NOT and words[at + 1] in ("mm", "cm") and words[at][:1].isdigit():
+        if words[at + 1] in ("mm", "cm") and words[at][:1].isdigit() and _denied_from(words, at) is not None:
             value = float(words[at].replace(",", "."))
             taken.append(round(value * (10.0 if words[at + 1] == "cm" else 1.0), 3))
     return taken

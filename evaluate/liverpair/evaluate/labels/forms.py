@@ -54,7 +54,8 @@ _GERMAN_ONES = "|".join(word for word in ("ein", "zwei", "drei", "vier", "fünf"
 _SPOKEN_SIZE = re.compile(
     rf"\b(?P<whole>(?:(?P<tens>{_TENS})[ -](?P<ones>{_ONES}))|(?:(?P<einer>{_GERMAN_ONES})und(?P<zehner>{_TENS}))|{_NUMBER}|\d+)"
     rf"(?:[ ](?:point|komma)[ ](?P<part>{_NUMBER}|\d))?"
-    r"(?=[ ](?:mm|cm|milli\w+|zenti\w+|centi\w+)\b)",
+    rf"(?=(?:[ ](?:mal|by|times|x)[ ](?:{_NUMBER}|\d+)(?:[ ](?:point|komma)[ ](?:{_NUMBER}|\d))?)?"
+    r"[ ](?:mm|cm|milli\w+|zenti\w+|centi\w+)\b)",
     re.IGNORECASE,
 )
 

@@ -96,11 +96,14 @@ def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], ru
     )
     if words[cue.start] in ("vs", "versus") and following:
         return True  # "vs 2/2015: progression", "stable vs prior"
+    if cue.category == "negation_before" and words[cue.start] in _INSTEAD and following:
+        return True  # "statt 3,3 mm muss es 3,3 cm heißen"
     return cue.category == "negation_before" and all(
         0 <= i < len(words) and (tokens[i].kind == "number" or words[i] in rules.numbers) for i in sides
     )
 
 
+_INSTEAD = frozenset({"statt", "anstelle", "anstatt", "instead", "rather"})
 # What a treatment leaves behind.
 _ALIVE = ("enhanc", "anreicher", "suspic", "suspek", "hyperint")
 _REMAINS = ("defekt", "defect", "areal", "hoehle", "cavity", "zone", "area")
@@ -240,12 +243,49 @@ def _coordinated(organs: Sequence[Hit], tokens: Sequence[Token], words: Sequence
     """Organ of each organ hit (by start), "liver" if it stands in one list with the liver."""
     group = list(range(len(organs)))
     for i in range(1, len(organs)):
-        between = words[organs[i - 1].end : organs[i].start]
+        between = _outside_brackets(words[organs[i - 1].end : organs[i].start])
         left_is_compound = not tokens[organs[i - 1].end - 1].hyphen and _is_compound(organs[i - 1], words, rules)
         if not left_is_compound and all(word in rules.joiners for word in between):
             group[i] = group[i - 1]
     with_liver = {group[i] for i, hit in enumerate(organs) if hit.category == LIVER}
     return {hit.start: LIVER if group[i] in with_liver else OTHER for i, hit in enumerate(organs)}
+
+
+def _outside_brackets(words: Sequence[str]) -> list[str]:
+    """ "mediastinum (31 mm) and liver": what a bracket says of an organ does not part the list."""
+    depth, out = 0, []
+    for word in words:
+        depth += word in ("(", "[")
+        if not depth:
+            out.append(word)
+        depth -= word in (")", "]") and depth > 0
+    return out
+
+
+# Words from a lesion to the list of its organs: "Metastasierung eines NET des Ileums (Leber, Mesenterium)".
+LIST_REACH = 6
+
+
+def _heads_list_with_liver(mention: Hit, reading: Reading) -> bool:
+    """ "Metastasen: Knochen, Leber", "Metastasierung (Leber bis 12 mm, Peritoneum)", where nothing denies the liver's."""
+    words = reading.words
+    opening = next((i for i in range(mention.end, min(len(words), mention.end + LIST_REACH)) if words[i] in (":", "(")), -1)
+    if opening < 0 or any(f.start > mention.end and f.start < opening for f in reading.findings):
+        return False
+    closing = next((i for i in range(opening, len(words)) if words[i] == ")"), len(words)) if words[opening] == "(" else len(words)
+    inside = [hit for hit in reading.organ_hits if opening < hit.start < closing]
+    if len({hit.category for hit in inside}) < 2 or any(f.start > opening and f.end <= closing for f in reading.findings):
+        return False
+    for hit in inside:
+        end = next((i for i in range(hit.end, closing) if words[i] in (",", ";")), closing)
+        start = next((i + 1 for i in range(hit.start, opening, -1) if words[i] in (",", ";")), opening)
+        denied = any(start <= cue.start < end and cue.category in _DENIES for cue in reading.cues)
+        if hit.category == LIVER and not denied and not ANSWERS_NO & set(words[hit.start : end]):
+            return True
+    return False
+
+
+_DENIES = frozenset({"negation_before", "negation_after", "normal", "resolved", "physiological"})
 
 
 def _is_compound(hit: Hit, words: Sequence[str], rules: Rules) -> bool:
@@ -254,6 +294,8 @@ def _is_compound(hit: Hit, words: Sequence[str], rules: Rules) -> bool:
 
 
 def _organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Context) -> tuple[str, bool]:
+    if mention.category in ("metastasis", "lesion") and _heads_list_with_liver(mention, reading):
+        return LIVER, True
     best, best_cost = NONE, float("inf")
     if _is_distant(mention, reading) and not any(organ.category == LIVER for organ in reading.organ_hits):
         return NONE, False

@@ -18,6 +18,9 @@ Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
 
 _WORD = re.compile(r"\w+")
 _LETTERS = str.maketrans({"1": "l", "0": "o", "5": "S"})
+# "l2 mm", "1O mm": letters among the digits of a size.
+_MISREAD_SIZE = re.compile(r"(?<![\w,.])(?P<number>(?=[\dlIO]*\d)(?=\d*[lIO])[\dlIO]{2,3})(?=\s?(?:mm|cm|rnm|mrn)\b)")
+_DIGITS = str.maketrans({"l": "1", "I": "1", "O": "0"})
 _CAPITAL_I = re.compile(r"\bl(?=[mn]\b|nd|mp|nt)")
 # A word with digits is a term of its own ("T1", "S5", "SSTR2") unless letters are the most of it.
 FEWEST_LETTERS = 4
@@ -27,7 +30,7 @@ FEWEST_ERRORS = 2
 
 def ocr_edits(text: str, lexicons: Sequence[Lexicon]) -> Iterator[Edit]:
     """Edits from left to right."""
-    edits: list[Edit] = []
+    edits: list[Edit] = [(m.start("number"), m.end("number"), m["number"].translate(_DIGITS)) for m in _MISREAD_SIZE.finditer(text)]
     for word in _WORD.finditer(text):
         repaired = _repaired(word.group())
         if repaired is not None and (repaired == "mm" or (_is_known(repaired, lexicons) and not _is_known(word.group(), lexicons))):

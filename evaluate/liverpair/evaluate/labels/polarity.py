@@ -106,7 +106,10 @@ def _some_remain(gone: Hit, hit: Hit, reading: Reading) -> bool:
             for cue in reading.cues
             if cue is not gone
         )
-        if left.category != "remains" or denied or (left.start < gone.end and gone.start < left.end):
+        scarred = any(cue.category == "trace" and cue.start > left.start for cue in reading.cues) or any(
+            f.category in ("benign", "treated") and f.start > left.start for f in reading.findings
+        )
+        if left.category != "remains" or denied or scarred or (left.start < gone.end and gone.start < left.end):
             continue
         between = sorted((gone.start, left.start))
         parted = any(f is not hit and f.category == hit.category and between[0] < f.start < between[1] for f in reading.findings)
@@ -312,7 +315,14 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "uncertain" if hedged else "neutral"
     if hedged or reading.has("suspicion"):
         return "uncertain"
-    return "followed" if any(cue.category in FOLLOW_UP for cue in cues) else "neutral"
+    if any(cue.category in FOLLOW_UP for cue in cues):
+        return "followed"
+    focal = is_pet and organ == LIVER and reading.words[hit.start].startswith(_FOCI)
+    return "present" if focal and not reading.sentence.question else "neutral"
+
+
+# A focus of a PET is one of uptake.
+_FOCI = ("focus", "foci", "herd", "fokus", "leberherd", "hotspot", "hot")
 
 
 def _uptake(clause: Sequence[Hit], hedged: bool, organ: str) -> str:

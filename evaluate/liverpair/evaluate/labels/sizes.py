@@ -18,6 +18,7 @@ from liverpair.evaluate.labels.former import (
     is_difference,
 )
 from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.pairs import paired_sizes
 from liverpair.evaluate.labels.rules import Hit, Rules
 
 __all__ = ["Size", "read_counts", "read_sizes"]
@@ -65,7 +66,8 @@ class _Raw(NamedTuple):
 def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
     """All current sizes of the sentence."""
     cues = rules.sizes.find(reading.words)
-    raw = _raw_sizes(reading, cues)
+    pairs = [_Raw(mm, start, end, False, False, True) for mm, start, end in paired_sizes(reading, cues)]
+    raw = pairs or _raw_sizes(reading, cues)
     past = dated_in_past([(size.start, size.end, size.current) for size in raw], reading, cues)
     raw = [size._replace(previous=True) if i in past else size for i, size in enumerate(raw)]
     wrong = _put_right(raw, cues)
@@ -125,7 +127,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
             out[-1] = out[-1]._replace(mm=max(mm, out[-1].mm), end=unit + 1)  # "3.5 cm ap x 2.9 cm transverse"
             continue
         bound = start > 0 and words[start - 1] in ("<", "unter", "below", "under")  # "< 1 cm; max. 9 mm"
-        leads_on = unit + 1 < len(words) and category.get(unit + 1) == "link_change"
+        arrow = words[unit + 1 : unit + 3] == ["-", ">"]
+        leads_on = arrow or (unit + 1 < len(words) and category.get(unit + 1) == "link_change")
         past = bool(before & {"previous", "comparing"})
         previous = (past and "current" not in before) or "previous" in behind or follows_former(words, start)
         if is_difference(words, start) or is_corrected(words, start) or _is_of_liver(words, start, mm):
@@ -165,6 +168,8 @@ def _chain(
         and getattr(tokens[start - 3], "kind", "") == "number"
     ):
         return start - 3, [_number(words[start - 3])], True  # "15 rather than 18 mm"
+    if words[start - 2 : start] == ["-", ">"] and start >= 3 and getattr(tokens[start - 3], "kind", "") == "number":
+        return start - 3, values, True  # "28 -> 21 mm"
     while start >= 2:
         dotted = words[start - 1] == "." and start >= 3 and category.get(start - 2) == "link_range"  # "9 bzw. 5 mm"
         start -= dotted

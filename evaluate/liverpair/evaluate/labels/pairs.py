@@ -1,0 +1,29 @@
+"""Read sizes written as pairs whose order the line tells: "(mm; before/now): S2 20/17, S5 24/24"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from liverpair.evaluate.labels.lexicon import Hit
+from liverpair.evaluate.labels.reading import Reading
+
+__all__ = ["paired_sizes"]
+
+
+def paired_sizes(reading: Reading, cues: Sequence[Hit]) -> list[tuple[float, int, int]]:
+    """(current size in mm, first word, word behind) of each pair; the head of the line names unit and order."""
+    words, tokens = reading.words, reading.sentence.tokens
+    colon = next((i for i, word in enumerate(words) if word == ":"), 0)
+    head = [cue for cue in cues if cue.end <= colon]
+    units = [cue.category for cue in head if cue.category in ("unit_mm", "unit_cm")]
+    times = [cue.category for cue in head if cue.category in ("current", "previous", "comparing")]
+    if not units or "current" not in times or len(set(times)) < 2:
+        return []
+    first = times[0] == "current"
+    factor = 10.0 if units[0] == "unit_cm" else 1.0
+    found = []
+    for at in range(colon + 1, len(words) - 2):
+        if tokens[at].kind == tokens[at + 2].kind == "number" and words[at + 1] == "/":
+            written = words[at] if first else words[at + 2]
+            found.append((round(factor * float(written.replace(",", ".")), 3), at, at + 3))
+    return found
