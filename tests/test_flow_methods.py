@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from liverpair.flow.config import Settings
+from liverpair.flow.livers import BackendSettings
 from liverpair.flow.methods import methods_paragraphs
 from liverpair.segment.pet_settings import PetDetectionSettings, PetMethod
 
@@ -46,3 +48,12 @@ def test_the_resolution_is_named_with_its_source_and_the_breathing_assumed() -> 
     text = said()
     assert "6.4 (6.4–6.4) mm FWHM (source: header's filter of 4 mm)" in text
     assert "for 10 mm of it" in text
+
+
+def test_who_found_the_livers_is_said_as_the_settings_have_it(tmp_path: Path) -> None:
+    assert "segmented on CT and MRI without learned weights" in said()
+    backend = BackendSettings(ct="totalsegmentator", mr="given", masks=tmp_path)
+    text = "\n".join(methods_paragraphs(replace(Settings(), backend=backend), RESULT, {"A": RECORD}))
+    assert "on CT by TotalSegmentator and on MRI by masks that were given" in text
+    assert "without learned weights" not in text
+    assert "a mask of our own" not in text
