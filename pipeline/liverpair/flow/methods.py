@@ -67,8 +67,8 @@ def _liver_search(settings: Settings) -> str:
     ct, mr = settings.backend.ct, settings.backend.mr
     said = f"on CT and MRI {names[ct]}" if ct == mr else f"on CT {names[ct]} and on MRI {names[mr]}"
     corrected = (
-        " Where the registered images showed that a mask of our own held bile or another organ, or had lost a lobe, it was "
-        "corrected."
+        " Where the registered images showed that a mask of our own held bile or another organ, or had lost a lobe, "
+        "it was corrected."
         if "classical" in (ct, mr)
         else ""
     )
@@ -92,9 +92,10 @@ def methods_paragraphs(
         "without further choice; every study that is in no pair is listed with its reason.",
         "SUV. SUVbw was computed slice by slice from the header; a series that would have needed a guess was refused.",
         f"Liver and registration. {_liver_search(settings)} The MRI was registered "
-        "to the CT by a squared-local-correlation free-form deformation initialised from the liver masks. The two livers "
-        "were then compared part by part; a part of more than "
-        f"{100 * settings.agreement.largest_share:.0f} % that only one examination has failed the registration. By a rigid registration only larger lesions are matched, by a failed one none ({said}).",
+        "to the CT by a squared-local-correlation free-form deformation initialised from the liver masks. The two "
+        "livers were then compared part by part; a part of more than "
+        f"{100 * settings.agreement.largest_share:.0f} % that only one examination has failed the registration. "
+        f"By a rigid registration only larger lesions are matched, by a failed one none ({said}).",
         f"Liver background. Reference regions gave a liver SUVmean of median {_span(suv, 1)} and a coefficient of "
         f"variation of {_span(cov, 3)}.",
         f"Detection. {_pet_search(settings, scanners)} MRI lesions "
