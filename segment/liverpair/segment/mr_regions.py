@@ -174,6 +174,8 @@ def _compact_region(
         off = float(np.linalg.norm(centre - lead.lps)) > OFF_CENTRE * lead.diameter_mm
         if off or ((spread > TREE[0] or outside > OUTSIDE_TOLERATED) and not held):
             kept = kept & (distance <= HELD_WITHIN * lead.diameter_mm) if held else kept
+            if not kept.any():  # all that the liver holds of it lies away from its focus: a neighbour's rim
+                return None
             kept = _without_tails(kept, at, grid.spacing, TAIL_SHARE * lead.diameter_mm / 2)
             centre = grid.to_world(np.argwhere(kept).mean(axis=0) + low)
     return MrRegion(low.astype(np.int64), np.asarray(kept), relative.astype(np.float32), at, centre, odds, tuple(flags))
