@@ -37,6 +37,9 @@ _NUMBERED = re.compile(r"\b(?:\d{1,2}[./])?(?P<month>\d{1,2})[./](?P<year>(?:19|
 _LABEL = re.compile(r"^(?:L|T|TL|NT|N)\s?\d{1,2}$", re.IGNORECASE)
 
 
+_DATED = re.compile(r"^(?:(?:0?[1-9]|1[0-2])[./](?:19|20)\d\d|0[1-9]/\d\d|\d{1,2}[./]\d{1,2}[./](?:\d\d){1,2}|(?:19|20)\d\d)$")
+
+
 class Table(NamedTuple):
     """``sizes``: current, of the liver, in mm; ``lesions``: rows they stand in; ``spans``: [start, end) of its lines."""
 
@@ -110,7 +113,7 @@ def _words(cell: str) -> list[str]:
 
 def _is_header(cells: Sequence[str], rules: Rules) -> bool:
     """No cell is a number or a size, and one names a unit, a time or the size."""
-    if any(_SIZE.match(cell) for cell in cells):
+    if any(_SIZE.match(cell) and not _DATED.match(cell) for cell in cells):
         return False
     return any(_UNIT.search(cell) or _time(cell, rules) is not None or _names_size(cell, rules) for cell in cells)
 

@@ -209,7 +209,7 @@ def _clauses(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit],
             starts.add(i + 1)
         if word in (";", "|") or (word == ":" and i > 0 and i not in introducing):
             starts.add(i + 1)
-    resumed = _resumptions(cues, words, rules)
+    resumed, behind = _resumptions(cues, words, rules), _behind_appositions(words, rules)
     clause, latest, before, out = 0, 0, 0, []
     for i in range(len(words)):
         if i in starts:
@@ -217,6 +217,8 @@ def _clauses(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit],
             clause = latest
         if i in resumed:
             clause = before
+        if i in behind:
+            clause = out[behind[i]]
         out.append(clause)
     return out
 
@@ -229,6 +231,16 @@ def _resumptions(cues: Sequence[Hit], words: Sequence[str], rules: Rules) -> set
             comma = next((i for i in range(cue.end, len(words)) if words[i] == ","), len(words))
             places.add(comma + 1)
     return places
+
+
+def _behind_appositions(words: Sequence[str], rules: Rules) -> dict[int, int]:
+    """Verbs behind an apposition, each with a word of the part that they belong to: "the lesions, once 5 cm, are gone"."""
+    commas = [i for i, word in enumerate(words) if word == ","]
+    return {
+        second + 1: first - 1
+        for first, second in zip(commas, commas[1:], strict=False)
+        if first and second + 1 < len(words) and words[second + 1] in rules.verbs
+    }
 
 
 def _part_start(cue: Hit, words: Sequence[str], rules: Rules) -> int:
@@ -269,8 +281,8 @@ LIST_REACH = 6
 def _heads_list_with_liver(mention: Hit, reading: Reading) -> bool:
     """ "Metastasen: Knochen, Leber", "Metastasierung (Leber bis 12 mm, Peritoneum)", where nothing denies the liver's."""
     words = reading.words
-    opening = next((i for i in range(mention.end, min(len(words), mention.end + LIST_REACH)) if words[i] in (":", "(")), -1)
-    if opening < 0 or any(f.start > mention.end and f.start < opening for f in reading.findings):
+    opening = next((i for i in range(mention.end - 1, min(len(words), mention.end + LIST_REACH)) if words[i] in (":", "(")), -1)
+    if opening < 0 or any(mention.end <= f.start < opening for f in reading.findings):
         return False
     closing = next((i for i in range(opening, len(words)) if words[i] == ")"), len(words)) if words[opening] == "(" else len(words)
     inside = [hit for hit in reading.organ_hits if opening < hit.start < closing]
@@ -342,6 +354,11 @@ def _liver_is_normal(reading: Reading) -> bool:
     if _liver_is_marked(reading, _MINUS) or _names_nothing_there(reading):
         return True
     liver_clauses = {reading.clauses[hit.start] for hit in reading.organ_hits if hit.category == LIVER}
+    if all(organ.category == LIVER for organ in reading.organ_hits) and all(
+        mention.polarity in ("ignored", "absent") for mention in reading.mentions
+    ):
+        # "The liver, which had five metastases in 2018, shows normal uptake today"
+        liver_clauses |= {reading.clauses[cue.start] for cue in reading.cues if cue.category in ("normal", "physiological")}
     gone = {"resolved"} if not reading.mentions else set()
     return any(
         cue.category in {"normal", "physiological", *gone}

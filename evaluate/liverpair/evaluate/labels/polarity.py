@@ -397,4 +397,5 @@ def _metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:
 
 
 def _denied(hit: Hit, reading: Reading) -> bool:
-    return bool((_DENYING | {"hypothetical", "aside", "deferred"}) & _covering(hit, reading).keys())
+    beside = {"hypothetical", "aside", "deferred", "historical", "historical_after"}
+    return bool((_DENYING | beside) & _covering(hit, reading).keys())
