@@ -90,6 +90,17 @@ def test_what_ct_cannot_tell_from_liver_and_mri_can_is_a_leak() -> None:
     assert _causes(found) == [("ct", "leak_on_ct")]
 
 
+def test_what_mri_cannot_tell_from_liver_and_ct_can_is_a_leak_of_the_mri_unless_it_may_be_a_lesion() -> None:
+    spleen = _ball((190, 130, 90), (22, 22, 22)) & ~LIVER
+    ct, mr = _images()
+    ct = _painted(ct, spleen, LIVER_HU - 18)
+    assert _causes(_compare(ct, _painted(mr, spleen, 420.0), LIVER, LIVER | spleen)) == [("mr", "leak_on_mr")]
+    assert _causes(_compare(ct, _painted(mr, spleen, 200.0), LIVER, LIVER | spleen)) == [("mr", "unexplained")]
+    inside = _ball((100, 90, 84), (22, 22, 22))
+    ct = _painted(ct, inside, LIVER_HU - 18)
+    assert _causes(_compare(ct, mr, LIVER & ~inside, LIVER)) == [("mr", "unexplained")]
+
+
 @pytest.mark.parametrize("bed", [FAT_HU, BILE_HU, MUSCLE_HU, LIVER_HU])
 def test_a_half_that_is_gone_is_never_explained_whatever_fills_its_place(bed: float) -> None:
     gone = LIVER & (np.indices(GRID.shape)[0] * 3.0 > 110)

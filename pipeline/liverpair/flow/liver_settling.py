@@ -125,19 +125,19 @@ def _settled(
         return livers
     back = inverse_transform(transform)
 
-    def on_ct(cause: Cause) -> Mask | None:
-        region = compared.region(cause)
+    def on_ct(*causes: Cause) -> Mask | None:
+        region = compared.region(*causes)
         return None if region is None else Mask(region, grid)
 
-    def on_mr(cause: Cause) -> Mask | None:
-        region = on_ct(cause)
+    def on_mr(*causes: Cause) -> Mask | None:
+        region = on_ct(*causes)
         return None if region is None else resample_mask(region, mr.grid, back)
 
     ct_liver, mr_liver = livers.ct, livers.mr
     if ct_liver is not None and livers.ct_own:
         ct_liver = correct_liver(ct, ct_liver, on_ct("lost_on_ct"), on_ct("leak_on_ct"))
     if mr_liver is not None and livers.mr_own:
-        mr_liver = correct_liver(mr, mr_liver, on_mr("lost_on_mr"), on_mr("fluid"))
+        mr_liver = correct_liver(mr, mr_liver, on_mr("lost_on_mr"), on_mr("fluid", "leak_on_mr"))
     return replace(livers, ct=ct_liver, mr=mr_liver)
 
 

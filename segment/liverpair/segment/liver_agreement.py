@@ -16,7 +16,7 @@ from liverpair.segment.liver_morphology import BoolArray, dilate, erode, opened,
 
 __all__ = ["Agreement", "AgreementSettings", "Cause", "LiverPart", "compare_livers", "missing_parts"]
 
-Cause = Literal["fluid", "lost_on_ct", "lost_on_mr", "leak_on_ct", "unexplained"]
+Cause = Literal["fluid", "lost_on_ct", "lost_on_mr", "leak_on_ct", "leak_on_mr", "unexplained"]
 
 #: Fluid in CT (HU), whatever the contrast phase.
 FLUID_HU = (-15.0, 25.0)
@@ -120,7 +120,8 @@ def compare_livers(
             on_ct, on_mr = (_level(image, region, both, grid) for image in (smooth_ct, smooth_mr))
             cause: Cause = "unexplained"
             if share <= settings.largest_share:
-                cause = _only_mr(on_ct, volume, settings) if only_in == "mr" else _only_ct(on_ct, on_mr)
+                beside = surround(region, both) < SURROUNDED
+                cause = _only_mr(on_ct, on_mr, beside, volume, settings) if only_in == "mr" else _only_ct(on_ct, on_mr)
             parts.append(LiverPart("mr" if only_in == "mr" else "ct", volume, cause, region))
     return _agreement(parts, size)
 
@@ -197,10 +198,14 @@ def _is_fluid(on_ct: _Level) -> bool:
     return FLUID_HU[0] <= on_ct.part <= FLUID_HU[1] and on_ct.part < on_ct.liver - SAME_SD * on_ct.sd
 
 
-def _only_mr(on_ct: _Level, volume_ml: float, settings: AgreementSettings) -> Cause:
+def _only_mr(on_ct: _Level, on_mr: _Level, beside: bool, volume_ml: float, settings: AgreementSettings) -> Cause:
     if _is_fluid(on_ct) and volume_ml <= settings.largest_ml:
         return "fluid"
-    return "lost_on_ct" if _is_liver_ct(on_ct) else "unexplained"
+    if _is_liver_ct(on_ct):
+        return "lost_on_ct"
+    # as dark as a metastasis it may be one, and inside the liver it is
+    lesion_like = not OTHER_RATIO[0] * on_mr.liver < on_mr.part < OTHER_RATIO[1] * on_mr.liver
+    return "unexplained" if lesion_like or not beside else "leak_on_mr"
 
 
 def _only_ct(on_ct: _Level, on_mr: _Level) -> Cause:
