@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 from liverpair.core.transform import interpolate
 from liverpair.core.volume import Mask, Volume
 from liverpair.register.align import RegisterSettings, Registration, register
-from liverpair.register.deformable import DeformSettings
+from liverpair.register.deformable import Cost, DeformSettings, FreeForm, minimise
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -98,6 +99,23 @@ def test_another_patient_is_never_usable_with_any_mask(case: Case, seed: int) ->
     for ct_liver, mr_liver in ((case.ct_liver, other.mr_liver), (case.ct_liver, None), (None, other.mr_liver)):
         found = replace(case, mr=other.mr, ct_liver=ct_liver, mr_liver=mr_liver).register()
         assert found.verdict != "usable", found.quality["identity_score"]
+
+
+def test_two_different_livers_are_refused_after_the_first_level(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[float] = []
+
+    def counted(cost: Cost, knot: float, *rest: Any) -> FreeForm:
+        levels.append(knot)
+        return minimise(cost, knot, *rest)
+
+    monkeypatch.setattr("liverpair.register.align.minimise", counted)
+    assert case.mr_liver is not None
+    mirrored = Mask(np.ascontiguousarray(np.flip(case.mr_liver.values, 0)), case.mr_liver.grid)
+    mr = replace(case.mr, values=np.ascontiguousarray(np.flip(case.mr.values, 0)))
+    found = replace(case, mr=mr, mr_liver=mirrored).register()
+    assert found.verdict == "failed"
+    assert levels == [QUICK.deform.knots_mm[0]]
+    assert found.quality["similarity_after"] == found.quality["similarity_coarse"]
 
 
 @pytest.mark.parametrize("right", [True, pytest.param(False, marks=pytest.mark.slow)])

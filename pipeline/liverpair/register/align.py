@@ -98,8 +98,9 @@ def register(
         return _failed("the two fields of view share nothing to compare at any start")
     box = _box(fixed, moving, fixed_liver, moving_liver, start.affine)
     masked = fixed_liver is not None or moving_liver is not None
-    deform = settings.deform if masked else _without_finest(settings.deform)
-    levels = _deform(fixed, moving, fixed_liver, moving_liver, start, box, deform, second)
+    if not masked:
+        settings = replace(settings, deform=_without_finest(settings.deform))
+    levels = _deform(fixed, moving, fixed_liver, moving_liver, start, box, settings, second)
     if levels is None:
         return _failed("the two fields of view share no part of the liver")
     coarse, final, results = levels
@@ -193,22 +194,35 @@ def _carry(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[n
 
 def _deform(
     fixed: Volume, moving: Volume, fixed_liver: Mask | None, moving_liver: Mask | None, start: Start,
-    box: tuple[NDArray[np.float64], NDArray[np.float64]], settings: DeformSettings, second: Volume | None,
+    box: tuple[NDArray[np.float64], NDArray[np.float64]], settings: RegisterSettings, second: Volume | None,
 ) -> tuple[Cost, Cost, list[FreeForm]] | None:  # fmt: skip
-    """The pyramid, coarse to fine: the first level's cost, the last one's, and every level's result."""
+    """The pyramid, coarse to fine: the first level's cost, the last one's, and every level's result.
+
+    It ends after the first level where that already shows that these are not two images of one liver.
+    """
+    deform = settings.deform
     results: list[FreeForm] = []
     coarse: Cost | None = None
     cost: Cost | None = None
-    for level, (knot, iterations) in enumerate(zip(settings.knots_mm, settings.iterations, strict=True)):
-        view = _scene(fixed, moving, fixed_liver, moving_liver, start.affine, box, level, settings)
+    for level, (knot, iterations) in enumerate(zip(deform.knots_mm, deform.iterations, strict=True)):
+        view = _scene(fixed, moving, fixed_liver, moving_liver, start.affine, box, level, deform)
         if view is None or float(view.weights.sum()) == 0:
             return None
         begin = None if cost is None else _carry(results[-1].field, cost.scene.grid, view.grid)
         cost = None  # the previous level's arrays are no longer needed (the first one's are kept below)
-        cost = Cost.of(view, settings, second)
+        cost = Cost.of(view, deform, second)
         coarse = cost if coarse is None else coarse
-        results.append(minimise(cost, knot, iterations, bending_weight(results, settings), begin))
+        results.append(minimise(cost, knot, iterations, bending_weight(results, deform), begin))
+        if level == 0 and _hopeless(start, cost, results[0], settings.quality):
+            break
     return None if cost is None or coarse is None else (coarse, cost, results)
+
+
+def _hopeless(start: Start, cost: Cost, result: FreeForm, settings: QualitySettings) -> bool:
+    """Whether the first level's numbers, on which identity rests, already say "failed"; finer ones cannot mend them."""
+    numbers = measure_quality(start.affine, cost, cost, [result], 0.0, settings)
+    numbers["liver_overlap"] = float("nan")  # the only ground for failing that finer levels may still remove
+    return decide(numbers, settings)[0] == "failed"
 
 
 def _judged(
