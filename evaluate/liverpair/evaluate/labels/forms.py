@@ -23,6 +23,9 @@ _KEYED_UNIT = re.compile(
     r"(?P<number>\d{1,3}(?:[.,]\d+)?(?:[ \t]*[x×][ \t]*\d{1,3}(?:[.,]\d+)?)*)(?![ \t]*(?:mm|cm|[.,/|]?\d))",
     re.IGNORECASE,
 )
+# "leber=pos;anzahl=4;lk=neg": a record on one line; "MaxDurchmesser" is two words.
+_RECORD = re.compile(r"^[ \t]*[^\W\d][\w ]*=[^;=\n]*(?:;[^;=\n]+=[^;=\n]*){2,};?[ \t]*$", re.MULTILINE)
+_RECORD_SIGN = re.compile(r"(?P<equals>=)|(?P<stop>;)|(?<=[a-zäöü])(?P<hump>)(?=[A-ZÄÖÜ][a-zäöü])")
 _JSON = re.compile(r"^\s*[\[{].*[\]}]\s*$", re.DOTALL)
 _JSON_SIGN = re.compile(r'(?P<quote>")|(?P<bracket>[{}\[\]])|(?P<comma>,)(?=\s*")')
 
@@ -69,7 +72,8 @@ def json_edits(text: str) -> Iterator[Edit]:
 
 def form_edits(text: str) -> Iterator[Edit]:
     """Leaders, keys of several parts, and units that stand in the key."""
-    edits = [(leader.start(), leader.end(), ": ") for leader in _LEADER.finditer(text) if _ends_key(text, leader.start())]
+    edits = [edit for line in _RECORD.finditer(text) for edit in _record_edits(line)]
+    edits += [(leader.start(), leader.end(), ": ") for leader in _LEADER.finditer(text) if _ends_key(text, leader.start())]
     for unit in _KEYED_UNIT.finditer(text):
         edits.append((unit.start(), unit.end(), f"{unit['sign']} {unit['number']} {unit['unit']}"))
     for key in _KEY.finditer(text):
@@ -79,7 +83,17 @@ def form_edits(text: str) -> Iterator[Edit]:
             for at, sign in enumerate(key["key"])
             if sign in "._" and not any(a <= start + at < b for a, b, _ in edits)
         ]
-    yield from sorted(edits)
+    last = 0
+    for start, end, new in sorted(edits):
+        if start >= last:  # what one edit has changed no other does
+            yield start, end, new
+            last = end
+
+
+def _record_edits(line: re.Match[str]) -> Iterator[Edit]:
+    for sign in _RECORD_SIGN.finditer(line.group()):
+        new = ": " if sign["equals"] else "\n" if sign["stop"] else " "
+        yield line.start() + sign.start(), line.start() + sign.end(), new
 
 
 def _ends_key(text: str, at: int) -> bool:

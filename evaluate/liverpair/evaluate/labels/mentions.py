@@ -90,7 +90,7 @@ def _without_landmarks(organs: list[Hit], words: Sequence[str], sentence: Senten
 
 def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> bool:
     """ "Seven rather than four lesions", "15 statt 18 mm" compare numbers; they neither deny nor doubt."""
-    sides = (cue.start - 1, cue.end)
+    sides = (cue.start - 1, cue.end + (words[cue.end : cue.end + 1] == ["."]))
     following = sides[1] < len(words) and (
         tokens[sides[1]].kind in ("number", "date") or bool(rules.sizes.find([words[sides[1]]]))
     )

@@ -147,6 +147,8 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
                 continue
             if cue.start >= hit.end and category.startswith("negation") and _is_in_bracket(cue, hit, reading):
                 continue
+            if category == "negation_after" and cue.start >= hit.end and _has_own_lesion(cue, hit, reading):
+                continue
             if category == "negation_after" and cue.start >= hit.end and _is_attribute(cue, reading):
                 continue  # "8 mm spot, receptor-negative metastasis?"
             if category == "historical" and reading.sentence.tokens[min(cue.end, hit.start)].kind == "number":
@@ -170,6 +172,18 @@ def _is_in_bracket(cue: Hit, hit: Hit, reading: Reading) -> bool:
     words = reading.words
     opening = next((i for i in range(cue.start - 1, hit.end - 1, -1) if words[i] in ("(", ")")), -1)
     return opening > hit.end + 1 and words[opening] == "("
+
+
+_JOINED = frozenset({"und", "oder", "noch", "sowie", "bzw", "and", "or", "nor", "/"})
+
+
+def _has_own_lesion(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Diffuse Metastasierung, Einzelherde nicht abgrenzbar": the denial's own part names what it denies."""
+    between = reading.words[hit.end : cue.start]
+    if "," not in between or _JOINED & set(between):
+        return False
+    comma = cue.start - 1 - between[::-1].index(",")
+    return any(comma < finding.start and finding.end <= cue.start for finding in reading.findings)
 
 
 def _is_attribute(cue: Hit, reading: Reading) -> bool:
@@ -379,7 +393,7 @@ def _called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
     return reading.other_tumour or not _qualified(reading, benign[0], "malignant")
 
 
-_GUESSES = ("moeglich", "evtl", "eventuell", "fraglich", "denkbar", "possib", "may", "might", "could", "perhaps")
+_GUESSES = ("?", "moeglich", "evtl", "eventuell", "fraglich", "denkbar", "possib", "may", "might", "could", "perhaps")
 
 
 def _guessed(hit: Hit, reading: Reading) -> bool:

@@ -106,7 +106,8 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
     told = [sentence.words for sentence in sentences if not (sentence.section == "skip" and sentence.kind != "technique")]
     organs = {hit.category for sentence in told for hit in rules.organs.find(sentence)}
     # An MRI in a study of the liver is one of the liver, unless it only names other organs.
-    default = "liver" if not is_pet and (organs & {"liver", "none"} or "other" not in organs) else ""
+    only_liver = "liver" in organs and "other" not in organs  # all that a PET report speaks of
+    default = "liver" if only_liver or (not is_pet and (organs & {"liver", "none"} or "other" not in organs)) else ""
     readings = []
     carried, by_lesion, block = "", False, -1
     for sentence in sentences:

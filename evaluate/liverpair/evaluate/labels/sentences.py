@@ -19,6 +19,8 @@ __all__ = ["split_sentences"]
 WRAP_SHARE = 0.85
 # Texts whose longest line is shorter than this are staccato: their line ends are ends.
 MIN_WRAP_WIDTH = 50
+# A word of so few letters before a number is an abbreviation.
+LONGEST_ABBREVIATION = 3
 # A line of so many cells is a row of a table.
 FEWEST_TABLE_CELLS = 3
 # No sentence is longer; text without stops (a broken export) is cut, for reading costs the square of the length.
@@ -103,6 +105,10 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
         return capital and before.text == "min" and index >= 2 and tokens[index - 2].kind == "number"  # "20 min. Leber"
     if following is not None and following.glued and following.kind in ("word", "number") and not capital:
         return False
+    written = text[before.start : before.end]
+    short = before.kind == "word" and len(written) <= LONGEST_ABBREVIATION and not written.isupper()
+    if short and following is not None and following.kind == "number":
+        return False  # "LK mes. 25 mm"
     # "3. Metastase": an ordinal or the number of a list, unless a unit or a size led up to it.
     started_line = index < 2 or tokens[index - 2].kind == "newline"
     return not (before.kind == "number" and len(before.text) <= 2 and started_line)

@@ -45,6 +45,10 @@ _LIST_FILL = frozenset(
 )
 
 
+# Segments, whose numbers stand between the organ and the size.
+_PLACES = frozenset({"i", "ii", "iii", "iv", "iva", "ivb", "v", "vi", "vii", "viii", *"12345678", "4a", "4b"})
+
+
 class Size(NamedTuple):
     """A current size; ``mention``: whose it is (None: nobody's); ``foreign``: it belongs to another organ."""
 
@@ -276,7 +280,7 @@ def _organ_in_list(size: _Raw, reading: Reading) -> Hit | None:
             return organ  # "hepatisch (mehrere, Seg. II 13 mm)"
         between = reading.words[organ.end : size.start]
         compound = any(m.start < organ.end and organ.start < m.end for m in reading.mentions)
-        if 0 < len(between) <= 3 and not compound and all(word in _LIST_FILL for word in between):
+        if 0 < len(between) <= 3 and not compound and all(word in _LIST_FILL or word in _PLACES for word in between):
             return organ
     return None
 
