@@ -147,7 +147,7 @@ def _around(
         return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {}), None, coarse
     around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None
     judgement = judge(features, coarse, core, settings.quality, grown)
-    fine = Mask(refine_border(image, coarse, features.grid), image.grid)
+    fine = Mask(refine_border(image, coarse, features.grid, BorderReach(clefts=role == "ct")), image.grid)
     return _answer(fine, judgement, facts), around, coarse
 
 

@@ -16,6 +16,7 @@ from liverpair.segment.liver_morphology import (
     depth,
     dilate,
     erode,
+    opened,
 )
 
 __all__ = ["elsewhere", "grow", "is_distinct", "leak_fraction", "local_mode"]
@@ -118,8 +119,12 @@ def grow(features: Features, core: OrganCore, generosity: float = 1.0, opening_m
         if not mask.any():
             continue
         mask = _separate(features, mask, core, float(reach) / GENEROUS_SD, distinct)
-        if kept.any() and leak_fraction(features, mask, core) > MOST_LEAK:
-            break
+        if leak_fraction(features, mask, core) > MOST_LEAK:
+            cut = _without_leak(features, mask, kept if kept.any() else core.ball & mask, core)
+            if leak_fraction(features, cut, core) <= MOST_LEAK and int(cut.sum()) >= int(kept.sum()):
+                mask = cut
+            elif kept.any():
+                break
         settled = step >= BANDS and int(mask.sum()) < SETTLED * int(kept.sum())
         kept = seed = mask
         if settled:
@@ -127,6 +132,24 @@ def grow(features: Features, core: OrganCore, generosity: float = 1.0, opening_m
         followed = min(1.0, FIRST_DRIFT + step / BANDS)
         local = local_mode(features, mask, core, followed * features.drift(core.mode))
     return kept
+
+
+def _without_leak(features: Features, mask: BoolArray, kept: BoolArray, core: OrganCore) -> BoolArray:
+    """``mask`` up to the narrowest place between the organ of the last band and what reaches where no liver does.
+
+    Nothing but form parts two organs of one intensity that touch.
+    """
+    spacing = features.grid.spacing
+    other = opened(mask & elsewhere(features, core, mask) & ~kept, OPENING_MM, spacing)
+    if not other.any():
+        return mask
+    window = box_of(mask, 2)
+    part = mask[window]
+    inner = ndimage.gaussian_filter(np.minimum(depth(part, spacing), 1e3), 1.0)
+    markers = np.where(kept[window], 1, np.where(other[window], 2, 0)).astype(np.int32)
+    out = np.zeros(mask.shape, dtype=bool)
+    out[window] = watershed(-inner, markers, mask=part) == 1
+    return out
 
 
 def leak_fraction(features: Features, mask: BoolArray, core: OrganCore) -> float:
