@@ -37,6 +37,10 @@ _NUMBERED = re.compile(r"\b(?:\d{1,2}[./])?(?P<month>\d{1,2})[./](?P<year>(?:19|
 _LABEL = re.compile(r"^(?:L|T|TL|NT|N)\s?\d{1,2}$", re.IGNORECASE)
 
 
+# "FU2", "Visite 6", "cycle 3": a later number is a later study.
+_VISIT = re.compile(
+    r"^(?:fu|follow[- ]?up|visite?|cycle|zyklus|c|v|tp|scan|staging|kontrolle|mr[it]|pet)\s?#?(?P<visit>\d{1,2})$", re.IGNORECASE
+)
 _DATED = re.compile(r"^(?:(?:0?[1-9]|1[0-2])[./](?:19|20)\d\d|0[1-9]/\d\d|\d{1,2}[./]\d{1,2}[./](?:\d\d){1,2}|(?:19|20)\d\d)$")
 
 
@@ -140,6 +144,9 @@ def _time(cell: str, rules: Rules) -> tuple[int, int, int] | None:
     if named:
         month = next(i for i, name in enumerate(_MONTHS, start=1) if re.match(name, named["name"], re.IGNORECASE))
         return 0, int(named["year"][-2:]), month
+    visit = _VISIT.match(cell.strip())
+    if visit:
+        return 0, 0, int(visit["visit"])
     dated = _NUMBERED.search(cell)
     if dated:
         return 0, int((dated["year"] or dated["alone"])[-2:]), int(dated["month"] or 0)
@@ -153,8 +160,9 @@ def _size_column(names: Sequence[str], cells: Sequence[str], above: str, rules: 
     fits = [bool(_SIZE.match(cell)) for cell in cells]
     by_name = [i for i, name in enumerate(names) if _names_size(name, rules) and not told[i]]
     in_cell = [i for i, cell in enumerate(cells) if fits[i] and _UNIT.search(cell)]
-    by_time = [i for i, time in enumerate(times) if time is not None and (i in by_name or i in in_cell or _UNIT.search(above))]
-    candidates = sorted({*by_time, *by_name}) or in_cell
+    unit_known = bool(_UNIT.search(" ".join([*names, above])))
+    by_time = [i for i, time in enumerate(times) if time is not None and (i in in_cell or unit_known)]
+    candidates = [i for i in sorted({*by_time, *by_name}) if fits[i]] or in_cell
     if not candidates:
         return None
     dated = [i for i in candidates if times[i] is not None]

@@ -63,11 +63,17 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     readings = _read(text, tokens, rules, modality)
     facts = _facts(readings, rules)
     status, deciding = _decide(facts, readings)
+    is_pet = _is_pet([token.text for token in tokens], rules, modality)
+    table = read_table(text, rules, "other" if is_pet else "liver")
+    if table.sizes and _is_of_targets(status, deciding, tokens):
+        # "1;Leber;28;24" in a table of target lesions says so without a word
+        row = text[slice(*table.spans[0])].strip()
+        quoted = row if origin is None else original[origin[text.index(row)] : origin[text.index(row) + len(row) - 1] + 1]
+        return ReportLabel("present", max(table.sizes), table.lesions, rules.language, quoted)
     if status not in ("present", "uncertain"):
         evidence = _quote(original, origin, deciding)
         return ReportLabel(status, None, None, rules.language, evidence)
     mentions = _counted_mentions(facts, readings, status)
-    table = read_table(text, rules, "other" if _is_pet([t.text for t in tokens], rules, modality) else "liver")
     outside = [reading for reading in readings if not table.holds(*reading.sentence.span)]
     sizes = [*table.sizes, *counted_sizes(outside, mentions, rules)]
     if not sizes and not _speaks_of_several(facts, status):
@@ -82,6 +88,15 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         rules.language,
         _quote(original, origin, deciding),
     )
+
+
+_TARGETS = ("target", "ziell", "recist")
+
+
+def _is_of_targets(status: str, deciding: _Fact | None, tokens: Sequence[Token]) -> bool:
+    """Whether a table of the liver's lesions is all that there is, or one of target lesions, which are metastases."""
+    undecided = deciding is not None and deciding.mention is not None and deciding.mention.polarity == "neutral"
+    return status == "not_mentioned" or (undecided and any(token.text.startswith(_TARGETS) for token in tokens))
 
 
 def _language(tokens: Sequence[Token]) -> str:
@@ -151,6 +166,8 @@ def _facts(readings: Sequence[Reading], rules: Rules) -> list[_Fact]:
             if fact is None and verdict == "absent" and mention.organ == "liver" and mention.kind == "metastasis":
                 fact = _Fact("absent", reading, mention, reading.sentence.section, mention.organ_known, True)
             if fact is not None:
+                left_open = fact.status == "present" and _is_left_open(following, reading)
+                fact = replace(fact, status="uncertain") if left_open else fact
                 fact = _after_verdict(fact, verdict)
                 if doubted and fact.status == "present" and not fact.strong:
                     fact = replace(fact, status="uncertain")
@@ -185,6 +202,21 @@ def _doubted_next(reading: Reading, following: Reading | None) -> bool:
             m.polarity == "uncertain" and (m.kind == "metastasis" or following.has("indeterminate"))
             for m in following.mentions
         )
+    )
+
+
+# "Not resolved.", "Dignität unklar.": a doubt of so few words is one of what was said before.
+SHORT_DOUBT = 4
+
+
+def _is_left_open(following: Reading | None, reading: Reading) -> bool:
+    return (
+        following is not None
+        and following.sentence.block == reading.sentence.block
+        and following.has("indeterminate")
+        and not following.mentions
+        and not following.organ_hits
+        and sum(token.kind == "word" for token in following.sentence.tokens) <= SHORT_DOUBT
     )
 
 
@@ -241,7 +273,12 @@ def _decide(facts: Sequence[_Fact], readings: Sequence[Reading]) -> tuple[str, _
     else:
         chosen = impression
     followed = _followed_lesion(readings)
-    concluded = chosen is not None and chosen.section == "impression" and chosen.strong and chosen.mention is not None
+    concluded = (
+        chosen is not None
+        and chosen.section == "impression"
+        and chosen.mention is not None
+        and (chosen.strong or chosen.mention.kind == "benign")
+    )
     if (
         followed is not None
         and not (concluded and followed.status == "uncertain")
@@ -256,7 +293,7 @@ def _decide(facts: Sequence[_Fact], readings: Sequence[Reading]) -> tuple[str, _
 
 def _outranks(added: _Fact, earlier: _Fact | None) -> bool:
     """What was added later holds, but a benign lesion or a sweeping denial does not undo a metastasis by name."""
-    if earlier is None or added.status != "absent" or added.strong:
+    if earlier is None or added.status != "absent" or added.strong or added.reading.sentence.kind == "consensus":
         return True
     return earlier.status != "present" or not earlier.strong
 
@@ -277,9 +314,18 @@ def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
                 continue
             if mention.polarity == "followed" or (mention.polarity == "neutral" and course):
                 return _Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
-            if mention.polarity == "neutral" and neutral is None:
+            if mention.polarity == "neutral" and neutral is None and not _is_benign_later(readings[number + 1 :], reading):
                 neutral = _Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
     return neutral
+
+
+def _is_benign_later(later: Sequence[Reading], reading: Reading) -> bool:
+    """ "18 mm lesion. No uptake. On MRI: haemangioma": a diagnosis in a sentence that names no organ."""
+    return any(
+        not other.organ_hits and other.mentions and not other.has("indeterminate") and not other.has("hedge") and all(m.kind == "benign" and m.polarity == "benign" for m in other.mentions)
+        for other in later
+        if other.sentence.section == reading.sentence.section
+    )
 
 
 def _tells_only_the_course(reading: Reading) -> bool:

@@ -18,7 +18,7 @@ MAX_HEADING_WORDS = 6
 # An addendum tells in its heading when and why it was added.
 LONGEST_ADDENDUM_HEADING = 24
 # Sections that are read; all others are skipped while they last.
-_READ = frozenset({"findings", "impression", "addendum", "organ"})
+_READ = frozenset({"findings", "impression", "addendum", "consensus", "organ"})
 # Sections that say nothing of today's findings but may be followed by findings without a heading.
 _OPENING = frozenset({"question", "technique"})
 
@@ -141,6 +141,8 @@ def _without_ambiguous(placed: Sequence[_Placed]) -> list[_Placed]:
 def _section(index: int, placed: Sequence[_Placed], rules: Rules) -> str:
     one = placed[index]
     if one.kind in ("", *_READ):
+        if one.kind == "consensus":
+            return "addendum"
         return one.kind if one.kind in ("impression", "addendum") else "findings"
     if one.kind == "advice":
         return "skip"

@@ -250,6 +250,8 @@ def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
         if mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS):
             continue
         cost = _gap(size, mention.start, mention.end, reading)
+        if 0 < bracket < mention.start and reading.words[bracket] == "(":
+            cost += BRACKET_COST  # "non-viable metastases (up to 50 mm), new metastasis"
         if cost < best_cost:
             best, best_cost = mention, cost
     if not reading.mentions and _nearest_organ(size, reading) == "liver":
@@ -291,6 +293,8 @@ _PARTS = frozenset({",", ";", "|", "und", "sowie", "and", "while", "whereas"})
 
 # Words that a semicolon stands for when lesions compete for a size.
 STOP_COST = 10
+# What a bracket holds is said of what stands before it.
+BRACKET_COST = 4
 
 
 def _gap(size: _Raw, start: int, end: int, reading: Reading) -> float:
