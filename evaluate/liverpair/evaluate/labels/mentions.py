@@ -207,7 +207,7 @@ def _clauses(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit],
         joins = word in (",", "und", "and", "sowie", "-", "/")
         if joins and (i + 1 in restarts or (i + 1 in numbers and word == ",")):
             starts.add(i + 1)
-        if word in (";", "|") or (word == ":" and i > 0 and i not in introducing):
+        if word in (";", "|") or words[i - 1 : i + 1] == ["=", ">"] or (word == ":" and i > 0 and i not in introducing):
             starts.add(i + 1)
     resumed, behind = _resumptions(cues, words, rules), _behind_appositions(words, rules)
     clause, latest, before, out = 0, 0, 0, []

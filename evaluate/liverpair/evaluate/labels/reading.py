@@ -67,7 +67,7 @@ def distance(a: Hit, b: Hit, words: Sequence[str], clauses: Sequence[int]) -> fl
     first, second = (a, b) if a.end <= b.start else (b, a)
     cost = 0.5
     for word in words[first.end : second.start]:
-        cost += COMMA_COST if word == "," else CLAUSE_COST if word == ";" else 1
+        cost += COMMA_COST if word == "," else CLAUSE_COST if word in (";", ">") else 1  # "LK neg. => kein Herd"
     if clauses[first.end - 1] != clauses[second.start]:
         cost += COMMA_COST
     return cost

@@ -309,6 +309,7 @@ def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
     for number, reading in enumerate(readings):
         following = readings[number + 1] if number + 1 < len(readings) else None
         course = following is not None and (_tells_only_the_course(following) or _lists_uptake(following))
+        course = course or any(_tells_only_the_course(r) for r in readings if r.sentence.section == "impression")
         for mention in reading.mentions:
             if mention.organ != "liver" or mention.kind not in ("lesion", "metastasis"):
                 continue

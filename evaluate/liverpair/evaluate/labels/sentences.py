@@ -19,6 +19,8 @@ __all__ = ["split_sentences"]
 WRAP_SHARE = 0.85
 # Texts whose longest line is shorter than this are staccato: their line ends are ends.
 MIN_WRAP_WIDTH = 50
+# "Nach dem 1. Zyklus".
+_BEFORE_ORDINAL = frozenset({"dem", "der", "den", "des", "am", "zum", "zur", "vom", "beim"})
 # A word of so few letters before a number is an abbreviation.
 LONGEST_ABBREVIATION = 3
 # A line of so many cells is a row of a table.
@@ -110,7 +112,7 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
     if short and following is not None and following.kind == "number":
         return False  # "LK mes. 25 mm"
     # "3. Metastase": an ordinal or the number of a list, unless a unit or a size led up to it.
-    started_line = index < 2 or tokens[index - 2].kind == "newline"
+    started_line = index < 2 or tokens[index - 2].kind == "newline" or tokens[index - 2].text in _BEFORE_ORDINAL
     return not (before.kind == "number" and len(before.text) <= 2 and started_line)
 
 
