@@ -19,12 +19,13 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
     """Sizes in mm of the mentions whose identities are ``counted``, and of those left unnamed behind them."""
     sizes: list[float] = []
     corrected = {taken for reading in readings for taken in corrected_sizes(reading.words)}
+    past = _told_of_past(readings, rules)
     on_liver, block = False, -1  # whether the last lesion spoken of was a counted one
     for reading in readings:
         if reading.sentence.block != block:
             block, on_liver = reading.sentence.block, False
         for size in read_sizes(reading, rules):
-            if size.mm in corrected:
+            if size.mm in corrected or id(reading) in past:
                 continue
             own = id(size.mention) in counted
             unnamed = size.mention is None and not size.foreign
@@ -41,6 +42,24 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
         elif any(hit.category == "other" for hit in reading.organ_hits):
             on_liver = False
     return sizes
+
+
+def _told_of_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
+    """Identities of sentences headed by a former study, where another is headed by the present one.
+
+    "MRI of 3 March: largest 25 mm. MRI today: largest 19 mm."
+    """
+    past, present = set(), False
+    for reading in readings:
+        colon = reading.words.index(":") if ":" in reading.words else 0
+        categories = {cue.category for cue in rules.sizes.find(reading.words[:colon])}
+        told = any(token.kind in ("date", "number") for token in reading.sentence.tokens[:colon])
+        study = bool(rules.modalities.find(reading.words[:colon]))
+        if "current" in categories:
+            present = True
+        elif categories & {"previous", "comparing"} or (told and study):
+            past.add(id(reading))
+    return past if present else set()
 
 
 def sizes_near(

@@ -16,11 +16,12 @@ __all__ = [
     "in_sum",
     "is_corrected",
     "is_difference",
+    "is_year",
 ]
 
 # Words between a date and the size that it dates: "on 3/2021: 12 mm", "1.9 cm in June".
 _LINKS = frozenset(
-    {":", "(", "in", "im", "am", "on", "vom", "of", "was", "war", "bei", "mit", "at", "noch", "from", "um"}
+    {":", "-", "(", "in", "im", "am", "on", "vom", "of", "was", "war", "bei", "mit", "at", "noch", "from", "um"}
 )
 MOST_LINKS = 2
 _YEAR = re.compile(r"(?:19|20)\d\d")
@@ -61,6 +62,11 @@ def _date(start: int, end: int, reading: Reading, months: set[int]) -> tuple[int
     if behind < len(words) and _is_date(behind, reading, months) and not _leads_on(behind, words):
         return _parsed(words[behind])
     return None
+
+
+def is_year(word: str) -> bool:
+    """ "2020": no size, and no end of a range of sizes."""
+    return _YEAR.fullmatch(word) is not None
 
 
 def _is_date(position: int, reading: Reading, months: set[int]) -> bool:

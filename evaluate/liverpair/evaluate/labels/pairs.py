@@ -23,7 +23,7 @@ def paired_sizes(reading: Reading, cues: Sequence[Hit]) -> list[tuple[float, int
     factor = 10.0 if units[0] == "unit_cm" else 1.0
     found = []
     for at in range(colon + 1, len(words) - 2):
-        if tokens[at].kind == tokens[at + 2].kind == "number" and words[at + 1] == "/":
+        if tokens[at].kind == tokens[at + 2].kind == "number" and words[at + 1] in ("/", "("):
             written = words[at] if first else words[at + 2]
             found.append((round(factor * float(written.replace(",", ".")), 3), at, at + 3))
     return found

@@ -16,6 +16,7 @@ from liverpair.evaluate.labels.former import (
     in_sum,
     is_corrected,
     is_difference,
+    is_year,
 )
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.pairs import paired_sizes
@@ -113,6 +114,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         if category.get(unit) not in ("unit_mm", "unit_cm") or unit == 0:
             continue
         last = unit - 2 if words[unit - 1] == "-" and unit > 1 and tokens[unit - 1].glued else unit - 1  # "7-mm-Herd"
+        if words[last] == ")" and last >= 3 and words[last - 2] == "(" and tokens[last - 1].kind == "number":
+            last -= 3  # "14 (16) mm"
         if tokens[last].kind != "number":
             continue
         if unit + 1 < len(words) and words[unit + 1] in ("3", "2") and tokens[unit + 1].glued:
@@ -137,8 +140,10 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         previous = (past and "current" not in before) or "previous" in behind or follows_former(words, start)
         if is_difference(words, start) or is_corrected(words, start) or _is_of_liver(words, start, mm):
             continue
-        current = "current" in before | behind
-        out.append(_Raw(mm, start, unit + 1, previous, "previous_beside" in before or leads_on or bound, current))
+        led_to = category.get(start - 1) == "link_change"  # "from 24 mm on the prior to 28 mm"
+        current = "current" in before | behind or led_to
+        beside = ("previous_beside" in before and not current) or leads_on or bound
+        out.append(_Raw(mm, start, unit + 1, previous and not led_to, beside, current))
     return out
 
 
@@ -177,7 +182,7 @@ def _chain(
     while start >= 2:
         dotted = words[start - 1] == "." and start >= 3 and category.get(start - 2) == "link_range"  # "9 bzw. 5 mm"
         start -= dotted
-        if getattr(tokens[start - 2], "kind", "") != "number":
+        if getattr(tokens[start - 2], "kind", "") != "number" or is_year(words[start - 2]):
             start += dotted
             break
         link = category.get(start - 1)
@@ -214,6 +219,10 @@ def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: in
     """Cue categories next to a size, not across a comma or bracket; of previous/current the nearest."""
     found: set[str] = set()
     steps = range(at - 1, max(-1, at - 1 - BEFORE), -1) if direction < 0 else range(at, min(len(words), at + BEHIND))
+    if direction < 0 and words[max(0, at - 2) : at] == [")", ":"]:
+        opening = next((i for i in range(at - 3, -1, -1) if words[i] == "("), at)
+        inside = {cue.category for cue in cues if opening < cue.start and cue.end < at}
+        found |= inside & _TIMES  # "after 4 cycles (today): 14 mm"
     for position in steps:
         if words[position] in (",", ";", "(", ")", "mm", "cm") and not (position == at and direction < 0):
             break
