@@ -34,6 +34,8 @@ BELOW_CORE_MM, ABOVE_CORE_MM = 170.0, 150.0
 MEDIAL, DOME_MM2, OVER_DOME_MM = -0.2, 500.0, 12.0
 #: A mask with more than this share where no liver reaches has leaked.
 MOST_LEAK = 0.02
+#: A thick part of at least this volume there is a neighbour's end.
+LEAST_LEAK_ML = 3.0
 #: No liver comes nearer to the skin: skin, fat, muscle and ribs lie between.
 SKIN_MM = 8.0
 #: Larger than any liver that is looked for here.
@@ -141,7 +143,7 @@ def _without_leak(features: Features, mask: BoolArray, kept: BoolArray, core: Or
     """
     spacing = features.grid.spacing
     other = opened(mask & elsewhere(features, core, mask) & ~kept, OPENING_MM, spacing)
-    if not other.any():
+    if int(other.sum()) * features.grid.voxel_volume_mm3 < LEAST_LEAK_ML * 1000:
         return mask
     window = box_of(mask, 2)
     part = mask[window]
