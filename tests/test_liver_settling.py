@@ -100,3 +100,13 @@ def test_a_liver_that_one_image_does_not_show_is_carried_over(pair: Pair) -> Non
     if back.registration.verdict == "usable":
         assert _dice(back.livers.ct, ct_liver) > 0.93
     assert {found.registration.verdict, back.registration.verdict} & {"usable"}
+
+
+def test_a_sequence_that_shows_no_sharp_liver_gets_the_cts_outline_and_leaves_the_ct_alone(pair: Pair) -> None:
+    ct, mr, ct_liver, mr_liver, _ = pair
+    rough = phantom.imperfect(mr_liver, 7, 6.0)
+    found = _register(ct, mr, Livers(ct_liver, rough, mr_weak=True))
+    assert found.registration.verdict == "usable"
+    assert found.facts["carried"] == "ct_to_mr"
+    assert found.livers.ct is ct_liver
+    assert _dice(found.livers.mr, mr_liver) > max(_dice(rough, mr_liver), 0.95)

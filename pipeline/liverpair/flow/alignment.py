@@ -19,10 +19,13 @@ from liverpair.register.pet_motion import PetMotion, pet_motion
 from liverpair.register.sequences import align_sequence
 from liverpair.segment.liver import LiverSegmentation
 
-__all__ = ["MAIN_ROLES", "align_pair", "beside_ct", "main_role"]
+__all__ = ["MAIN_ROLES", "WEAK_ROLES", "align_pair", "beside_ct", "main_role"]
 
 #: The sequence that carries the MRI's geometry and lesion sizes: the first of these that the examination has.
 MAIN_ROLES = ("mr-hbp", "mr-portal", "mr-t1-native", "mr-arterial", "mr-t2", "mr-dwi")
+
+#: Sequences in which the liver's own outline is hard to find.
+WEAK_ROLES = ("mr-t2", "mr-dwi")
 
 #: What a backend says about itself that belongs in a case's record.
 BACKEND_FACTS = ("backend", "detail", "task", "model", "models", "weights_sha256", "versions")
@@ -172,7 +175,8 @@ def align_pair(images: Images, settings: Settings) -> AlignedPair:
         quality["registration"] = {"verdict": "failed", "reasons": [missing]}
         return AlignedPair(images, ct_liver, mr_liver, None, "failed", None, quality, pet_shift)
     second = beside_ct(session.pet, session.motion)
-    livers = Livers(ct_liver, mr_liver, settings.backend.ct == "classical", settings.backend.mr == "classical")
+    own = settings.backend.ct == "classical", settings.backend.mr == "classical"
+    livers = Livers(ct_liver, mr_liver, *own, mr_weak=main in WEAK_ROLES)
     together = register_livers(images.ct, images.mr[main], livers, settings.register, settings.agreement, second)
     found = together.registration
     quality["registration"] = {"verdict": found.verdict, "reasons": list(found.reasons), **found.quality}

@@ -30,13 +30,15 @@ REGISTER_AGAIN = 0.05
 class Livers:
     """The livers of CT and MRI (None where none can be trusted), and whether a mask is liverpair's own to correct.
 
-    What a reader drew or a model found stays as it is.
+    What a reader drew or a model found stays as it is. ``mr_weak``: the MRI is a sequence in which the liver's own
+    outline is hard to find (T2, diffusion: Dice 0.92–0.96 where CT with PET reaches 0.97).
     """
 
     ct: Mask | None
     mr: Mask | None
     ct_own: bool = True
     mr_own: bool = True
+    mr_weak: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +80,10 @@ def register_livers(
     if max(_change(livers.ct, settled.ct), _change(livers.mr, settled.mr)) > REGISTER_AGAIN:
         again = register(ct, mr, settled.ct, settled.mr, settings, pet)
         found = again if again.transform is not None else found
+    if livers.mr_weak and livers.mr_own:
+        together = _carried(ct, mr, replace(settled, mr=None), found)
+        mr_liver = settled.mr if together.livers.mr is None else together.livers.mr
+        return replace(together, livers=replace(settled, mr=mr_liver), facts=facts | together.facts)
     return RegisteredLivers(found, _refined(ct, mr, settled, found), facts)
 
 

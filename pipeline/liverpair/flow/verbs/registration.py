@@ -13,6 +13,7 @@ from liverpair.core.provenance import canonical_json
 from liverpair.core.volume import Mask, Volume
 from liverpair.dicom.load import load_image, load_mask
 from liverpair.dicom.nifti import write_nifti
+from liverpair.flow.alignment import WEAK_ROLES
 from liverpair.flow.answer import Answer
 from liverpair.flow.commands.shared import FAILED_CASES
 from liverpair.flow.config import Settings
@@ -68,6 +69,7 @@ def register(
         _liver(mr, masks[1], moving_role, settings),
         masks[0] is None and settings.backend.ct == "classical",
         masks[1] is None and settings.backend.mr == "classical",
+        moving_role in WEAK_ROLES,
     )
     together = register_livers(ct, mr, livers, settings.register, settings.agreement)
     found = together.registration
