@@ -74,6 +74,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     reading.liver_course = _tells_course_of_liver(reading)
     if reading.liver_course and {"hedge", "suspicion", "indeterminate"} & {cue.category for cue in reading.cues}:
         reading.liver_course, reading.liver_doubted = False, True
+    if is_pet and _is_normal_except(reading, rules):
+        reading.cues.append(Hit("study_normal", 0, 1))
     normal_study = (is_pet or context.default == LIVER) and reading.has("study_normal")
     reading.liver_normal = not reading.liver_positive and (normal_study or _liver_is_normal(reading))
     reading.last_organ, reading.last_is_lesion = _last_organ(reading, groups)
@@ -364,6 +366,17 @@ def _liver_is_normal(reading: Reading) -> bool:
         cue.category in {"normal", "physiological", *gone}
         and (reading.sentence.heading == LIVER or reading.clauses[cue.end - 1] in liver_clauses)
         for cue in reading.cues
+    )
+
+
+def _is_normal_except(reading: Reading, rules: Rules) -> bool:
+    """ "PET: normal except for the known meningioma": of a whole study, with an exception elsewhere."""
+    normal = [cue.end for cue in reading.cues if cue.category == "normal"]
+    but = [cue.start for cue in reading.cues if cue.category == "terminator" and reading.words[cue.start] in rules.exceptions]
+    if not normal or not but or normal[0] > but[0] or not rules.modalities.find(reading.words[: normal[0]]):
+        return False
+    return all(organ.category == OTHER and organ.start > but[0] for organ in reading.organ_hits) and not any(
+        mention.organ == LIVER and mention.kind != "benign" for mention in reading.mentions
     )
 
 

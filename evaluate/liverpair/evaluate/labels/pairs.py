@@ -9,6 +9,8 @@ from liverpair.evaluate.labels.reading import Reading
 
 __all__ = ["paired_sizes"]
 
+_TIMES = frozenset({"current", "previous", "comparing", "previous_beside", "previous_in_bracket"})
+
 
 def paired_sizes(reading: Reading, cues: Sequence[Hit]) -> list[tuple[float, int, int]]:
     """(current size in mm, first word, word behind) of each pair; the head of the line names unit and order."""
@@ -16,7 +18,7 @@ def paired_sizes(reading: Reading, cues: Sequence[Hit]) -> list[tuple[float, int
     colon = next((i for i, word in enumerate(words) if word == ":"), 0)
     head = [cue for cue in cues if cue.end <= colon]
     units = [cue.category for cue in head if cue.category in ("unit_mm", "unit_cm")]
-    times = [cue.category for cue in head if cue.category in ("current", "previous", "comparing")]
+    times = ["current" if cue.category == "current" else "past" for cue in head if cue.category in _TIMES]
     if not units or "current" not in times or len(set(times)) < 2:
         return []
     first = times[0] == "current"

@@ -54,6 +54,8 @@ _DENYING = frozenset({"negation_before", "negation_after", "answered_no", "refut
 def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is_pet: bool) -> str:
     """What the sentence says of this mention."""
     covering = _covering(hit, reading)
+    if _is_in_bracket_of_past(hit, reading):
+        return "ignored"
     if hit.category in ("benign", "treated"):
         return "ignored" if (_DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
     asked = covering.get("hypothetical")
@@ -140,6 +142,8 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
             ahead = forward or (category == "negation_after" and _opens_clause(cue, reading))
             backward_too = backward or (category == "negation_before" and _looks_back(cue, reading))
             judged = category == "indeterminate" and _judges_what_stands_before(cue, hit, reading)
+            if cue.end <= hit.start and _stays_in_bracket(cue, hit, reading):
+                continue
             if category == "resolved" and _resolves_behind_colon(cue, hit, reading):
                 found[category] = cue
                 continue
@@ -165,6 +169,28 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
     if answer(hit, reading) in ANSWERS_NO:
         found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
     return found
+
+
+_FORMER = ("vorbefund", "vorbericht", "vorunters", "voraufnahm", "previous", "prior", "preceding", "earlier")
+_STUDY = frozenset({"report", "study", "scan", "mri", "ct", "pet", "exam", "examination", "mrt", "befund", "untersuchung"})
+
+
+def _is_in_bracket_of_past(hit: Hit, reading: Reading) -> bool:
+    """ "Unlike the previous report (suspected metastasis)": the bracket quotes it."""
+    words = reading.words
+    opening = next((i for i in range(hit.start - 1, -1, -1) if words[i] in ("(", ")")), -1)
+    if opening < 1 or words[opening] != "(":
+        return False
+    named = words[opening - 2] if words[opening - 1] in _STUDY and opening > 1 else words[opening - 1]
+    return named.startswith(_FORMER)
+
+
+def _stays_in_bracket(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Unlike the last report (no metastases) there are now two": said in a bracket that closes before the mention."""
+    between = reading.words[cue.end : hit.start]
+    if ")" not in between or (between and between[0] == ")"):
+        return False
+    return "(" not in between[: between.index(")")]
 
 
 def _is_in_bracket(cue: Hit, hit: Hit, reading: Reading) -> bool:
@@ -308,6 +334,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "benign"
     if is_pet and any(cue.category == "non_avid" for cue in cues):
         return "non_avid"
+    hedged = hedged or any(f.category == "benign" and _guessed(f, reading) for f in findings)
     if hit.category == "uptake":
         faint = any(cue.category == "faint" and 0 <= hit.start - cue.end <= FAINT_REACH for cue in cues)
         return _uptake(same_clause, hedged or faint, organ)

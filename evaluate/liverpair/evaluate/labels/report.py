@@ -143,7 +143,8 @@ def _was_not_done(readings: Sequence[Reading], rules: Rules) -> bool:
         return False
     measured = any(cue.category.startswith("unit") for reading in readings for cue in rules.sizes.find(reading.words))
     headed = any(reading.sentence.kind in ("findings", "impression") for reading in readings)
-    return not measured and not headed
+    denied = any(m.polarity == "absent" and m.organ == "liver" and m.organ_known for r in readings for m in r.mentions)
+    return not measured and not headed and not denied
 
 
 def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:
