@@ -63,6 +63,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
         organ, known = _organ_of(hit, reading, groups, context)
         said = polarity(hit, organ, reading, findings, is_pet)
         reading.mentions.append(Mention(hit.category, hit.start, hit.end, organ, known, said, hit.end - 1 in singular))
+    reading.mentions += _elided(reading)
     reading.mentions = _share_doubt(_excepted(_relative(reading.mentions, words), reading))
     if _liver_is_denied(reading):
         reading.mentions = [m if m.organ != LIVER else replace(m, polarity="absent") for m in reading.mentions]
@@ -164,6 +165,20 @@ def _excepted(mentions: list[Mention], reading: Reading) -> list[Mention]:
             for m in mentions
         ]
     return mentions
+
+
+_BUT = frozenset({"but", "aber", "sondern", "jedoch", "dafuer"})
+
+
+def _elided(reading: Reading) -> list[Mention]:
+    """ "No peritoneal metastases, but hepatic ones": the liver's, whose noun is left out."""
+    denied = [m for m in reading.mentions if m.kind == "metastasis" and m.organ == OTHER and m.polarity == "absent"]
+    for hit in reading.organ_hits:
+        named = any(f.start >= hit.start for f in reading.findings)
+        if denied and hit.category == LIVER and hit.start >= denied[-1].end and not named:
+            if _BUT & set(reading.words[max(denied[-1].end, hit.start - 3) : hit.start]):
+                return [Mention("metastasis", hit.start, hit.end, LIVER, True, "present", False)]
+    return []
 
 
 _RELATIVE = frozenset({"die", "der", "das", "welche", "welcher", "welches", "that", "which"})

@@ -352,6 +352,10 @@ def _only_no_new(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
                 status = "present" if stable and mention.organ == "liver" else "absent"
                 return status, _Fact(status, reading, mention, reading.sentence.section, False, False)
     for reading in readings:
+        former = [m for m in reading.mentions if m.polarity == "ignored" and m.kind == "metastasis" and m.organ == "liver"]
+        if former and reading.has("no_new"):  # "Liver metastases were resected; no new ones"
+            return "absent", _Fact("absent", reading, former[0], reading.sentence.section, True, False)
+    for reading in readings:
         for mention in reading.mentions:
             if mention.polarity == "no_other" and mention.organ == "liver" and mention.organ_known:
                 return "absent", _Fact("absent", reading, mention, reading.sentence.section, True, False)

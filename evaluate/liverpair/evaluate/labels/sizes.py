@@ -259,7 +259,7 @@ def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
         if mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS):
             continue
         cost = _gap(size, mention.start, mention.end, reading)
-        if 0 < bracket < mention.start and reading.words[bracket] == "(":
+        if 0 < bracket < mention.start and reading.words[bracket] == "(" and _follows_mention(bracket, reading):
             cost += BRACKET_COST  # "non-viable metastases (up to 50 mm), new metastasis"
         if cost < best_cost:
             best, best_cost = mention, cost
@@ -274,6 +274,11 @@ def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
     if best is not None and best.organ == "other":
         foreign = True
     return best, foreign
+
+
+def _follows_mention(bracket: int, reading: Reading) -> bool:
+    """A lesion is named before the bracket in its own part of the sentence."""
+    return any(m.end <= bracket and "," not in reading.words[m.end : bracket] for m in reading.mentions)
 
 
 def _nearest_organ(size: _Raw, reading: Reading) -> str:
