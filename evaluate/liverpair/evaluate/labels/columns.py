@@ -30,8 +30,12 @@ _SIZE = re.compile(
     re.IGNORECASE,
 )
 _MONTHS = ("jan", "feb", "m[aä]r|mae", "apr", "ma[iy]", "jun", "jul", "aug", "sep", "o[ck]t", "nov", "de[cz]")
-_NAMED_MONTH = re.compile(r"\b(?P<name>" + "|".join(_MONTHS) + r")[a-zä]*\.?[\s\-/]*(?P<year>(?:19|20)?\d\d)\b", re.IGNORECASE)
-_NUMBERED = re.compile(r"\b(?:\d{1,2}[./])?(?P<month>\d{1,2})[./](?P<year>(?:19|20)?\d\d)\b|\b(?P<alone>(?:19|20)\d\d)\b")
+_NAMED_MONTH = re.compile(
+    r"\b(?P<name>" + "|".join(_MONTHS) + r")[a-zä]*\.?[\s\-/]*(?P<year>(?:19|20)?\d\d)\b", re.IGNORECASE
+)
+_NUMBERED = re.compile(
+    r"\b(?:\d{1,2}[./])?(?P<month>\d{1,2})[./](?P<year>(?:19|20)?\d\d)\b|\b(?P<alone>(?:19|20)\d\d)\b"
+)
 
 
 _LABEL = re.compile(r"^(?:L|T|TL|NT|N)\s?\d{1,2}$", re.IGNORECASE)
@@ -39,9 +43,12 @@ _LABEL = re.compile(r"^(?:L|T|TL|NT|N)\s?\d{1,2}$", re.IGNORECASE)
 
 # "FU2", "Visite 6", "cycle 3": a later number is a later study.
 _VISIT = re.compile(
-    r"^(?:fu|follow[- ]?up|visite?|cycle|zyklus|c|v|tp|scan|staging|kontrolle|mr[it]|pet)\s?#?(?P<visit>\d{1,2})$", re.IGNORECASE
+    r"^(?:fu|follow[- ]?up|visite?|cycle|zyklus|c|v|tp|scan|staging|kontrolle|mr[it]|pet)\s?#?(?P<visit>\d{1,2})$",
+    re.IGNORECASE,
 )
-_DATED = re.compile(r"^(?:(?:0?[1-9]|1[0-2])[./](?:19|20)\d\d|0[1-9]/\d\d|\d{1,2}[./]\d{1,2}[./](?:\d\d){1,2}|(?:19|20)\d\d)$")
+_DATED = re.compile(
+    r"^(?:(?:0?[1-9]|1[0-2])[./](?:19|20)\d\d|0[1-9]/\d\d|\d{1,2}[./]\d{1,2}[./](?:\d\d){1,2}|(?:19|20)\d\d)$"
+)
 
 
 class Table(NamedTuple):
@@ -96,7 +103,11 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
             continue
         spans.append((line.start, line.end))
         size = _size(line.cells[column], " ".join([names[column], above if missing else ""]))
-        if size and _organ(line.cells, [*names, above], rules, default) == "liver" and not _is_other_row(line.cells, rules):
+        if (
+            size
+            and _organ(line.cells, [*names, above], rules, default) == "liver"
+            and not _is_other_row(line.cells, rules)
+        ):
             sizes.append(size)
             lesions += 1
     return Table(tuple(sizes), lesions, tuple(spans) if sizes else ())

@@ -30,7 +30,9 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             own = id(size.mention) in counted
             unnamed = size.mention is None and not size.foreign
             placed = reading.liver_positive or bool(_place(reading)) or _is_line_of_form(reading, rules)
-            if own or (unnamed and (placed or (on_liver and (not _names_whole_liver(reading) or _names_largest(reading))))):
+            if own or (
+                unnamed and (placed or (on_liver and (not _names_whole_liver(reading) or _names_largest(reading))))
+            ):
                 sizes.append(size.mm)
         spoken = [
             mention
@@ -79,7 +81,10 @@ def sizes_near(
         and not size.foreign
         and size.mention.organ == "liver"
         and size.mention.polarity != "absent"
-        and (size.mention.kind in ("lesion", "metastasis") or (doubted and size.mention.kind == "benign" and reading is deciding))
+        and (
+            size.mention.kind in ("lesion", "metastasis")
+            or (doubted and size.mention.kind == "benign" and reading is deciding)
+        )
     ]
 
 
@@ -115,7 +120,9 @@ def _stated_number(reading: Reading, rules: Rules) -> list[int]:
     """ "Anzahl: 3" on a line of its own in a block about the liver."""
     words = reading.words
     first = next((i for i, token in enumerate(reading.sentence.tokens) if token.kind == "word"), 0)
-    first = max([first, *(hit.end for hit in rules.organs.find(words) if hit.start == first and hit.category == "liver")])
+    first = max(
+        [first, *(hit.end for hit in rules.organs.find(words) if hit.start == first and hit.category == "liver")]
+    )
     named = [hit for hit in rules.attributes.find(words) if hit.category == "number" and hit.start == first]
     liver = reading.sentence.heading in ("", "liver")
     colon = words.index(":") if ":" in words else -1

@@ -39,7 +39,9 @@ _SPOKEN = {
     "neuer absatz": "\n\n", "absatz": "\n\n", "neue zeile": "\n", "nächste zeile": "\n", "naechste zeile": "\n",
     "klammer auf": "(", "klammer zu": ")",
 }  # fmt: skip
-_SPOKEN_MARK = re.compile(r"[ \t]*\b(?P<mark>" + "|".join(sorted(_SPOKEN, key=len, reverse=True)) + r")\b", re.IGNORECASE)
+_SPOKEN_MARK = re.compile(
+    r"[ \t]*\b(?P<mark>" + "|".join(sorted(_SPOKEN, key=len, reverse=True)) + r")\b", re.IGNORECASE
+)
 _DIGITS = {
     "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
     "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "thirteen": "13", "fourteen": "14", "fifteen": "15",
@@ -73,7 +75,9 @@ def json_edits(text: str) -> Iterator[Edit]:
 def form_edits(text: str) -> Iterator[Edit]:
     """Leaders, keys of several parts, and units that stand in the key."""
     edits = [edit for line in _RECORD.finditer(text) for edit in _record_edits(line)]
-    edits += [(leader.start(), leader.end(), ": ") for leader in _LEADER.finditer(text) if _ends_key(text, leader.start())]
+    edits += [
+        (leader.start(), leader.end(), ": ") for leader in _LEADER.finditer(text) if _ends_key(text, leader.start())
+    ]
     for unit in _KEYED_UNIT.finditer(text):
         edits.append((unit.start(), unit.end(), f"{unit['sign']} {unit['number']} {unit['unit']}"))
     for key in _KEY.finditer(text):

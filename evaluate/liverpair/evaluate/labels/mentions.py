@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from liverpair.evaluate.labels.answers import ANSWERS_NO, ANSWERS_OPEN, ANSWERS_YES
@@ -244,7 +245,12 @@ def _resumptions(cues: Sequence[Hit], words: Sequence[str], rules: Rules) -> set
     """Where a clause goes on behind an exception between commas: "no lesion, apart from a cyst, that suggests"."""
     places = set()
     for cue in cues:
-        if cue.category == "terminator" and words[cue.start] in rules.exceptions and cue.start and words[cue.start - 1] == ",":
+        if (
+            cue.category == "terminator"
+            and words[cue.start] in rules.exceptions
+            and cue.start
+            and words[cue.start - 1] == ","
+        ):
             comma = next((i for i in range(cue.end, len(words)) if words[i] == ","), len(words))
             places.add(comma + 1)
     return places
@@ -255,16 +261,16 @@ def _behind_appositions(words: Sequence[str], rules: Rules) -> dict[int, int]:
     commas = [i for i, word in enumerate(words) if word == ","]
     return {
         second + 1: first - 1
-        for first, second in zip(commas, commas[1:], strict=False)
+        for first, second in pairwise(commas)
         if first and second + 1 < len(words) and words[second + 1] in rules.verbs
     }
 
 
 def _part_start(cue: Hit, words: Sequence[str], rules: Rules) -> int:
     """Where the part that an adversative opens begins: "eine Filia ist aber denkbar" opens before its subject."""
-    if cue.start and cue.end - cue.start == 1 and words[cue.start] in rules.particles:
-        if words[cue.start - 1] in rules.verbs:
-            return next((i + 1 for i in range(cue.start - 1, -1, -1) if words[i] in (",", ";")), 0)
+    particle = cue.start > 0 and cue.end - cue.start == 1 and words[cue.start] in rules.particles
+    if particle and words[cue.start - 1] in rules.verbs:
+        return next((i + 1 for i in range(cue.start - 1, -1, -1) if words[i] in (",", ";")), 0)
     return cue.start
 
 
@@ -296,14 +302,22 @@ LIST_REACH = 6
 
 
 def _heads_list_with_liver(mention: Hit, reading: Reading) -> bool:
-    """ "Metastasen: Knochen, Leber", "Metastasierung (Leber bis 12 mm, Peritoneum)", where nothing denies the liver's."""
+    """ "Metastasen: Knochen, Leber", "Metastasierung (Leber bis 12 mm, Peritoneum)": nothing denies the liver's."""
     words = reading.words
-    opening = next((i for i in range(mention.end - 1, min(len(words), mention.end + LIST_REACH)) if words[i] in (":", "(")), -1)
+    opening = next(
+        (i for i in range(mention.end - 1, min(len(words), mention.end + LIST_REACH)) if words[i] in (":", "(")), -1
+    )
     if opening < 0 or any(mention.end <= f.start < opening for f in reading.findings):
         return False
-    closing = next((i for i in range(opening, len(words)) if words[i] == ")"), len(words)) if words[opening] == "(" else len(words)
+    closing = (
+        next((i for i in range(opening, len(words)) if words[i] == ")"), len(words))
+        if words[opening] == "("
+        else len(words)
+    )
     inside = [hit for hit in reading.organ_hits if opening < hit.start < closing]
-    if len({hit.category for hit in inside}) < 2 or any(f.start > opening and f.end <= closing for f in reading.findings):
+    if len({hit.category for hit in inside}) < 2 or any(
+        f.start > opening and f.end <= closing for f in reading.findings
+    ):
         return False
     for hit in inside:
         end = next((i for i in range(hit.end, closing) if words[i] in (",", ";")), closing)
@@ -375,7 +389,9 @@ def _liver_is_normal(reading: Reading) -> bool:
         mention.polarity in ("ignored", "absent") for mention in reading.mentions
     ):
         # "The liver, which had five metastases in 2018, shows normal uptake today"
-        liver_clauses |= {reading.clauses[cue.start] for cue in reading.cues if cue.category in ("normal", "physiological")}
+        liver_clauses |= {
+            reading.clauses[cue.start] for cue in reading.cues if cue.category in ("normal", "physiological")
+        }
     gone = {"resolved"} if not reading.mentions else set()
     return any(
         cue.category in {"normal", "physiological", *gone}
@@ -387,7 +403,11 @@ def _liver_is_normal(reading: Reading) -> bool:
 def _is_normal_except(reading: Reading, rules: Rules) -> bool:
     """ "PET: normal except for the known meningioma": of a whole study, with an exception elsewhere."""
     normal = [cue.end for cue in reading.cues if cue.category == "normal"]
-    but = [cue.start for cue in reading.cues if cue.category == "terminator" and reading.words[cue.start] in rules.exceptions]
+    but = [
+        cue.start
+        for cue in reading.cues
+        if cue.category == "terminator" and reading.words[cue.start] in rules.exceptions
+    ]
     if not normal or not but or normal[0] > but[0] or not rules.modalities.find(reading.words[: normal[0]]):
         return False
     return all(organ.category == OTHER and organ.start > but[0] for organ in reading.organ_hits) and not any(

@@ -30,10 +30,14 @@ FEWEST_ERRORS = 2
 
 def ocr_edits(text: str, lexicons: Sequence[Lexicon]) -> Iterator[Edit]:
     """Edits from left to right."""
-    edits: list[Edit] = [(m.start("number"), m.end("number"), m["number"].translate(_DIGITS)) for m in _MISREAD_SIZE.finditer(text)]
+    edits: list[Edit] = [
+        (m.start("number"), m.end("number"), m["number"].translate(_DIGITS)) for m in _MISREAD_SIZE.finditer(text)
+    ]
     for word in _WORD.finditer(text):
         repaired = _repaired(word.group())
-        if repaired is not None and (repaired == "mm" or (_is_known(repaired, lexicons) and not _is_known(word.group(), lexicons))):
+        if repaired is not None and (
+            repaired == "mm" or (_is_known(repaired, lexicons) and not _is_known(word.group(), lexicons))
+        ):
             edits.append((word.start(), word.end(), repaired))
     if len(edits) >= FEWEST_ERRORS:
         taken = {place for start, end, _ in edits for place in range(start, end)}

@@ -104,7 +104,9 @@ def _some_remain(gone: Hit, hit: Hit, reading: Reading) -> bool:
         return False  # "None of the lesions is still visible"
     for left in reading.cues:
         denied = any(
-            cue.category in ("negation_before", "resolved") and cue.start <= left.start and left.start - cue.end < REMAINS_REACH
+            cue.category in ("negation_before", "resolved")
+            and cue.start <= left.start
+            and left.start - cue.end < REMAINS_REACH
             for cue in reading.cues
             if cue is not gone
         )
@@ -114,8 +116,12 @@ def _some_remain(gone: Hit, hit: Hit, reading: Reading) -> bool:
         if left.category != "remains" or denied or scarred or (left.start < gone.end and gone.start < left.end):
             continue
         between = sorted((gone.start, left.start))
-        parted = any(f is not hit and f.category == hit.category and between[0] < f.start < between[1] for f in reading.findings)
-        nearer = distance(left, hit, reading.words, reading.clauses) < distance(gone, hit, reading.words, reading.clauses)
+        parted = any(
+            f is not hit and f.category == hit.category and between[0] < f.start < between[1] for f in reading.findings
+        )
+        nearer = distance(left, hit, reading.words, reading.clauses) < distance(
+            gone, hit, reading.words, reading.clauses
+        )
         if nearer or not parted:
             return True
     return False
@@ -172,7 +178,9 @@ def _covering(hit: Hit, reading: Reading) -> dict[str, Hit]:
 
 
 _FORMER = ("vorbefund", "vorbericht", "vorunters", "voraufnahm", "previous", "prior", "preceding", "earlier")
-_STUDY = frozenset({"report", "study", "scan", "mri", "ct", "pet", "exam", "examination", "mrt", "befund", "untersuchung"})
+_STUDY = frozenset(
+    {"report", "study", "scan", "mri", "ct", "pet", "exam", "examination", "mrt", "befund", "untersuchung"}
+)
 
 
 def _is_in_bracket_of_past(hit: Hit, reading: Reading) -> bool:
@@ -326,7 +334,10 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     if hit.category == "metastasis":
         if hedged:
             return "uncertain"
-        suspected = any(cue.category == "suspicion" and _covers(cue, hit, reading, True, False) for cue in cues)
+        suspected = any(
+            cue.category == "suspicion" and (_covers(cue, hit, reading, True, False) or cue.start == hit.end)
+            for cue in cues  # "als Metastasen verdächtig"
+        )
         return "present" if not suspected or _has_affirm(cues) else "uncertain"
     if hit.category == "recurrence":
         return "uncertain" if hedged else "present"
@@ -397,7 +408,9 @@ def _has_affirm(cues: Sequence[Hit]) -> bool:
 def _qualified(reading: Reading, hit: Hit, category: str) -> bool:
     """A qualifier of this category in the sentence that no negation reaches."""
     for cue in reading.cues:
-        if cue.category != category or any(f.start <= cue.start < f.end for f in reading.findings if f.category == "metastasis"):
+        if cue.category != category or any(
+            f.start <= cue.start < f.end for f in reading.findings if f.category == "metastasis"
+        ):
             continue
         denied = any(
             other.category in ("negation_before", "non_avid")

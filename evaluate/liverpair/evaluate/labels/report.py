@@ -68,7 +68,9 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     if table.sizes and _is_of_targets(status, deciding, tokens):
         # "1;Leber;28;24" in a table of target lesions says so without a word
         row = text[slice(*table.spans[0])].strip()
-        quoted = row if origin is None else original[origin[text.index(row)] : origin[text.index(row) + len(row) - 1] + 1]
+        quoted = (
+            row if origin is None else original[origin[text.index(row)] : origin[text.index(row) + len(row) - 1] + 1]
+        )
         return ReportLabel("present", max(table.sizes), table.lesions, rules.language, quoted)
     if status not in ("present", "uncertain"):
         evidence = _quote(original, origin, deciding)
@@ -118,7 +120,9 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
     words = [token.text for token in tokens]
     is_pet = _is_pet(words, rules, modality)
     sentences = split_sentences(tokens, text, rules)
-    told = [sentence.words for sentence in sentences if not (sentence.section == "skip" and sentence.kind != "technique")]
+    told = [
+        sentence.words for sentence in sentences if not (sentence.section == "skip" and sentence.kind != "technique")
+    ]
     organs = {hit.category for sentence in told for hit in rules.organs.find(sentence)}
     # An MRI in a study of the liver is one of the liver, unless it only names other organs.
     only_liver = "liver" in organs and "other" not in organs  # all that a PET report speaks of
@@ -316,7 +320,11 @@ def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
                 continue
             if mention.polarity == "followed" or (mention.polarity == "neutral" and course):
                 return _Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
-            if mention.polarity == "neutral" and neutral is None and not _is_benign_later(readings[number + 1 :], reading):
+            if (
+                mention.polarity == "neutral"
+                and neutral is None
+                and not _is_benign_later(readings[number + 1 :], reading)
+            ):
                 neutral = _Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
     return neutral
 
@@ -324,7 +332,11 @@ def _followed_lesion(readings: Sequence[Reading]) -> _Fact | None:
 def _is_benign_later(later: Sequence[Reading], reading: Reading) -> bool:
     """ "18 mm lesion. No uptake. On MRI: haemangioma": a diagnosis in a sentence that names no organ."""
     return any(
-        not other.organ_hits and other.mentions and not other.has("indeterminate") and not other.has("hedge") and all(m.kind == "benign" and m.polarity == "benign" for m in other.mentions)
+        not other.organ_hits
+        and other.mentions
+        and not other.has("indeterminate")
+        and not other.has("hedge")
+        and all(m.kind == "benign" and m.polarity == "benign" for m in other.mentions)
         for other in later
         if other.sentence.section == reading.sentence.section
     )
@@ -352,7 +364,9 @@ def _only_no_new(readings: Sequence[Reading]) -> tuple[str, _Fact | None]:
                 status = "present" if stable and mention.organ == "liver" else "absent"
                 return status, _Fact(status, reading, mention, reading.sentence.section, False, False)
     for reading in readings:
-        former = [m for m in reading.mentions if m.polarity == "ignored" and m.kind == "metastasis" and m.organ == "liver"]
+        former = [
+            m for m in reading.mentions if m.polarity == "ignored" and m.kind == "metastasis" and m.organ == "liver"
+        ]
         if former and reading.has("no_new"):  # "Liver metastases were resected; no new ones"
             return "absent", _Fact("absent", reading, former[0], reading.sentence.section, True, False)
     for reading in readings:

@@ -14,7 +14,18 @@ ALTERNATIVE_REACH = 6
 _OR = frozenset({"oder", "or", "bzw", "/", "vs", "versus", "gegen", "beziehungsweise", "?"})
 _SEPARATORS = frozenset({",", ";", ":"})
 _COPULAS = frozenset(
-    {"revised", "revidieren", "revidiert", "herausgestellt", "erwiesen", "entpuppt", "entpuppte", "turned", "proven", "showed"}
+    {
+        "revised",
+        "revidieren",
+        "revidiert",
+        "herausgestellt",
+        "erwiesen",
+        "entpuppt",
+        "entpuppte",
+        "turned",
+        "proven",
+        "showed",
+    }
     | {"is", "was", "are", "were", "represents", "represent", "corresponds", "proves", "proved", "appears", "turns"}
     | {"ist", "sind", "war", "waren", "entspricht", "entsprechen", "handelt", "stellt", "erweist", "erwies", "zeigt"}
 )

@@ -84,7 +84,11 @@ class Rules:
             for term in self.key_terms:
                 if abs(len(term) - len(word)) <= slips and _edit_distance(word, term) <= slips:
                     return term
-        near = {term for hole in _holes(word) for term in self.long_terms.get(hole, ())} if len(word) > TYPO_MIN_LETTERS else ()
+        near = (
+            {term for hole in _holes(word) for term in self.long_terms.get(hole, ())}
+            if len(word) > TYPO_MIN_LETTERS
+            else ()
+        )
         # The first letter is hardly ever mistyped, and a change of it makes other words ("degenerative").
         return min((term for term in near if term[0] == word[0] and _edit_distance(word, term) == 1), default=word)
 

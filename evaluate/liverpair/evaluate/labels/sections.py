@@ -192,7 +192,9 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
         added = next((hit for hit in rules.sections.find(words[start:]) if hit.category == "addendum"), None)
         if added is not None and added.start == 0:
             # "Nachtrag vom 5.7. nach Eintreffen der Voraufnahmen:", "ADDENDUM 8/17: ..."
-            end = next((i + 1 for i in range(start, min(len(words), start + LONGEST_ADDENDUM_HEADING)) if words[i] == ":"), 0)
+            end = next(
+                (i + 1 for i in range(start, min(len(words), start + LONGEST_ADDENDUM_HEADING)) if words[i] == ":"), 0
+            )
             return "addendum", "", end or start + added.end
     colon = next((i for i in range(start, min(len(words), start + 2 * MAX_HEADING_WORDS)) if words[i] == ":"), -1)
     if colon < 0:

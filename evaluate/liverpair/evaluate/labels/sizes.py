@@ -110,7 +110,7 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
     words, tokens = reading.words, reading.sentence.tokens
     category = {position: cue.category for cue in cues for position in range(cue.start, cue.end)}
     out: list[_Raw] = []
-    for unit, word in enumerate(words):
+    for unit in range(len(words)):
         if category.get(unit) not in ("unit_mm", "unit_cm") or unit == 0:
             continue
         last = unit - 2 if words[unit - 1] == "-" and unit > 1 and tokens[unit - 1].glued else unit - 1  # "7-mm-Herd"
