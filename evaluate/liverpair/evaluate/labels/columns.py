@@ -52,7 +52,7 @@ _DATED = re.compile(
 
 
 class Table(NamedTuple):
-    """``sizes``: current, of the liver, in mm; ``lesions``: rows they stand in; ``spans``: [start, end) of its lines."""
+    """``sizes``: current, of the liver, in mm; ``lesions``: their rows; ``spans``: [start, end) of the lines."""
 
     sizes: tuple[float, ...]
     lesions: int

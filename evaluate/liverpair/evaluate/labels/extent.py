@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from liverpair.evaluate.labels.counting import LARGEST_COUNT, read_counts
 from liverpair.evaluate.labels.former import corrected_sizes
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.rules import Rules
-from liverpair.evaluate.labels.sizes import LARGEST_COUNT, read_counts, read_sizes
+from liverpair.evaluate.labels.sizes import read_sizes
 
 __all__ = ["count_lesions", "counted_sizes", "sizes_near"]
 

@@ -1,4 +1,4 @@
-"""Bring forms, exports and dictation into the shape of a report: keys with a colon, units behind numbers, marks for words.
+"""Bring forms, exports and dictation into the shape of a report: keys with a colon, units behind numbers, marks.
 
 "04 Liver ..... positive", "leber.groesse_mm: 6", ``{"liver": "negative"}`` and "liver clear period" say what "Liver:
 positive", "leber groesse: 6 mm", "liver: negative" and "Liver clear." say. Each function gives edits for `markup`.
@@ -55,9 +55,10 @@ _DIGITS = {
 _TENS = "|".join(word for word, value in _DIGITS.items() if len(value) == 2 and value[1] == "0" and value != "10")
 _ONES = "|".join(word for word, value in _DIGITS.items() if len(value) == 1 and value != "0")
 _NUMBER = "|".join(sorted(_DIGITS, key=len, reverse=True))
-_GERMAN_ONES = "|".join(word for word in ("ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"))
+_GERMAN_ONES = "ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun"
 _SPOKEN_SIZE = re.compile(
-    rf"\b(?P<whole>(?:(?P<tens>{_TENS})[ -](?P<ones>{_ONES}))|(?:(?P<einer>{_GERMAN_ONES})und(?P<zehner>{_TENS}))|{_NUMBER}|\d+)"
+    rf"\b(?P<whole>(?:(?P<tens>{_TENS})[ -](?P<ones>{_ONES}))"
+    rf"|(?:(?P<einer>{_GERMAN_ONES})und(?P<zehner>{_TENS}))|{_NUMBER}|\d+)"
     rf"(?:[ ](?:point|komma)[ ](?P<part>{_NUMBER}|\d))?"
     rf"(?=(?:[ ](?:mal|by|times|x)[ ](?:{_NUMBER}|\d+)(?:[ ](?:point|komma)[ ](?:{_NUMBER}|\d))?)?"
     r"[ ](?:mm|cm|milli\w+|zenti\w+|centi\w+)\b)",

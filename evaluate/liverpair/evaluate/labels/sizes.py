@@ -19,10 +19,11 @@ from liverpair.evaluate.labels.former import (
     is_year,
 )
 from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.owners import owner
 from liverpair.evaluate.labels.pairs import paired_sizes
 from liverpair.evaluate.labels.rules import Hit, Rules
 
-__all__ = ["Size", "read_counts", "read_sizes"]
+__all__ = ["Size", "read_sizes"]
 
 # Words before (behind) a size in which "zuvor", "slice thickness" and the like concern it.
 BEFORE, BEHIND = 4, 3
@@ -30,24 +31,6 @@ BEFORE, BEHIND = 4, 3
 LARGEST_PLAUSIBLE_MM = 300.0
 # "3.5 cm (ap) x 2.9 cm": words between two axes of one lesion.
 AXIS_REACH = 4
-# Words between a numeral and its noun: digits stand close, number words may have adjectives between.
-DIGIT_REACH, WORD_REACH = 4, 12
-# More lesions than this are not counted one by one: such a number is something else.
-LARGEST_COUNT = 60
-
-
-# "Nicht eindeutig benigne" judges a lesion and is none itself.
-_JUDGEMENTS = ("benign", "gutartig", "artef", "artif")
-
-
-# Words that may stand between an organ and the size in a list of organs: "Leber (bis 30 mm), Lunge (bis 12 mm)".
-_LIST_FILL = frozenset(
-    {"(", "bis", "zu", "max", "maximal", "je", "ca", "up", "to", "about", "approx", "at", ":", ".", ")"}
-)
-
-
-# Segments, whose numbers stand between the organ and the size.
-_PLACES = frozenset({"i", "ii", "iii", "iv", "iva", "ivb", "v", "vi", "vii", "viii", *"12345678", "4a", "4b"})
 
 
 class Size(NamedTuple):
@@ -83,7 +66,7 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
     for size in raw:
         if size.previous or (size.previous_if_other and has_current):
             continue
-        mention, foreign = _owner(size, reading)
+        mention, foreign = owner(size, reading)
         out.append(Size(size.mm, mention, foreign, refers_back))
     return out
 
@@ -209,9 +192,6 @@ def _number(word: str) -> float:
     return float(word.replace(",", "."))
 
 
-# "14 mm große, hypervaskularisierte Läsion": such a word leads on to the lesion behind it, over a comma.
-_LEADING = ("gross", "messend", "durchmessend", "haltend")
-LEAD = 4
 _TIMES = frozenset({"previous", "comparing", "current"})
 
 
@@ -236,158 +216,3 @@ def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: in
                 continue
             found.add(cue.category)
     return found
-
-
-def _owner(size: _Raw, reading: Reading) -> tuple[Mention | None, bool]:
-    """The nearest lesion, or another organ that is nearer still."""
-    listed = _organ_in_list(size, reading)
-    if listed is not None:
-        lesions = [m for m in reading.mentions if m.organ == "liver" and m.kind != "benign"]
-        if listed.category == "other" or not lesions:
-            return None, listed.category == "other"
-        return lesions[0], False
-    bracket = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
-    if bracket > 0 and reading.words[bracket] == "(":
-        named = next((m for m in reading.mentions if m.end == bracket and m.kind != "treated"), None)
-        if named is not None:
-            return named, named.organ == "other"  # "several cysts (up to 54 mm), two metastases"
-    best: Mention | None = None
-    best_cost, foreign = float("inf"), False
-    for mention in reading.mentions:
-        if mention.kind == "benign" and mention.polarity == "ignored":
-            continue
-        if mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS):
-            continue
-        cost = _gap(size, mention.start, mention.end, reading)
-        if 0 < bracket < mention.start and reading.words[bracket] == "(" and _follows_mention(bracket, reading):
-            cost += BRACKET_COST  # "non-viable metastases (up to 50 mm), new metastasis"
-        if cost < best_cost:
-            best, best_cost = mention, cost
-    if not reading.mentions and _nearest_organ(size, reading) == "liver":
-        return None, False  # "Leber + | max 22 mm | Knochen -"
-    for organ in reading.organ_hits:
-        cost = _gap(size, organ.start, organ.end, reading)
-        # An organ owns a size only clearly nearer than any lesion: "Metastase im Segment VI neben der
-        # Niere, 8 mm".
-        if organ.category == "other" and cost + 1 < best_cost:
-            best, best_cost, foreign = None, cost, True
-    if best is not None and best.organ == "other":
-        foreign = True
-    return best, foreign
-
-
-def _follows_mention(bracket: int, reading: Reading) -> bool:
-    """A lesion is named before the bracket in its own part of the sentence."""
-    return any(m.end <= bracket and "," not in reading.words[m.end : bracket] for m in reading.mentions)
-
-
-def _nearest_organ(size: _Raw, reading: Reading) -> str:
-    nearest = min(reading.organ_hits, key=lambda o: _gap(size, o.start, o.end, reading), default=None)
-    return nearest.category if nearest else ""
-
-
-def _organ_in_list(size: _Raw, reading: Reading) -> Hit | None:
-    """The organ right before a size, where several organs stand in a list with a size each."""
-    if not {"liver", "other"} <= {organ.category for organ in reading.organ_hits}:
-        return None
-    opening = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
-    for organ in reversed(reading.organ_hits):
-        if opening >= 0 and reading.words[opening] == "(" and organ.end == opening:
-            return organ  # "hepatisch (mehrere, Seg. II 13 mm)"
-        between = reading.words[organ.end : size.start]
-        compound = any(m.start < organ.end and organ.start < m.end for m in reading.mentions)
-        if 0 < len(between) <= 3 and not compound and all(word in _LIST_FILL or word in _PLACES for word in between):
-            return organ
-    return None
-
-
-# These divide a list of lesions with their sizes: "Nebennierenmetastase 33 mm und Lebermetastase 27 mm".
-_PARTS = frozenset({",", ";", "|", "und", "sowie", "and", "while", "whereas"})
-
-
-# Words that a semicolon stands for when lesions compete for a size.
-STOP_COST = 10
-# What a bracket holds is said of what stands before it.
-BRACKET_COST = 4
-
-
-def _gap(size: _Raw, start: int, end: int, reading: Reading) -> float:
-    low, high = (end, size.start) if end <= size.start else (size.end, start)
-    cost = 0.0
-    for word in reading.words[low:high]:
-        # A stop inside a sentence belongs to an abbreviation.
-        cost += STOP_COST if word in (";", "|") else 3 if word in _PARTS else 0 if word in ("(", ")", ".") else 1
-    if high > low and reading.clauses[low] != reading.clauses[min(high, len(reading.clauses) - 1)]:
-        cost += 3
-    if end > size.start and reading.words[size.end : size.end + 1] and reading.words[size.end].startswith(_LEADING):
-        cost -= LEAD
-    # A noun directly behind its size ("14 mm große Läsion") is closer than one before it.
-    return cost if end > size.start else cost + 0.5
-
-
-def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> list[tuple[Mention, int]]:
-    """(mention, number) for every lesion term that a numeral or an article counts."""
-    words, tokens = reading.words, reading.sentence.tokens
-    units = {c.start for c in rules.sizes.find(words) if c.category in ("unit_mm", "unit_cm")}
-    out = []
-    for mention in mentions:
-        for position in range(mention.start - 1, max(-1, mention.start - 1 - WORD_REACH), -1):
-            if any(m.start <= position < m.end for m in reading.mentions) or words[position] in (
-                ";",
-                ":",
-                ")",
-            ):
-                break
-            if _counts_other_things(words, position) or (position and words[position - 1] in _FORMER_NUMBER):
-                continue
-            value = rules.numbers.get(words[position])
-            if value is None and tokens[position].kind == "number" and words[position].isdigit():
-                near = mention.start - position <= DIGIT_REACH
-                value = int(words[position]) if near and _is_free_number(reading, position, units) else None
-            if value is not None and (value > 1) == (not mention.singular) and 0 < value <= LARGEST_COUNT:
-                out.append((mention, value))
-                break
-    return out
-
-
-# "Seven rather than four lesions": the number behind these is the former one.
-_FORMER_NUMBER = frozenset({"statt", "than", "vormals", "zuvor", "previously", "gegenueber", "against", "vs"})
-
-
-# Places and spans of time: "in beiden Leberlappen Metastasen", "two segments", "seit fünf Jahren".
-_COUNTED_THINGS = (
-    *("lappen", "lobe", "segment", "jahr", "monat", "woche", "tagen", "zyklen", "zyklus"),
-    *("year", "month", "week", "days", "cycle"),
-)
-_BOUNDS = frozenset({"als", "ueber", "than", "over", ">", "<", "circa"})
-
-
-def _counts_other_things(words: Sequence[str], position: int) -> bool:
-    """A number of places or years, or a bound ("more than ten"), is not the number of lesions."""
-    following = words[position + 1] if position + 1 < len(words) else ""
-    before = words[position - 1] if position else ""
-    return before in _BOUNDS or any(thing in following for thing in _COUNTED_THINGS)
-
-
-def _is_free_number(reading: Reading, position: int, units: set[int]) -> bool:
-    """A number that is no size, no part of a size, no segment, vertebra or sequence parameter."""
-    words, tokens = reading.words, reading.sentence.tokens
-    behind = position + 1
-    if behind in units or (behind < len(words) and words[behind] in ("x", "-", "%", "/", "=", "ml", "min", "h")):
-        return False
-    before = words[position - 1] if position else ""
-    if before.startswith("seg") or before in (
-        "x",
-        "=",
-        "-",
-        "/",
-        "suvmax",
-        "suv",
-        "g",
-        "grad",
-        "von",
-        "and",
-        "und",
-    ):
-        return False
-    return not (position and tokens[position].glued)

@@ -1,0 +1,145 @@
+"""Decide between what the sentences of a report say: addendum over impression over findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from liverpair.evaluate.labels.facts import Fact
+from liverpair.evaluate.labels.mentions import Reading
+
+__all__ = ["decide"]
+
+
+def decide(facts: Sequence[Fact], readings: Sequence[Reading]) -> tuple[str, Fact | None]:
+    impression = _strongest([fact for fact in facts if fact.section == "impression"])
+    findings = _strongest([fact for fact in facts if fact.section == "findings"])
+    added = _strongest([fact for fact in facts if fact.section == "addendum"])
+    if added is not None and _outranks(added, impression or findings):
+        return added.status, added
+    if impression is None or findings is None:
+        chosen = impression or findings
+    elif impression.status == "absent" and findings.status == "present" and findings.strong:
+        chosen = impression if impression.explicit and impression.strong else findings
+    elif impression.status == "absent" and findings.status != "absent" and impression.mention is None:
+        chosen = findings  # "liver unremarkable" as an afterthought
+    elif impression.status == "absent" and findings.status != "absent" and not impression.strong:
+        chosen = impression if impression.explicit else findings
+    else:
+        chosen = impression
+    followed = _followed_lesion(readings)
+    concluded = (
+        chosen is not None
+        and chosen.section == "impression"
+        and chosen.mention is not None
+        and (chosen.strong or chosen.mention.kind == "benign")
+    )
+    if (
+        followed is not None
+        and not (concluded and followed.status == "uncertain")
+        and (chosen is None or (chosen.status == "absent" and not chosen.explicit))
+    ):
+        return followed.status, followed
+    if chosen is None:
+        status, fact = _only_no_new(readings)
+        return (status, fact) if fact is not None else _denied_everywhere(readings)
+    return chosen.status, chosen
+
+
+def _outranks(added: Fact, earlier: Fact | None) -> bool:
+    """What was added later holds, but a benign lesion or a sweeping denial does not undo a metastasis by name."""
+    if earlier is None or added.status != "absent" or added.strong or added.reading.sentence.kind == "consensus":
+        return True
+    return earlier.status != "present" or not earlier.strong
+
+
+def _strongest(facts: Sequence[Fact]) -> Fact | None:
+    order = {"present": 3, "uncertain": 2, "absent": 1}
+    return max(facts, key=lambda f: (order[f.status], f.explicit, f.strong), default=None)
+
+
+def _followed_lesion(readings: Sequence[Reading]) -> Fact | None:
+    """A liver lesion without diagnosis: present if followed ("known lesions unchanged"), else uncertain."""
+    neutral = None
+    for number, reading in enumerate(readings):
+        following = readings[number + 1] if number + 1 < len(readings) else None
+        course = following is not None and (_tells_only_the_course(following) or _lists_uptake(following))
+        course = course or any(_tells_only_the_course(r) for r in readings if r.sentence.section == "impression")
+        for mention in reading.mentions:
+            if mention.organ != "liver" or mention.kind not in ("lesion", "metastasis"):
+                continue
+            if mention.polarity == "followed" or (mention.polarity == "neutral" and course):
+                return Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
+            if (
+                mention.polarity == "neutral"
+                and neutral is None
+                and not _is_benign_later(readings[number + 1 :], reading)
+            ):
+                neutral = Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
+    return neutral
+
+
+def _is_benign_later(later: Sequence[Reading], reading: Reading) -> bool:
+    """ "18 mm lesion. No uptake. On MRI: haemangioma": a diagnosis in a sentence that names no organ."""
+    return any(
+        not other.organ_hits
+        and other.mentions
+        and not other.has("indeterminate")
+        and not other.has("hedge")
+        and all(m.kind == "benign" and m.polarity == "benign" for m in other.mentions)
+        for other in later
+        if other.sentence.section == reading.sentence.section
+    )
+
+
+def _tells_only_the_course(reading: Reading) -> bool:
+    """ "Progression." or "Stable disease." behind the sentence that describes the lesions."""
+    return reading.has("followed") and not reading.mentions and not reading.organ_hits
+
+
+def _lists_uptake(reading: Reading) -> bool:
+    """ "- Seg. V: SUVmax 30" below "Leber: 3 Läsionen"."""
+    other = any(hit.category == "other" for hit in reading.organ_hits)
+    return not other and not reading.mentions and any(word.startswith("suv") for word in reading.words)
+
+
+def _only_no_new(readings: Sequence[Reading]) -> tuple[str, Fact | None]:
+    """A report that says no more than "no new" or "no other": present if something is followed up, else absent."""
+    for reading in readings:
+        for mention in reading.mentions:
+            if mention.polarity == "no_new" and (mention.organ == "liver" or not mention.organ):
+                stable = any(
+                    (r.has("followed") or r.has("known")) or r.has("pseudo") for r in readings if r is not reading
+                )
+                status = "present" if stable and mention.organ == "liver" else "absent"
+                return status, Fact(status, reading, mention, reading.sentence.section, False, False)
+    for reading in readings:
+        former = [
+            m for m in reading.mentions if m.polarity == "ignored" and m.kind == "metastasis" and m.organ == "liver"
+        ]
+        if former and reading.has("no_new"):  # "Liver metastases were resected; no new ones"
+            return "absent", Fact("absent", reading, former[0], reading.sentence.section, True, False)
+    for reading in readings:
+        for mention in reading.mentions:
+            if mention.polarity == "no_other" and mention.organ == "liver" and mention.organ_known:
+                return "absent", Fact("absent", reading, mention, reading.sentence.section, True, False)
+    return "not_mentioned", None
+
+
+def _denied_everywhere(readings: Sequence[Reading]) -> tuple[str, Fact | None]:
+    """ "Kein Nachweis SSTR-positiver Läsionen": a PET that denies them anywhere denies them in the liver."""
+    if any(reading.has("limited") for reading in readings):
+        return "not_mentioned", None
+    for reading in readings:
+        if not reading.is_pet or reading.sentence.heading == "other":
+            continue
+        if reading.has("exclusive") and any(hit.category == "other" for hit in reading.organ_hits):
+            # "The ileal primary is the only site of disease"
+            return "absent", Fact("absent", reading, None, reading.sentence.section, False, False)
+        for mention in reading.mentions:
+            denied = mention.polarity == "absent" or (mention.polarity == "no_other" and mention.kind != "benign")
+            elsewhere = any(hit.category == "other" for hit in reading.organ_hits) and mention.polarity == "absent"
+            denials = [cue.start for cue in reading.cues if cue.category == "no_other"]
+            besides = bool(denials) and all(hit.end <= denials[0] for hit in reading.organ_hits)
+            if denied and not elsewhere and (besides or not mention.organ_known) and mention.kind != "benign":
+                return "absent", Fact("absent", reading, mention, reading.sentence.section, False, False)
+    return "not_mentioned", None

@@ -1,0 +1,126 @@
+"""What each sentence of a report says of the liver: present, uncertain or absent, and how certainly it names it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.rules import Rules
+
+__all__ = ["Fact", "facts_of"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fact:
+    """One reading of the liver: rank orders certainty, ``explicit`` says that the liver was named."""
+
+    status: str  # present, uncertain, absent
+    reading: Reading
+    mention: Mention | None
+    section: str
+    explicit: bool
+    strong: bool  # a metastasis by name, not a lesion by its features
+
+
+def facts_of(readings: Sequence[Reading], rules: Rules) -> list[Fact]:
+    facts = []
+    another_region = bool(readings) and _is_of_another_region(readings[0], rules)
+    for number, reading in enumerate(readings):
+        following = readings[number + 1] if number + 1 < len(readings) else None
+        if reading.has("known") and not reading.is_pet and another_region:
+            continue  # "MRI of the cervical spine. Known NET with liver metastases."
+        doubted, verdict = _doubted_next(reading, following), _verdict_next(reading, following)
+        for mention in reading.mentions:
+            fact = _fact(reading, mention, readings)
+            if fact is None and verdict == "absent" and mention.organ == "liver" and mention.kind == "metastasis":
+                fact = Fact("absent", reading, mention, reading.sentence.section, mention.organ_known, True)
+            if fact is not None:
+                left_open = fact.status == "present" and _is_left_open(following, reading)
+                fact = replace(fact, status="uncertain") if left_open else fact
+                fact = _after_verdict(fact, verdict)
+                if doubted and fact.status == "present" and not fact.strong:
+                    fact = replace(fact, status="uncertain")
+                facts.append(fact)
+        if reading.liver_positive or reading.liver_course:
+            facts.append(Fact("present", reading, None, reading.sentence.section, True, False))
+        if reading.liver_doubted:
+            facts.append(Fact("uncertain", reading, None, reading.sentence.section, True, False))
+        if reading.liver_normal:
+            gone = reading.has("resolved") and not reading.mentions  # "Hepatische Komplettremission"
+            facts.append(Fact("absent", reading, None, reading.sentence.section, gone, False))
+    return facts
+
+
+# A title has no more words than this.
+LONGEST_TITLE = 8
+
+
+def _is_of_another_region(title: Reading, rules: Rules) -> bool:
+    """ "MRT Knie links", "MRI of the cervical spine"."""
+    named = {hit.category for hit in title.organ_hits}
+    return named == {"other"} and len(title.words) <= LONGEST_TITLE and bool(rules.modalities.find(title.words))
+
+
+def _doubted_next(reading: Reading, following: Reading | None) -> bool:
+    """Whether the next sentence, which names no organ of its own, takes this one's finding back into doubt."""
+    return (
+        following is not None
+        and following.sentence.block == reading.sentence.block
+        and all(any(f.start < o.end and o.start < f.end for f in following.findings) for o in following.organ_hits)
+        and any(
+            m.polarity == "uncertain" and (m.kind == "metastasis" or following.has("indeterminate"))
+            for m in following.mentions
+        )
+    )
+
+
+# "Not resolved.", "Dignität unklar.": a doubt of so few words is one of what was said before.
+SHORT_DOUBT = 4
+
+
+def _is_left_open(following: Reading | None, reading: Reading) -> bool:
+    return (
+        following is not None
+        and following.sentence.block == reading.sentence.block
+        and following.has("indeterminate")
+        and not following.mentions
+        and not following.organ_hits
+        and sum(token.kind == "word" for token in following.sentence.tokens) <= SHORT_DOUBT
+    )
+
+
+def _verdict_next(reading: Reading, following: Reading | None) -> str:
+    """Whether the next sentence, which names no lesion, confirms or refutes this one's ("this is not confirmed")."""
+    if following is None or following.sentence.block != reading.sentence.block or following.mentions:
+        return ""
+    if following.has("refuted"):
+        return "absent"
+    return "present" if following.has("confirmed") else ""
+
+
+def _after_verdict(fact: Fact, verdict: str) -> Fact:
+    return replace(fact, status=verdict) if verdict and fact.status in ("present", "uncertain") else fact
+
+
+def _fact(reading: Reading, mention: Mention, readings: Sequence[Reading]) -> Fact | None:
+    """What this mention says of the liver, or None if it says nothing."""
+    polarity, organ, section = mention.polarity, mention.organ, reading.sentence.section
+    polarity = "absent" if polarity == "non_avid" else polarity  # its size counts if metastases are named elsewhere
+    strong = mention.kind == "metastasis"
+    if polarity == "absent":
+        if organ == "other" and mention.organ_known:
+            return None
+        elsewhere = not reading.is_pet and any(hit.category == "other" for r in readings for hit in r.organ_hits)
+        if organ != "liver" and (not strong or elsewhere) and not any(r.names_liver for r in readings):
+            return None  # "No metastasis" of an MRI of the spine
+        return Fact("absent", reading, mention, section, organ == "liver" and mention.organ_known, strong)
+    if organ != "liver":
+        return None
+    if polarity == "benign":
+        return Fact("absent", reading, mention, section, False, False)
+    if mention.kind == "recurrence" and not mention.organ_known:
+        return None
+    if polarity in ("present", "uncertain"):
+        return Fact(polarity, reading, mention, section, mention.organ_known, strong)
+    return None

@@ -1,0 +1,134 @@
+"""What a sentence says of the liver as a whole: normal, marked, answered, in doubt, in progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from liverpair.evaluate.labels.answers import ANSWERS_NO
+from liverpair.evaluate.labels.reading import LIVER, OTHER, Reading
+from liverpair.evaluate.labels.rules import Hit, Rules
+
+__all__ = [
+    "PLUS",
+    "is_answered",
+    "is_normal_except",
+    "liver_is_doubted",
+    "liver_is_marked",
+    "liver_is_normal",
+    "tells_course_of_liver",
+]
+
+
+def liver_is_normal(reading: Reading) -> bool:
+    if not reading.names_liver:
+        return False
+    if reading.sentence.heading == LIVER and _only_denies(reading.words):
+        return True
+    if liver_is_marked(reading, MINUS) or _names_nothing_there(reading):
+        return True
+    liver_clauses = {reading.clauses[hit.start] for hit in reading.organ_hits if hit.category == LIVER}
+    if all(organ.category == LIVER for organ in reading.organ_hits) and all(
+        mention.polarity in ("ignored", "absent") for mention in reading.mentions
+    ):
+        # "The liver, which had five metastases in 2018, shows normal uptake today"
+        liver_clauses |= {
+            reading.clauses[cue.start] for cue in reading.cues if cue.category in ("normal", "physiological")
+        }
+    gone = {"resolved"} if not reading.mentions else set()
+    return any(
+        cue.category in {"normal", "physiological", *gone}
+        and (reading.sentence.heading == LIVER or reading.clauses[cue.end - 1] in liver_clauses)
+        for cue in reading.cues
+    )
+
+
+def is_normal_except(reading: Reading, rules: Rules) -> bool:
+    """ "PET: normal except for the known meningioma": of a whole study, with an exception elsewhere."""
+    normal = [cue.end for cue in reading.cues if cue.category == "normal"]
+    but = [
+        cue.start
+        for cue in reading.cues
+        if cue.category == "terminator" and reading.words[cue.start] in rules.exceptions
+    ]
+    if not normal or not but or normal[0] > but[0] or not rules.modalities.find(reading.words[: normal[0]]):
+        return False
+    return all(organ.category == OTHER and organ.start > but[0] for organ in reading.organ_hits) and not any(
+        mention.organ == LIVER and mention.kind != "benign" for mention in reading.mentions
+    )
+
+
+def _only_denies(words: Sequence[str]) -> bool:
+    """ "Leber: keine": the line below the heading holds nothing but the answer."""
+    content = words[words.index(":") + 1 :] if ":" in words else words
+    return [word for word in content if word not in (".", ",")][:2] in [[word] for word in ANSWERS_NO]
+
+
+def liver_is_doubted(reading: Reading) -> bool:
+    """ "Leber: unklar", "Leber S3 ungeklärt": a doubt about the liver in a sentence that names no lesion."""
+    said = {cue.category for cue in reading.cues}
+    if "indeterminate" not in said or said & {"deferred", "hypothetical", "negation_before", "normal", "physiological"}:
+        return False
+    if reading.sentence.question or any(hit.category == OTHER for hit in reading.organ_hits):
+        return False
+    named = any(hit.category == LIVER for hit in reading.organ_hits)
+    return reading.sentence.heading == LIVER or (named and reading.sentence.section == "impression")
+
+
+PLUS, MINUS = frozenset({"+", "pos", "positiv", "positive"}), frozenset({"-", "neg", "negativ", "negative"})
+
+
+def liver_is_marked(reading: Reading, marks: frozenset[str]) -> bool:
+    """ "Leber pos.", "liver +", "Leber: -": the mark stands right behind the liver and nothing is counted by it."""
+    words = reading.words
+    for hit in reading.organ_hits:
+        at = hit.end
+        while at < len(words) and words[at] in (":", "(", ";", "|", "=", "\t"):
+            at += 1
+        if hit.category != LIVER or at >= len(words) or words[at] not in marks:
+            continue
+        behind = next((i for i in range(at + 1, len(words)) if words[i] not in ("+", "-", "ve", ")")), len(words))
+        if words[at].isalpha() or behind == len(words) or words[behind] in (",", ";", "|", ".", "(", "/"):
+            return True
+    return False
+
+
+def is_answered(reading: Reading, answers: frozenset[str]) -> bool:
+    """ "LEBER: ja", "leber befund: suspekt": a line of a form that holds nothing but the answer."""
+    words = [word for word in reading.words if word not in (".", ",")]
+    colon = words.index(":") if ":" in words else -1
+    return reading.sentence.heading == LIVER and colon > 0 and colon + 2 == len(words) and words[-1] in answers
+
+
+def tells_course_of_liver(reading: Reading) -> bool:
+    """ "Hepatischer Progress", "stable disease in the liver": what progresses or is stable is there."""
+    if reading.mentions or reading.sentence.question:
+        return False
+    denied = {cue.category for cue in reading.cues} & {"negation_before", "negation_after", "pseudo", "hypothetical"}
+    told = [cue for cue in reading.cues if cue.category in ("course", "affected")]
+    return not denied and any(_speaks_of_liver(cue, reading) for cue in told)
+
+
+def _speaks_of_liver(cue: Hit, reading: Reading) -> bool:
+    """The organ nearest to the cue, or the one that heads its part ("Leber: PD, Knochen: SD"), is the liver."""
+    before = [organ for organ in reading.organ_hits if organ.end <= cue.start]
+    if before and ":" in reading.words[before[-1].end : cue.start]:
+        return before[-1].category == LIVER
+    clause = [o for o in reading.organ_hits if reading.clauses[o.start] == reading.clauses[cue.start]]
+    return any(o.category == LIVER for o in clause) and not any(o.category == OTHER for o in clause)
+
+
+_NOTHING = frozenset({"nil", "no", "none", "kein", "keine", "nichts"})
+
+
+def _names_nothing_there(reading: Reading) -> bool:
+    """ "Nil hepatic, nil nodal": a denial of the organ itself, with no lesion in its part of the sentence."""
+    words = reading.words
+    for hit in reading.organ_hits:
+        before = hit.start - 1
+        while before > 0 and words[before] in ("in", "der", "the", "an"):
+            before -= 1
+        if hit.category != LIVER or before < 0 or words[before] not in _NOTHING:
+            continue
+        if hit.end == len(words) or words[hit.end] in (",", ".", ";", "|", "or", "oder"):
+            return not any(reading.clauses[f.start] == reading.clauses[hit.start] for f in reading.findings)
+    return False

@@ -1,0 +1,134 @@
+"""Give every lesion its organ: named by its word, in a list with the liver, by the heading, or carried over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from liverpair.evaluate.labels.answers import ANSWERS_NO
+from liverpair.evaluate.labels.reading import CLAUSE_COST, HEADING_COST, LIVER, NONE, OTHER, Reading, distance
+from liverpair.evaluate.labels.rules import Hit, Rules
+from liverpair.evaluate.labels.sections import Sentence
+from liverpair.evaluate.labels.text import Token
+
+__all__ = ["Context", "coordinated", "organ_of", "without_landmarks"]
+
+
+class Context(NamedTuple):
+    """What a sentence that names no organ speaks of."""
+
+    carried: str  # organ of the sentence before
+    by_lesion: bool  # a lesion of that organ was described there
+    default: str  # organ of the examination
+    is_pet: bool
+
+
+def without_landmarks(organs: list[Hit], words: Sequence[str], sentence: Sentence, rules: Rules) -> list[Hit]:
+    """ "Segment V near the gallbladder": beside the liver, an organ behind such a word only tells where."""
+    if sentence.heading != LIVER and not any(hit.category == LIVER for hit in organs):
+        return organs
+    behind = {hit.end for hit in rules.landmarks.find(words)}
+    return [hit for hit in organs if hit.category == LIVER or not behind & {hit.start, hit.start - 1}]
+
+
+def coordinated(organs: Sequence[Hit], tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> dict[int, str]:
+    """Organ of each organ hit (by start), "liver" if it stands in one list with the liver."""
+    group = list(range(len(organs)))
+    for i in range(1, len(organs)):
+        between = _outside_brackets(words[organs[i - 1].end : organs[i].start])
+        left_is_compound = not tokens[organs[i - 1].end - 1].hyphen and _is_compound(organs[i - 1], words, rules)
+        if not left_is_compound and all(word in rules.joiners for word in between):
+            group[i] = group[i - 1]
+    with_liver = {group[i] for i, hit in enumerate(organs) if hit.category == LIVER}
+    return {hit.start: LIVER if group[i] in with_liver else OTHER for i, hit in enumerate(organs)}
+
+
+def _outside_brackets(words: Sequence[str]) -> list[str]:
+    """ "mediastinum (31 mm) and liver": what a bracket says of an organ does not part the list."""
+    depth, out = 0, []
+    for word in words:
+        depth += word in ("(", "[")
+        if not depth:
+            out.append(word)
+        depth -= word in (")", "]") and depth > 0
+    return out
+
+
+# Words from a lesion to the list of its organs: "Metastasierung eines NET des Ileums (Leber, Mesenterium)".
+LIST_REACH = 6
+
+
+def _heads_list_with_liver(mention: Hit, reading: Reading) -> bool:
+    """ "Metastasen: Knochen, Leber", "Metastasierung (Leber bis 12 mm, Peritoneum)": nothing denies the liver's."""
+    words = reading.words
+    opening = next(
+        (i for i in range(mention.end - 1, min(len(words), mention.end + LIST_REACH)) if words[i] in (":", "(")), -1
+    )
+    if opening < 0 or any(mention.end <= f.start < opening for f in reading.findings):
+        return False
+    closing = (
+        next((i for i in range(opening, len(words)) if words[i] == ")"), len(words))
+        if words[opening] == "("
+        else len(words)
+    )
+    inside = [hit for hit in reading.organ_hits if opening < hit.start < closing]
+    if len({hit.category for hit in inside}) < 2 or any(
+        f.start > opening and f.end <= closing for f in reading.findings
+    ):
+        return False
+    for hit in inside:
+        end = next((i for i in range(hit.end, closing) if words[i] in (",", ";")), closing)
+        start = next((i + 1 for i in range(hit.start, opening, -1) if words[i] in (",", ";")), opening)
+        denied = any(start <= cue.start < end and cue.category in _DENIES for cue in reading.cues)
+        if hit.category == LIVER and not denied and not ANSWERS_NO & set(words[hit.start : end]):
+            return True
+    return False
+
+
+_DENIES = frozenset({"negation_before", "negation_after", "normal", "resolved", "physiological"})
+
+
+def _is_compound(hit: Hit, words: Sequence[str], rules: Rules) -> bool:
+    """Whether the organ's word is itself a lesion ("Knochenmetastasen"): no further organ belongs to it."""
+    return bool(rules.findings.find(words[hit.start : hit.end]))
+
+
+def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Context) -> tuple[str, bool]:
+    if mention.category in ("metastasis", "lesion") and _heads_list_with_liver(mention, reading):
+        return LIVER, True
+    best, best_cost = NONE, float("inf")
+    if _is_distant(mention, reading) and not any(organ.category == LIVER for organ in reading.organ_hits):
+        return NONE, False
+    for organ in reading.organ_hits:
+        itself = organ.start < mention.end and mention.start < organ.end
+        if itself and mention.category == "recurrence" and len(reading.organ_hits) > 1:
+            continue  # "local recurrence" at the site that the sentence names
+        cost = distance(mention, organ, reading.words, reading.clauses)
+        if cost < best_cost:
+            best, best_cost = groups[organ.start], cost
+    if best and best_cost < HEADING_COST:
+        return best, True
+    if reading.sentence.heading:
+        return reading.sentence.heading, True
+    denied = any(
+        cue.category == "negation_before" and reading.clauses[cue.start] == reading.clauses[mention.start]
+        for cue in reading.cues
+    )
+    far = best == OTHER and best_cost >= CLAUSE_COST and mention.category == "metastasis" and denied
+    if far and LIVER in (context.carried, context.default):
+        return LIVER, False  # "A variant of the gastric vein; no metastases": the vein is not spoken of any more
+    if best:
+        return best, True
+    # "Magen und Duodenum unauffällig. Mehrere Metastasen": metastases do not come from an organ that is well.
+    if context.carried and (context.carried == LIVER or context.by_lesion or mention.category != "metastasis"):
+        return context.carried, False
+    return context.default, False
+
+
+_DISTANT = ("fernmeta", "fernfilia", "distant", "remote", "systemic")
+
+
+def _is_distant(mention: Hit, reading: Reading) -> bool:
+    """ "No nodal involvement or distant metastasis": of any organ, the liver among them."""
+    words = reading.words
+    return words[mention.start].startswith(_DISTANT) or words[max(0, mention.start - 1)].startswith(_DISTANT)

@@ -1,0 +1,130 @@
+"""Hand a size to the lesion, or to the other organ, that it belongs to."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.rules import Hit
+
+__all__ = ["owner"]
+
+
+class Span(Protocol):
+    """Words [start, end) of a size."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def end(self) -> int: ...
+
+
+# "Nicht eindeutig benigne" judges a lesion and is none itself.
+_JUDGEMENTS = ("benign", "gutartig", "artef", "artif")
+
+
+# Words that may stand between an organ and the size in a list of organs: "Leber (bis 30 mm), Lunge (bis 12 mm)".
+_LIST_FILL = frozenset(
+    {"(", "bis", "zu", "max", "maximal", "je", "ca", "up", "to", "about", "approx", "at", ":", ".", ")"}
+)
+
+
+# Segments, whose numbers stand between the organ and the size.
+_PLACES = frozenset({"i", "ii", "iii", "iv", "iva", "ivb", "v", "vi", "vii", "viii", *"12345678", "4a", "4b"})
+
+
+# "14 mm große, hypervaskularisierte Läsion": such a word leads on to the lesion behind it, over a comma.
+_LEADING = ("gross", "messend", "durchmessend", "haltend")
+
+
+LEAD = 4
+
+
+def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
+    """The nearest lesion, or another organ that is nearer still."""
+    listed = _organ_in_list(size, reading)
+    if listed is not None:
+        lesions = [m for m in reading.mentions if m.organ == "liver" and m.kind != "benign"]
+        if listed.category == "other" or not lesions:
+            return None, listed.category == "other"
+        return lesions[0], False
+    bracket = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
+    if bracket > 0 and reading.words[bracket] == "(":
+        named = next((m for m in reading.mentions if m.end == bracket and m.kind != "treated"), None)
+        if named is not None:
+            return named, named.organ == "other"  # "several cysts (up to 54 mm), two metastases"
+    best: Mention | None = None
+    best_cost, foreign = float("inf"), False
+    for mention in reading.mentions:
+        if mention.kind == "benign" and mention.polarity == "ignored":
+            continue
+        if mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS):
+            continue
+        cost = _gap(size, mention.start, mention.end, reading)
+        if 0 < bracket < mention.start and reading.words[bracket] == "(" and _follows_mention(bracket, reading):
+            cost += BRACKET_COST  # "non-viable metastases (up to 50 mm), new metastasis"
+        if cost < best_cost:
+            best, best_cost = mention, cost
+    if not reading.mentions and _nearest_organ(size, reading) == "liver":
+        return None, False  # "Leber + | max 22 mm | Knochen -"
+    for organ in reading.organ_hits:
+        cost = _gap(size, organ.start, organ.end, reading)
+        # An organ owns a size only clearly nearer than any lesion: "Metastase im Segment VI neben der
+        # Niere, 8 mm".
+        if organ.category == "other" and cost + 1 < best_cost:
+            best, best_cost, foreign = None, cost, True
+    if best is not None and best.organ == "other":
+        foreign = True
+    return best, foreign
+
+
+def _follows_mention(bracket: int, reading: Reading) -> bool:
+    """A lesion is named before the bracket in its own part of the sentence."""
+    return any(m.end <= bracket and "," not in reading.words[m.end : bracket] for m in reading.mentions)
+
+
+def _nearest_organ(size: Span, reading: Reading) -> str:
+    nearest = min(reading.organ_hits, key=lambda o: _gap(size, o.start, o.end, reading), default=None)
+    return nearest.category if nearest else ""
+
+
+def _organ_in_list(size: Span, reading: Reading) -> Hit | None:
+    """The organ right before a size, where several organs stand in a list with a size each."""
+    if not {"liver", "other"} <= {organ.category for organ in reading.organ_hits}:
+        return None
+    opening = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
+    for organ in reversed(reading.organ_hits):
+        if opening >= 0 and reading.words[opening] == "(" and organ.end == opening:
+            return organ  # "hepatisch (mehrere, Seg. II 13 mm)"
+        between = reading.words[organ.end : size.start]
+        compound = any(m.start < organ.end and organ.start < m.end for m in reading.mentions)
+        if 0 < len(between) <= 3 and not compound and all(word in _LIST_FILL or word in _PLACES for word in between):
+            return organ
+    return None
+
+
+# These divide a list of lesions with their sizes: "Nebennierenmetastase 33 mm und Lebermetastase 27 mm".
+_PARTS = frozenset({",", ";", "|", "und", "sowie", "and", "while", "whereas"})
+
+
+# Words that a semicolon stands for when lesions compete for a size.
+STOP_COST = 10
+
+
+# What a bracket holds is said of what stands before it.
+BRACKET_COST = 4
+
+
+def _gap(size: Span, start: int, end: int, reading: Reading) -> float:
+    low, high = (end, size.start) if end <= size.start else (size.end, start)
+    cost = 0.0
+    for word in reading.words[low:high]:
+        # A stop inside a sentence belongs to an abbreviation.
+        cost += STOP_COST if word in (";", "|") else 3 if word in _PARTS else 0 if word in ("(", ")", ".") else 1
+    if high > low and reading.clauses[low] != reading.clauses[min(high, len(reading.clauses) - 1)]:
+        cost += 3
+    if end > size.start and reading.words[size.end : size.end + 1] and reading.words[size.end].startswith(_LEADING):
+        cost -= LEAD
+    # A noun directly behind its size ("14 mm große Läsion") is closer than one before it.
+    return cost if end > size.start else cost + 0.5

@@ -1,0 +1,172 @@
+"""Which cues of a sentence reach a mention: by direction, clause, comma and bracket."""
+
+from __future__ import annotations
+
+from liverpair.evaluate.labels.answers import ANSWERS_NO, answer
+from liverpair.evaluate.labels.reading import Reading, distance
+from liverpair.evaluate.labels.rules import Hit
+
+__all__ = ["DENIERS", "covering_cues", "covers", "is_in_bracket_of_past"]
+
+
+def covers(cue: Hit, mention: Hit, reading: Reading, forward: bool, backward: bool, over_comma: bool = True) -> bool:
+    """Whether the cue's scope, within its clause, reaches the mention."""
+    if cue.start < mention.end and mention.start < cue.end:
+        return True
+    clauses, words = reading.clauses, reading.words
+    if cue.end <= mention.start:
+        if not forward or clauses[cue.end - 1] != clauses[mention.start]:
+            return False
+        return over_comma or "," not in words[cue.end : mention.start]
+    if not backward or clauses[cue.start] != clauses[mention.end - 1]:
+        return False
+    return over_comma or "," not in words[mention.end : cue.start]
+
+
+# (category, reaches forward, reaches backward, crosses commas), strongest reading first.
+_SCOPES = (
+    ("aside", False, False, False),
+    ("deferred", True, True, True),
+    ("hypothetical", True, False, False),
+    ("indeterminate", True, True, True),
+    ("resolved", True, True, True),
+    ("no_other", True, False, True),
+    ("no_new", True, False, True),
+    ("negation_before", True, False, True),
+    ("negation_after", False, True, True),
+    ("refuted", False, True, True),
+    ("historical", True, False, False),
+    ("historical_after", False, True, True),
+)
+
+
+DENIERS = frozenset({"none", "no", "nothing", "kein", "keine", "keiner", "keines", "nichts", "neither"})
+
+
+def covering_cues(hit: Hit, reading: Reading) -> dict[str, Hit]:
+    """The scoped cues that reach the mention: of each category the nearest."""
+    found: dict[str, Hit] = {}
+    for category, forward, backward, over_comma in _SCOPES:
+        for cue in reading.cues:
+            if cue.category != category:
+                continue
+            ahead = forward or (category == "negation_after" and _opens_clause(cue, reading))
+            backward_too = backward or (category == "negation_before" and _looks_back(cue, reading))
+            judged = category == "indeterminate" and _judges_what_stands_before(cue, hit, reading)
+            if cue.end <= hit.start and _stays_in_bracket(cue, hit, reading):
+                continue
+            if category == "resolved" and _resolves_behind_colon(cue, hit, reading):
+                found[category] = cue
+                continue
+            if not judged and not covers(cue, hit, reading, ahead, backward_too, over_comma):
+                continue
+            if cue.start >= hit.end and category.startswith("negation") and _is_in_bracket(cue, hit, reading):
+                continue
+            if category == "negation_after" and cue.start >= hit.end and _has_own_lesion(cue, hit, reading):
+                continue
+            if category == "negation_after" and cue.start >= hit.end and _is_attribute(cue, reading):
+                continue  # "8 mm spot, receptor-negative metastasis?"
+            if category == "historical" and reading.sentence.tokens[min(cue.end, hit.start)].kind == "number":
+                continue  # "the formerly 45 mm metastasis now measures 26 mm"
+            if category == "historical" and any(cue.end <= i < hit.start for i in reading.reopened):
+                continue
+            if judged and cue.start >= hit.end:
+                found["judged"] = cue
+            known = found.get(category)
+            if known is None or distance(cue, hit, reading.words, reading.clauses) < distance(
+                known, hit, reading.words, reading.clauses
+            ):
+                found[category] = cue
+    if answer(hit, reading) in ANSWERS_NO:
+        found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
+    return found
+
+
+_FORMER = ("vorbefund", "vorbericht", "vorunters", "voraufnahm", "previous", "prior", "preceding", "earlier")
+
+
+_STUDY = frozenset(
+    {"report", "study", "scan", "mri", "ct", "pet", "exam", "examination", "mrt", "befund", "untersuchung"}
+)
+
+
+def is_in_bracket_of_past(hit: Hit, reading: Reading) -> bool:
+    """ "Unlike the previous report (suspected metastasis)": the bracket quotes it."""
+    words = reading.words
+    opening = next((i for i in range(hit.start - 1, -1, -1) if words[i] in ("(", ")")), -1)
+    if opening < 1 or words[opening] != "(":
+        return False
+    named = words[opening - 2] if words[opening - 1] in _STUDY and opening > 1 else words[opening - 1]
+    return named.startswith(_FORMER)
+
+
+def _stays_in_bracket(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Unlike the last report (no metastases) there are now two": said in a bracket that closes before the mention."""
+    between = reading.words[cue.end : hit.start]
+    if ")" not in between or (between and between[0] == ")"):
+        return False
+    return "(" not in between[: between.index(")")]
+
+
+def _is_in_bracket(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Three foci in the liver: dome (7 mm), segment 2 (no CT correlate)": a remark on what stands right before it."""
+    words = reading.words
+    opening = next((i for i in range(cue.start - 1, hit.end - 1, -1) if words[i] in ("(", ")")), -1)
+    return opening > hit.end + 1 and words[opening] == "("
+
+
+_JOINED = frozenset({"und", "oder", "noch", "sowie", "bzw", "and", "or", "nor", "/"})
+
+
+def _has_own_lesion(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Diffuse Metastasierung, Einzelherde nicht abgrenzbar": the denial's own part names what it denies."""
+    between = reading.words[hit.end : cue.start]
+    if "," not in between or _JOINED & set(between):
+        return False
+    comma = cue.start - 1 - between[::-1].index(",")
+    return any(comma < finding.start and finding.end <= cue.start for finding in reading.findings)
+
+
+def _is_attribute(cue: Hit, reading: Reading) -> bool:
+    """One word right before a lesion is its attribute and says nothing of what stands before."""
+    return cue.end - cue.start == 1 and any(finding.start == cue.end for finding in reading.findings)
+
+
+def _resolves_behind_colon(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Lebermetastasen nach SIRT: avitale Residuen": what stands behind the colon is said of them."""
+    between = reading.words[hit.end : cue.start]
+    later = any(
+        f.start >= hit.end and f.category in ("metastasis", "lesion") and f.end <= cue.start for f in reading.findings
+    )
+    return ":" in between and ";" not in between and "." not in between and not later
+
+
+def _judges_what_stands_before(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "8 mm Herd in S3, ohne Diffusionsrestriktion, nicht einzuordnen": a judgement in a clause of its own."""
+    clause = reading.clauses[cue.start]
+    own = [f for f in reading.findings if reading.clauses[f.start] == clause and f.category != "benign"]
+    organs = {organ.category for organ in reading.organ_hits if reading.clauses[organ.start] == clause}
+    if own or organs == {"other"} or hit.end > cue.start:
+        return False
+    before = [f for f in reading.findings if f.end <= cue.start and f.category != "benign"]
+    return hit.category == "benign" or (bool(before) and before[-1] == hit)
+
+
+def _looks_back(cue: Hit, reading: Reading) -> bool:
+    """ "Für Lebermetastasen besteht kein Anhalt": a denial with nothing behind it to deny."""
+    last = cue.end - cue.start == 1 and reading.words[cue.start] in DENIERS and _closes_part(cue, reading)
+    return (cue.end - cue.start > 1 or last) and not any(
+        hit.start >= cue.end and reading.clauses[hit.start] == reading.clauses[cue.start] for hit in reading.findings
+    )
+
+
+def _closes_part(cue: Hit, reading: Reading) -> bool:
+    """ "Metastasen der Leber finden sich keine": nothing but a stop stands behind it."""
+    return cue.end == len(reading.words) or reading.words[cue.end] in (".", ",", ";")
+
+
+def _opens_clause(cue: Hit, reading: Reading) -> bool:
+    """ "Ohne Nachweis von Metastasen": nothing stands before it in its clause that it could deny."""
+    clause = reading.clauses[cue.start]
+    several = cue.end - cue.start > 1  # "negative liver metastases" are not denied
+    return several and not any(f.start < cue.end and reading.clauses[f.start] == clause for f in reading.findings)
