@@ -187,3 +187,26 @@ def test_a_pair_without_any_image_has_no_picture(tmp_path: Path) -> None:
     aligned = AlignedPair(images, None, None, None, "failed", None, {})
     draw_case(MatchedPair(SegmentedPair(aligned, None, None, None), (), {}), "pair", tmp_path / "x.png")
     assert not (tmp_path / "x.png").exists()
+
+
+def test_the_notes_say_what_the_examinations_corrected_of_each_others_liver_and_that_a_count_means_little() -> None:
+    call = {"status": "present", "reason": ""}
+    parts = [
+        {"only_in": "mr", "volume_ml": 36.7, "cause": "fluid"},
+        {"only_in": "ct", "volume_ml": 112.2, "cause": "lost_on_mr"},
+    ]
+    record = {
+        "status": "done",
+        "refusals": {},
+        "calls": {"mr": call, "pet": call},
+        "registration": "usable",
+        "quality": {"registration": {"reasons": []}, "liver_agreement": {"parts": parts, "unexplained_share": 0.0}},
+        "burden": {"mr": {"said": "Confluent disease: a count means little."}, "pet": None},
+    }
+    assert case_notes(record) == [
+        "37 mL of fluid on CT (gallbladder, bile) was taken out of the MRI's liver.",
+        "112 mL of liver that the MRI's mask had lost was given back from the CT.",
+        "MRI: Confluent disease: a count means little.",
+    ]
+    carried = record | {"quality": {"registration": {"reasons": []}, "liver_agreement": {"carried": "ct_to_mr"}}}
+    assert case_notes(carried)[0] == "The liver on MRI was carried over from the CT and placed on the MRI's own edges."

@@ -33,6 +33,16 @@ __all__ = [
 Record = Mapping[str, Any]
 #: Tolerances of the lesion level's sweep in mm: from none to the far end of what registrations in the liver reach.
 TOLERANCES_MM = (0.0, 2.5, 5.0, 10.0, 15.0, 20.0)
+MODALITIES = (("mr", "MRI"), ("pet", "PET"))
+#: What is said of a part in which the two livers differed, after its volume.
+CORRECTIONS = {
+    "fluid": "of fluid on CT (gallbladder, bile) was taken out of the MRI's liver",
+    "lost_on_ct": "of liver that the CT's mask had lost was given back from the MRI",
+    "lost_on_mr": "of liver that the MRI's mask had lost was given back from the CT",
+    "leak_on_ct": "that MRI tells from liver was taken out of the CT's",
+    "leak_on_mr": "that CT tells from liver was taken out of the MRI's",
+    "unexplained": "is liver to one examination only: look at the overlay",
+}
 SERIES = (
     ("ct_series_uid", "CT of the PET/CT"),
     ("pet_series_uid", "attenuation-corrected PET"),
@@ -142,7 +152,7 @@ def case_notes(record: Record | None) -> list[str]:
         return [f"Processing failed ({record['error']['type']}): {record['error']['detail']}"]
     notes = [f"{role}: {r['detail']} ({r['reason']})" for role, r in sorted(record["refusals"].items())]
     refused = {r["reason"] for r in record["refusals"].values()}
-    for name, label in (("mr", "MRI"), ("pet", "PET")):
+    for name, label in MODALITIES:
         call = record["calls"][name]
         if call["status"] in ("not_evaluable", "uncertain") and call["reason"] not in refused:
             notes.append(f"{label} {call['status'].replace('_', ' ')}: {call['reason'].replace('_', ' ')}")
@@ -153,7 +163,26 @@ def case_notes(record: Record | None) -> list[str]:
             "failed": "lesions are not matched by place",
         }[record["registration"]]
         notes.append(f"Registration {record['registration'].replace('_', ' ')} ({reasons}): {matched}.")
+    return notes + _liver_notes(record) + _burden_notes(record)
+
+
+def _liver_notes(record: Record) -> list[str]:
+    """What the two examinations corrected of each other's liver."""
+    found = record["quality"].get("liver_agreement") or {}
+    notes = []
+    if "carried" in found:
+        other, image = ("CT", "MRI") if found["carried"] == "ct_to_mr" else ("MRI", "CT")
+        notes.append(f"The liver on {image} was carried over from the {other} and placed on the {image}'s own edges.")
+    for part in found.get("parts", ()):
+        if part["cause"] in CORRECTIONS:
+            notes.append(f"{part['volume_ml']:.0f} mL {CORRECTIONS[part['cause']]}.")
     return notes
+
+
+def _burden_notes(record: Record) -> list[str]:
+    """Where disease is confluent, a count of lesions means little."""
+    found = record.get("burden") or {}
+    return [f"{label}: {found[name]['said']}" for name, label in MODALITIES if found.get(name) and found[name]["said"]]
 
 
 def diameters(
