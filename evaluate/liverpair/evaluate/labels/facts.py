@@ -92,7 +92,9 @@ def _is_left_open(following: Reading | None, reading: Reading) -> bool:
 
 def _verdict_next(reading: Reading, following: Reading | None) -> str:
     """Whether the next sentence, which names no lesion, confirms or refutes this one's ("this is not confirmed")."""
-    if following is None or following.sentence.block != reading.sentence.block or following.mentions:
+    if following is None or following.sentence.block != reading.sentence.block:
+        return ""
+    if any(mention.kind != "benign" for mention in following.mentions):
         return ""
     if following.has("refuted"):
         return "absent"

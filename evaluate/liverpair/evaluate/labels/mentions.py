@@ -55,6 +55,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     reading.other_tumour = any(hit.category == "other_tumour" for hit in found)
     findings = [hit._replace(category="benign") if hit.category == "other_tumour" else hit for hit in found]
     findings = [_treated_or_not(hit, reading) for hit in _behind_arrow(findings, words)]
+    findings = _without_places(findings, words, rules)
     reading.findings = findings
     singular = {position for hit in rules.singular.find(words) for position in range(hit.start, hit.end)}
     for hit in findings:
@@ -108,6 +109,15 @@ def _treated_or_not(hit: Hit, reading: Reading) -> Hit:
     if reading.has("malignant") or any(word.startswith(_ALIVE) for word in reading.words[hit.start : hit.end]):
         return hit  # "at the edge of the ablation zone an enhancing area"
     return hit._replace(category="treated") if remains and reading.has("historical") else hit
+
+
+def _without_places(findings: list[Hit], words: Sequence[str], rules: Rules) -> list[Hit]:
+    """ "At the edge of the scar a 9 mm nodule": what only tells where a lesion lies is not what it is."""
+    behind = {hit.end for hit in rules.landmarks.find(words)}
+    lesions = any(hit.category in ("lesion", "metastasis", "recurrence") for hit in findings)
+    return [
+        hit for hit in findings if not (lesions and hit.category == "benign" and behind & {hit.start, hit.start - 1})
+    ]
 
 
 def _behind_arrow(findings: Sequence[Hit], words: Sequence[str]) -> list[Hit]:

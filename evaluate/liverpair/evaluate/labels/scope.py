@@ -14,6 +14,8 @@ def covers(cue: Hit, mention: Hit, reading: Reading, forward: bool, backward: bo
     if cue.start < mention.end and mention.start < cue.end:
         return True
     clauses, words = reading.clauses, reading.words
+    if words[cue.start] == "?" and mention.end <= cue.start and "(" in words[mention.end : cue.start - 1]:
+        return False  # "four metastases (G3?)": the bracket asks something else
     if cue.end <= mention.start:
         if not forward or clauses[cue.end - 1] != clauses[mention.start]:
             return False

@@ -22,6 +22,7 @@ from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.owners import owner
 from liverpair.evaluate.labels.pairs import paired_sizes
 from liverpair.evaluate.labels.rules import Hit, Rules
+from liverpair.evaluate.labels.text import Token
 
 __all__ = ["Size", "read_sizes"]
 
@@ -104,6 +105,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         if unit + 1 < len(words) and words[unit + 1] in ("3", "2") and tokens[unit + 1].glued:
             continue  # a volume or an area
         start, values, changed = _chain(words, tokens, last, category)
+        if start and words[start - 1] == "(" and unit + 1 < len(words) and words[unit + 1] == ")":
+            values = [*values, *_listed_before(words, tokens, start - 1)]
         factor = 10.0 if category[unit] == "unit_cm" else 1.0
         mm = round(factor * (values[0] if changed else max(values)), 3)
         if in_sum(cues, words, start) or in_past_bracket(cues, reading, start, unit):
@@ -181,6 +184,18 @@ def _chain(
         start -= 2
         values.append(_number(words[start]))
     return start, values, changed
+
+
+def _listed_before(words: Sequence[str], tokens: Sequence[Token], before: int) -> list[float]:
+    """ "S2 (8), S4 (20) and S8 (16 mm)": numbers in brackets whose unit the last one names."""
+    return [
+        _number(words[at + 1])
+        for at in range(before - 2)
+        if words[at] == "("
+        and tokens[at + 1].kind == "number"
+        and words[at + 2] == ")"
+        and not _is_segment(words, at + 1)
+    ]
 
 
 def _is_segment(words: Sequence[str], position: int) -> bool:
