@@ -1,8 +1,9 @@
 """Lesions beside peers and the ideal observer, on the same simulated volumes: found, false, sizes, promises, cost.
 
-python -m benchmarks.lesions [SEED...] [--quick] [--insertions LIVERS]
+python -m benchmarks.lesions [SEED...] [--quick] [--small LIVERS] [--insertions LIVERS]
 
-With --insertions only the promise P(detect) is tested, on that many livers of noise (no simulated pair is needed).
+--small adds livers with twelve metastases of 3-6 mm each, on which only our detectors run. With --insertions only the
+promise P(detect) is tested, on that many livers of noise (no simulated pair is needed).
 
 Every detector searches the same images inside the same (true) liver masks. A focus within half the lesion's diameter or
 6 mm of a true lesion has found it; one that is near none is false; one at a cyst or haemangioma counts for neither. The
@@ -25,7 +26,7 @@ from liverpair.evaluate.detectability import Scanner, detection_margin, p_detect
 from liverpair.evaluate.measure import measure_mr_lesions
 from liverpair.evaluate.shape import caliper, mesh_of, mesh_volume
 from liverpair.register.resample import resample_mask
-from liverpair.segment.mr_lesions import detect_mr
+from liverpair.segment.mr_lesions import MrDetectionSettings, detect_mr
 from liverpair.segment.pet_lesions import detect_pet
 from liverpair.segment.reference_region import liver_reference
 from liverpair.segment.scale_space import local_background, robust_sd
@@ -34,17 +35,20 @@ from numpy.typing import NDArray
 
 from benchmarks._lesion_insertions import insertion_trials
 from benchmarks._lesion_peers import PEERS, Found, Scene, levels, matched_filter
+from benchmarks._lesion_small import detection_cost, small_pair
 
 #: Seeds that no setting was chosen on.
 SEEDS: Final = (501, 502, 503, 504)
 #: Size bins in mm, left-closed (statistics.md).
-BINS: Final = ((0.0, 6.0), (6.0, 10.0), (10.0, 20.0), (20.0, 99.0))
+BINS: Final = ((0.0, 3.0), (3.0, 4.0), (4.0, 5.0), (5.0, 6.0), (6.0, 10.0), (10.0, 20.0), (20.0, 99.0))
 #: False foci a pair that the issue allows.
 MR_FALSE, PET_FALSE = 1.0, 0.25
 #: A focus this near to a lesion's centre (or within half its diameter) is that lesion's.
 REACH_MM: Final = 6.0
 #: Uptake ratio from which a lesion is one that PET should show.
 AVID: Final = 1.3
+#: Even unlikely candidates are listed here, so that the reliability curve begins near 0.
+LISTING: Final = MrDetectionSettings(confidence_floor=0.05)
 #: The simulator's PET noise is white noise behind this post-filter.
 PET_NOISE_FWHM_MM: Final = 5.0
 
@@ -86,6 +90,7 @@ class Book:
     predicted: list[tuple[float, bool]] = field(default_factory=list)
     confidence: list[tuple[float, bool]] = field(default_factory=list)
     called: list[tuple[str, str]] = field(default_factory=list)
+    cost: list[tuple[float, float, float]] = field(default_factory=list)
 
 
 def _assign(lps: NDArray[np.float64], truth: Sequence[TrueLesion], modality: str) -> TrueLesion | None:
@@ -157,7 +162,7 @@ def _ours(curves: dict[str, Curve], pair: SimulatedPair, modality: str, work: Ca
 
 def _magnetic(pair: SimulatedPair, book: Book, peers: bool) -> None:
     """One pair's MRI: ours on all sequences, the peers and the bound on the hepatobiliary phase."""
-    detection = _ours(book.mr, pair, "mr", lambda: detect_mr(pair.mr, pair.mr_liver))
+    detection = _ours(book.mr, pair, "mr", lambda: detect_mr(pair.mr, pair.mr_liver, LISTING))
     for candidate in detection.candidates:
         lesion = _assign(candidate.centre_lps, pair.lesions, "mr")
         book.called.append((lesion.nature if lesion else "nothing", candidate.nature.value))
@@ -241,8 +246,11 @@ def _print_curves(title: str, curves: dict[str, Curve], rate: float) -> None:
     marks = (0.25, 0.5, 1.0, 2.0)
     names = [f"{a:.0f}-{b:.0f}" if b < 99 else f">{a:.0f}" for a, b in BINS]
     print(f"{'':16s}" + "".join(f"{n:>9s}" for n in [*names, "all", *(f"@{m:g}" for m in marks), "false", "CPU s"]))
-    for name, curve in curves.items():
-        threshold = max(curve.threshold_at(rate), 0.5 if name == "liverpair" else -np.inf)
+    floor = MrDetectionSettings().confidence_floor
+    ours = [(f"liverpair ≥ {least:g}", curves["liverpair"], least) for least in (floor, 0.5)]
+    peers = [(name, curve, -np.inf) for name, curve in curves.items() if name != "liverpair"]
+    for name, curve, least in (*ours, *peers):
+        threshold = max(curve.threshold_at(rate), least)
         rows = curve.found(threshold)
         cells = []
         for low, high in (*BINS, (0.0, 99.0)):
@@ -288,6 +296,17 @@ def measure(seeds: Sequence[int], peers: bool = True) -> Book:
         pair = simulate_pair(seed)
         _magnetic(pair, book, peers)
         _emission(pair, book, peers)
+        book.cost.append(detection_cost(pair))
+    return book
+
+
+def measure_small(seeds: Sequence[int]) -> Book:
+    """Run our detectors alone on livers with many small metastases."""
+    book = Book()
+    for seed in seeds:
+        pair = small_pair(seed)
+        _magnetic(pair, book, peers=False)
+        _emission(pair, book, peers=False)
     return book
 
 
@@ -302,7 +321,10 @@ def report(book: Book) -> None:
     _print_sizes(book.sizes)
     _print_reliability("P(detect) of the PET, from true diameter and uptake", book.predicted)
     _print_reliability("confidence of MRI candidates called metastasis", book.confidence)
-    print(f"\npeak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    print()
+    for cpu, before, peak in book.cost:
+        print(f"all sequences and PET of a pair, alone: {cpu:.1f} s CPU, peak {peak:.0f} MB ({before:.0f} before)")
+    print(f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
 def main() -> None:
@@ -313,12 +335,16 @@ def main() -> None:
     parser.add_argument(
         "--insertions", type=int, default=0, metavar="LIVERS", help="only test P(detect), on noise PETs"
     )
+    parser.add_argument("--small", type=int, default=0, metavar="LIVERS", help="also livers full of small metastases")
     arguments = parser.parse_args()
     if arguments.insertions:
         rows = [row for n in range(arguments.insertions) for row in insertion_trials(arguments.seeds[0] + n)]
         _print_reliability("P(detect) of lesions inserted into noise PETs", rows)
         return
     report(measure(arguments.seeds, peers=not arguments.quick))
+    if arguments.small:
+        print(f"\n{arguments.small} livers with twelve metastases of 3-6 mm each")
+        report(measure_small([arguments.seeds[0] + 1000 + n for n in range(arguments.small)]))
 
 
 if __name__ == "__main__":

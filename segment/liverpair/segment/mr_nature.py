@@ -63,6 +63,12 @@ HBP_NEUTRAL, HBP_SLOPE, HBP_MOST = 0.35, 12.0, 1.5
 #: Log-odds of benign at which it is called so; above 0, since a missed metastasis is worse than an unread
 #: cyst.
 BENIGN_LOG_ODDS = 0.5
+#: Living tissue around a core of fluid (necrosis): on DWI the shell between these shares of the diameter is brighter
+#: than the core within CORE_SHARE by RIM_EXCESS of the liver's signal and RIM_SIGMAS of noise, and RIM_BRIGHT over the
+#: liver itself. A cyst's and a haemangioma's shell is never brighter than its core, but by partial volume with liver.
+RIM_SHARES, CORE_SHARE, RIM_EXCESS, RIM_SIGMAS, RIM_BRIGHT = (0.35, 0.6), 0.2, 0.25, 4.0, 0.3
+#: Voxels that core and shell must have for a rim to be told.
+RIM_VOXELS = (3, 12)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,7 +185,7 @@ def confidence_of(
 
 def nature_of(sequences: dict[str, Sequence], lead: SequencePeak, evidence: Testimony) -> tuple[Nature, str]:
     """Cyst, haemangioma or metastasis with the reason; metastasis (and no reason) where nothing speaks
-    against it.
+    against it, or where living tissue surrounds a core of fluid.
 
     Log-odds of benign (fluid or blood pool) add up from the T2 ratio, from how much of the T2 contrast DWI
     keeps, and from the diffusivity. Without T2 and ADC nothing can be told.
@@ -201,11 +207,35 @@ def nature_of(sequences: dict[str, Sequence], lead: SequencePeak, evidence: Test
         odds += float(np.clip(6.0 * (adc - ADC_NEUTRAL), -2.0, 4.0))
         cystic += (adc - ADC_CYST) / 0.3
         words.append(f"diffusivity {adc:.1f} times the liver's")
-    if odds < BENIGN_LOG_ODDS:
+    if odds < BENIGN_LOG_ODDS or _living_rim(sequences.get("mr-dwi"), lead):
         return Nature.METASTASIS, ""
     nature = Nature.CYST if cystic > 0 else Nature.HAEMANGIOMA
     what = "free fluid" if nature is Nature.CYST else "slow blood"
     return nature, f"Reads as {what}: " + "; ".join(words) + "."
+
+
+def _living_rim(dwi: Sequence | None, lead: SequencePeak) -> bool:
+    """Whether diffusion weighting shows a bright shell around a darker core: a necrotic metastasis."""
+    if dwi is None:
+        return False
+    centre = dwi.grid.to_index(lead.lps)
+    reach = np.ceil(RIM_SHARES[1] * lead.diameter_mm / dwi.grid.spacing).astype(int) + 1
+    low = np.maximum(np.rint(centre).astype(int) - reach, 0)
+    high = np.minimum(np.rint(centre).astype(int) + reach + 1, dwi.grid.shape)
+    if np.any(high <= low):
+        return False
+    ranges = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
+    index = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1)
+    distance = np.linalg.norm((index - centre) * dwi.grid.spacing, axis=-1) / lead.diameter_mm
+    window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    values, inside = dwi.raw[window], dwi.domain[window]
+    core = values[inside & (distance <= CORE_SHARE)]
+    shell = values[inside & (distance >= RIM_SHARES[0]) & (distance <= RIM_SHARES[1])]
+    if len(core) < RIM_VOXELS[0] or len(shell) < RIM_VOXELS[1]:
+        return False
+    rim, middle = float(np.median(shell)), float(np.mean(core))
+    least = max(RIM_EXCESS, RIM_SIGMAS * dwi.noise * math.hypot(len(core) ** -0.5, 1.25 * len(shell) ** -0.5))
+    return rim > RIM_BRIGHT and rim - middle > least
 
 
 def metastasis_share(sequences: dict[str, Sequence], lead: SequencePeak, evidence: Testimony) -> tuple[float, str]:

@@ -173,7 +173,8 @@ def _compact_region(
     for held in (False, True):
         off = float(np.linalg.norm(centre - lead.lps)) > OFF_CENTRE * lead.diameter_mm
         if off or ((spread > TREE[0] or outside > OUTSIDE_TOLERATED) and not held):
-            kept = kept & (distance <= HELD_WITHIN * lead.diameter_mm) if held else kept
+            reach = max(HELD_WITHIN * lead.diameter_mm, float(grid.spacing.max()))  # a seed may be a slice off
+            kept = kept & (distance <= reach) if held else kept
             if not kept.any():  # all that the liver holds of it lies away from its focus: a neighbour's rim
                 return None
             kept = _without_tails(kept, at, grid.spacing, TAIL_SHARE * lead.diameter_mm / 2)

@@ -63,9 +63,9 @@ BEYOND_TYPICAL = 1.8
 
 #: Logistic fit to livers of three independent simulators (38 examinations with thick and thin slices, residual motion
 #: of 1-4 mm and EPI distortion; 242 foci below 7.5 mm, 41 000 other places), cross-validated over examinations,
-#: rounded. Promised against kept there: 0.03/0.01, 0.07/0.04, 0.14/0.10, 0.27/0.21, 0.49/0.50, 0.69/0.92, 0.89/1.0. Units are log-odds: of nothing; per SD of the main answer over
-#: MAIN_NEUTRAL, within MAIN_RANGE; per SD of another sequence's answer over its neutral one; per SD of its unshifted
-#: answer.
+#: rounded. Promised against kept there: 0.03/0.01, 0.07/0.04, 0.14/0.10, 0.27/0.21, 0.49/0.50, 0.69/0.92, 0.89/1.0.
+#: Units are log-odds: of nothing; per SD of the main answer over MAIN_NEUTRAL, within MAIN_RANGE; per SD of another
+#: sequence's answer over its neutral one; per SD of its unshifted answer.
 PRIOR = -6.3
 MAIN_SLOPE, MAIN_NEUTRAL, MAIN_RANGE = 0.4, 5.0, (0.0, 12.0)
 ANSWER_SLOPE = {"mr-t2": 0.4, "mr-dwi": 0.5, "mr-portal": 0.3, "mr-t1-native": 0.5, "mr-arterial": 0.2, "mr-hbp": 0.7}

@@ -1,0 +1,55 @@
+"""What a large lesion is: fluid and slow blood are alike throughout, a necrotic metastasis has a living rim."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from liverpair.core.geometry import Grid
+from liverpair.core.lesion import Nature
+from liverpair.core.volume import Mask, Volume
+from liverpair.segment.mr_lesions import detect_mr
+
+#: Signals against liver of a lesion's rim and of its core (0.22 diameters wide around its middle), by sequence.
+NECROTIC = {"mr-hbp": (0.45, 0.3), "mr-t2": (2.3, 5.5), "mr-dwi": (3.2, 1.25)}
+HAEMANGIOMA = {"mr-hbp": (0.45, 0.45), "mr-t2": (4.5, 4.5), "mr-dwi": (1.75, 1.75)}
+CYST = {"mr-hbp": (0.15, 0.15), "mr-t2": (7.5, 7.5), "mr-dwi": (0.45, 0.45)}
+SPACING = {"mr-hbp": (1.4, 1.4, 3.0), "mr-t2": (1.4, 1.4, 6.0), "mr-dwi": (2.3, 2.3, 6.0)}
+CENTRE, DIAMETER_MM = np.array([61.0, 47.0, 52.0]), 23.0
+
+
+def _grid(role: str) -> Grid:
+    step = np.array(SPACING[role])
+    n = np.ceil(np.array([120.0, 100.0, 105.0]) / step).astype(int)
+    return Grid((int(n[0]), int(n[1]), int(n[2])), np.diag([*step, 1.0]))
+
+
+def _places(grid: Grid) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.asarray(grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1)))
+
+
+def _image(role: str, looks: dict[str, tuple[float, float]]) -> Volume:
+    grid = _grid(role)
+    places = _places(grid)
+    distance = np.linalg.norm(places - CENTRE, axis=-1)
+    inside = np.all((places > 12) & (places < [108, 88, 93]), axis=-1)
+    rim, core = looks[role]
+    values = np.where(inside, 1.0, 0.3)
+    values[distance < DIAMETER_MM / 2] = rim
+    values[distance < 0.22 * DIAMETER_MM] = core
+    noise = np.random.default_rng(5).normal(0, 0.08, grid.shape)
+    return Volume((1000 * (values + noise)).astype(np.float32), grid, "")
+
+
+@pytest.mark.parametrize(
+    ("looks", "nature"),
+    [(NECROTIC, Nature.METASTASIS), (HAEMANGIOMA, Nature.HAEMANGIOMA), (CYST, Nature.CYST)],
+)
+def test_a_core_of_fluid_in_a_living_rim_is_a_metastasis_and_even_fluid_is_not(
+    looks: dict[str, tuple[float, float]], nature: Nature
+) -> None:
+    grid = _grid("mr-hbp")
+    liver = Mask(np.all((_places(grid) > 12) & (_places(grid) < [108, 88, 93]), axis=-1), grid)
+    found = detect_mr({role: _image(role, looks) for role in SPACING}, liver)
+    near = [c for c in found.candidates if np.linalg.norm(c.centre_lps - CENTRE) < 5.0]
+    assert [c.nature for c in near] == [nature]
+    assert near[0].confidence > 0.9
