@@ -174,7 +174,7 @@ def test_the_motion_between_two_sequences_is_found_and_none_is_invented(case: Ca
 GOOD = {
     "compared_ml": 1500.0, "stretch_max": 1.05, "rotation_deg": 4.0, "liver_overlap": 0.97, "identity_score": 1.6,
     "folded_fraction": 0.0, "jacobian_min": 0.7, "likeness": 1.2, "strain": 0.08,
-    "bending_per_mm2": 1e-5,
+    "bending_per_mm2": 1e-5, "likeness_fine": float("nan"),
 }  # fmt: skip
 
 
@@ -194,6 +194,9 @@ GOOD = {
         ({"masked": 0.0, "identity_score": 0.2}, "failed"),
         ({"identity_score": 0.8}, "rigid_only"),
         ({"bending_per_mm2": 2.5e-4}, "rigid_only"),
+        ({"bending_per_mm2": 2.5e-4, "likeness_fine": 1.2}, "rigid_only"),
+        ({"bending_per_mm2": 2.5e-4, "likeness_fine": 1.4}, "usable"),
+        ({"bending_per_mm2": 1.3e-4, "likeness_fine": 1.2}, "usable"),
         ({"folded_fraction": 0.01, "jacobian_min": -0.1}, "rigid_only"),
     ],
 )

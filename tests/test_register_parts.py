@@ -356,6 +356,11 @@ def test_more_noise_over_signal_widens_the_bound_and_so_does_a_displacement_that
     moved = np.full_like(still, 3.0)
     drifted = error_bound(clear, moved, still, False, settings).values
     assert drifted.min() > bounds[0].min()  # the levels disagree
+    rough = error_bound(clear, moved, still, False, settings, 1.5 * settings.breathing_bending).values
+    rougher = error_bound(clear, moved, still, False, settings, 3.0 * settings.breathing_bending).values
+    assert rougher.min() > rough.min() > drifted.min()
+    smooth = error_bound(clear, moved, still, False, settings, settings.breathing_bending).values
+    np.testing.assert_array_equal(smooth, drifted)
     rigid = error_bound(clear, still, still + np.float32(2.0), True, settings).values
     assert rigid.min() >= np.hypot(2.0, np.hypot(2.0, 2.0)) - 1e-3  # what was found is not used: it is error
 

@@ -237,7 +237,9 @@ def _judged(
     if verdict == "failed":
         return Registration(None, verdict, None, quality, reasons)
     field = _carry(results[-1].field, final.scene.grid, coarse.scene.grid)
-    bound = error_bound(coarse, results[0].field, field, verdict == "rigid_only", settings.uncertainty)
+    bound = error_bound(
+        coarse, results[0].field, field, verdict == "rigid_only", settings.uncertainty, results[-1].bending
+    )
     quality["uncertainty_median_mm"] = _median_inside(bound, coarse)
     if verdict == "rigid_only":
         return Registration(SpatialTransform(start.affine), verdict, bound, quality, reasons)

@@ -68,6 +68,10 @@ class UncertaintySettings:
     is part of the error: 95 % of random displacements are shorter than 1.6 times that, and what a smooth map finds of a
     motion that it cannot follow is about three quarters of it.
 
+    Where a map bends by more than ``breathing_bending`` (mm⁻²), the finest levels carry it, and they follow noise:
+    ``rough_share`` × the root mean square of what they add to the first level is part of the error, wholly from twice
+    that bending.
+
     ``outside_share`` mm are added per mm outside the compared region. Without any liver mask nothing smaller than
     ``maskless_mm`` is stated: the bodies alone are laid on each other, and breathing moves the liver inside them by
     that much.
@@ -78,6 +82,8 @@ class UncertaintySettings:
     drift_share: float = 3.0
     strain_mm: float = 15.0
     untrusted_share: float = 2.2
+    breathing_bending: float = 6e-5
+    rough_share: float = 1.8
     outside_share: float = 0.2
     maskless_mm: float = 25.0
     largest_mm: float = 40.0
@@ -166,11 +172,13 @@ def error_bound(
     field: NDArray[np.float32],
     affine_only: bool,
     settings: UncertaintySettings,
+    bending: float = 0.0,
 ) -> Volume:
     """mm that the true place is from the stated one with 95 % probability, on an 8 mm grid in the fixed frame.
 
     ``cost``: the first level's; ``coarsest`` and ``field``: the first and the last level's displacement on
     its grid. With ``affine_only`` the displacement found is part of the error, everywhere alike: it is not trusted.
+    ``bending``: the map's, mm⁻².
     """
     scene = cost.scene
     squared = residual_pull(cost, field) ** 2 + np.float32(settings.floor_mm**2)
@@ -179,6 +187,10 @@ def error_bound(
     squared += np.float32((settings.drift_share * _drift(field - coarsest, scene.weights)) ** 2)
     squared *= np.float32((settings.inflation * noise_over_signal(cost, field)) ** 2)
     squared /= np.clip(ndimage.gaussian_filter(scene.weights, SUPPORT_MM / scene.spacing), LEAST_SUPPORT, 1)
+    rough = float(np.clip(bending / settings.breathing_bending - 1, 0, 1))
+    if rough > 0 and not affine_only:
+        added = settings.rough_share * rough * _root_mean_square(field - coarsest, scene.weights)
+        squared += np.float32(added**2)
     if affine_only:
         squared += np.float32((settings.untrusted_share * _root_mean_square(field, scene.weights)) ** 2)
     if scene.fixed_distance is None and scene.moving_distance is None:
