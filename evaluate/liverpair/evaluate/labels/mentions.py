@@ -55,7 +55,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     reading.other_tumour = any(hit.category == "other_tumour" for hit in found)
     findings = [hit._replace(category="benign") if hit.category == "other_tumour" else hit for hit in found]
     findings = [_treated_or_not(hit, reading) for hit in _behind_arrow(findings, words)]
-    findings = _without_places(findings, words, rules)
+    findings = _without_places(findings, words)
     reading.findings = findings
     singular = {position for hit in rules.singular.find(words) for position in range(hit.start, hit.end)}
     for hit in findings:
@@ -111,12 +111,20 @@ def _treated_or_not(hit: Hit, reading: Reading) -> Hit:
     return hit._replace(category="treated") if remains and reading.has("historical") else hit
 
 
-def _without_places(findings: list[Hit], words: Sequence[str], rules: Rules) -> list[Hit]:
+_EDGES = ("rand", "edge", "margin", "rim", "border", "saum", "peripher")
+# Words from the edge to what it is the edge of: "edge of the scar".
+EDGE_REACH = 3
+
+
+def _without_places(findings: list[Hit], words: Sequence[str]) -> list[Hit]:
     """ "At the edge of the scar a 9 mm nodule": what only tells where a lesion lies is not what it is."""
-    behind = {hit.end for hit in rules.landmarks.find(words)}
     lesions = any(hit.category in ("lesion", "metastasis", "recurrence") for hit in findings)
     return [
-        hit for hit in findings if not (lesions and hit.category == "benign" and behind & {hit.start, hit.start - 1})
+        hit
+        for hit in findings
+        if not lesions
+        or hit.category != "benign"
+        or not any(word.startswith(_EDGES) for word in words[max(0, hit.start - EDGE_REACH) : hit.start])
     ]
 
 
