@@ -9,7 +9,7 @@ from liverpair.core.lesion import Nature
 from liverpair.core.volume import Mask, Volume
 from liverpair.segment.mr_lesions import detect_mr
 
-#: Signals against liver of a lesion's rim and of its core (0.22 diameters wide around its middle), by sequence.
+#: Signals against liver of a lesion's rim and of its core (0.28 diameters around its middle), by sequence.
 NECROTIC = {"mr-hbp": (0.45, 0.3), "mr-t2": (2.3, 5.5), "mr-dwi": (3.2, 1.25)}
 HAEMANGIOMA = {"mr-hbp": (0.45, 0.45), "mr-t2": (4.5, 4.5), "mr-dwi": (1.75, 1.75)}
 CYST = {"mr-hbp": (0.15, 0.15), "mr-t2": (7.5, 7.5), "mr-dwi": (0.45, 0.45)}
@@ -35,7 +35,7 @@ def _image(role: str, looks: dict[str, tuple[float, float]]) -> Volume:
     rim, core = looks[role]
     values = np.where(inside, 1.0, 0.3)
     values[distance < DIAMETER_MM / 2] = rim
-    values[distance < 0.22 * DIAMETER_MM] = core
+    values[distance < 0.28 * DIAMETER_MM] = core
     noise = np.random.default_rng(5).normal(0, 0.08, grid.shape)
     return Volume((1000 * (values + noise)).astype(np.float32), grid, "")
 
