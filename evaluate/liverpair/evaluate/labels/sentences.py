@@ -107,6 +107,8 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
         return capital and before.text == "min" and index >= 2 and tokens[index - 2].kind == "number"  # "20 min. Leber"
     if following is not None and following.glued and following.kind in ("word", "number") and not capital:
         return False
+    if before.kind == "word" and len(before.text) == 1:
+        return False  # "Resektion b. Met."
     written = text[before.start : before.end]
     short = before.kind == "word" and len(written) <= LONGEST_ABBREVIATION and not written.isupper()
     if short and following is not None and following.kind == "number":

@@ -98,8 +98,9 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         if category.get(unit) not in ("unit_mm", "unit_cm") or unit == 0:
             continue
         last = unit - 2 if words[unit - 1] == "-" and unit > 1 and tokens[unit - 1].glued else unit - 1  # "7-mm-Herd"
-        if words[last] == ")" and last >= 3 and words[last - 2] == "(" and tokens[last - 1].kind == "number":
-            last -= 3  # "14 (16) mm"
+        if words[last] == ")" and tokens[last - 1].kind == "number":
+            opening = next((i for i in range(last - 2, max(0, last - FORMER_REACH), -1) if words[i] == "("), last + 1)
+            last = opening - 1  # "14 (16) mm", "19 (VU 23) mm"
         if tokens[last].kind != "number":
             continue
         if unit + 1 < len(words) and words[unit + 1] in ("3", "2") and tokens[unit + 1].glued:
@@ -133,6 +134,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
     return out
 
 
+# Words of a bracket with the former size between the current one and the unit.
+FORMER_REACH = 6
 # "15 statt 18 mm": the number before these is the current one. ("von", "from" lead to it: "von 15 auf 18 mm".)
 _INSTEAD = frozenset(
     {
