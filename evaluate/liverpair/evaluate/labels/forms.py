@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from liverpair.evaluate.labels.text import normalise
+
 __all__ = ["dictation_edits", "form_edits", "json_edits"]
 
 Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
@@ -47,15 +49,24 @@ _DIGITS = {
     "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "thirteen": "13", "fourteen": "14", "fifteen": "15",
     "sixteen": "16", "seventeen": "17", "eighteen": "18", "nineteen": "19", "twenty": "20", "thirty": "30",
     "forty": "40", "fifty": "50",
-    "null": "0", "ein": "1", "eins": "1", "zwei": "2", "drei": "3", "vier": "4", "fünf": "5", "sechs": "6",
-    "sieben": "7", "acht": "8", "neun": "9", "zehn": "10", "elf": "11", "zwölf": "12", "dreizehn": "13",
-    "vierzehn": "14", "fünfzehn": "15", "sechzehn": "16", "siebzehn": "17", "achtzehn": "18", "neunzehn": "19",
-    "zwanzig": "20", "dreißig": "30", "vierzig": "40", "fünfzig": "50",
+    "null": "0", "ein": "1", "eins": "1", "zwei": "2", "drei": "3", "vier": "4", "fuenf": "5", "sechs": "6",
+    "sieben": "7", "acht": "8", "neun": "9", "zehn": "10", "elf": "11", "zwoelf": "12", "dreizehn": "13",
+    "vierzehn": "14", "fuenfzehn": "15", "sechzehn": "16", "siebzehn": "17", "achtzehn": "18", "neunzehn": "19",
+    "zwanzig": "20", "dreissig": "30", "vierzig": "40", "fuenfzig": "50",
 }  # fmt: skip
-_TENS = "|".join(word for word, value in _DIGITS.items() if len(value) == 2 and value[1] == "0" and value != "10")
-_ONES = "|".join(word for word, value in _DIGITS.items() if len(value) == 1 and value != "0")
-_NUMBER = "|".join(sorted(_DIGITS, key=len, reverse=True))
-_GERMAN_ONES = "ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun"
+
+
+def _spelt(word: str) -> str:
+    """A pattern for all spellings of an umlaut: "zwölf", "zwoelf", and the letter with its dots apart."""
+    return word.replace("oe", "(?:ö|oe|o\u0308)").replace("ue", "(?:ü|ue|u\u0308)").replace("ss", "(?:ß|ss)")
+
+
+_TENS = "|".join(
+    _spelt(word) for word, value in _DIGITS.items() if len(value) == 2 and value[1] == "0" and value != "10"
+)
+_ONES = "|".join(_spelt(word) for word, value in _DIGITS.items() if len(value) == 1 and value != "0")
+_NUMBER = "|".join(_spelt(word) for word in sorted(_DIGITS, key=len, reverse=True))
+_GERMAN_ONES = _spelt("ein|zwei|drei|vier|fuenf|sechs|sieben|acht|neun")
 _SPOKEN_SIZE = re.compile(
     rf"\b(?P<whole>(?:(?P<tens>{_TENS})[ -](?P<ones>{_ONES}))"
     rf"|(?:(?P<einer>{_GERMAN_ONES})und(?P<zehner>{_TENS}))|{_NUMBER}|\d+)"
@@ -122,10 +133,14 @@ def _is_digit(size: re.Match[str]) -> bool:
 
 def _figures(size: re.Match[str]) -> str:
     if size["tens"]:
-        whole = str(int(_DIGITS[size["tens"].lower()]) + int(_DIGITS[size["ones"].lower()]))
+        whole = str(_value(size["tens"]) + _value(size["ones"]))
     elif size["zehner"]:
-        whole = str(int(_DIGITS[size["zehner"].lower()]) + int(_DIGITS[size["einer"].lower()]))
+        whole = str(_value(size["zehner"]) + _value(size["einer"]))
     else:
-        whole = _DIGITS.get(size["whole"].lower(), size["whole"])
-    part = size["part"]
-    return whole if part is None else f"{whole}.{_DIGITS.get(part.lower(), part)}"
+        whole = str(_value(size["whole"]))
+    return whole if size["part"] is None else f"{whole}.{_value(size['part'])}"
+
+
+def _value(word: str) -> int:
+    plain = normalise(word)[0]
+    return int(_DIGITS.get(plain, plain))
