@@ -195,7 +195,7 @@ GOOD = {
         ({"identity_score": 0.8}, "rigid_only"),
         ({"bending_per_mm2": 2.5e-4}, "rigid_only"),
         ({"bending_per_mm2": 2.5e-4, "likeness_fine": 1.2}, "rigid_only"),
-        ({"bending_per_mm2": 2.5e-4, "likeness_fine": 1.4}, "usable"),
+        ({"bending_per_mm2": 2.5e-4, "likeness_fine": 1.5}, "usable"),
         ({"bending_per_mm2": 1.3e-4, "likeness_fine": 1.2}, "usable"),
         ({"folded_fraction": 0.01, "jacobian_min": -0.1}, "rigid_only"),
     ],

@@ -129,7 +129,7 @@ def test_pet_holds_a_registration_whose_ct_shows_nothing() -> None:
         assert (result.quality["second_image_share"] > 0) == (second is not None)
         errors.append(np.linalg.norm(result.transform.to_moving(points) - truth.to_moving(points), axis=1))
     assert np.median(errors[1]) < 1.0
-    assert np.median(errors[1]) < 0.5 * np.median(errors[0])
+    assert np.median(errors[1]) < 0.65 * np.median(errors[0])
 
 
 def test_a_pet_is_put_back_along_the_directions_of_breathing_only() -> None:
