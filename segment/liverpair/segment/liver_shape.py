@@ -121,7 +121,10 @@ def grow(features: Features, core: OrganCore, generosity: float = 1.0, opening_m
         if not mask.any():
             continue
         mask = _separate(features, mask, core, float(reach) / GENEROUS_SD, distinct)
-        if leak_fraction(features, mask, core) > MOST_LEAK:
+        leak = leak_fraction(features, mask, core)
+        if leak >= 1 and kept.any():  # more than any liver holds: no neck parts that
+            break
+        if MOST_LEAK < leak < 1:
             cut = _without_leak(features, mask, kept if kept.any() else core.ball & mask, core)
             if leak_fraction(features, cut, core) <= MOST_LEAK and int(cut.sum()) >= int(kept.sum()):
                 mask = cut
