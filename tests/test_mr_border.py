@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
+from liverpair.segment.mr_evidence import SequencePeak
 from liverpair.segment.mr_lesions import detect_mr
-from liverpair.segment.mr_regions import _without_tails
+from liverpair.segment.mr_regions import _compact_region, _without_tails
 from numpy.typing import NDArray
 
 GRID = Grid((84, 64, 36), np.diag([1.5, 1.5, 3.0, 1.0]))
@@ -87,3 +88,20 @@ def test_a_vessel_that_runs_out_of_a_lesion_is_cut_off_and_a_thick_lobe_is_not()
     )
     thin = np.hypot(y, z) < 2.5
     assert np.array_equal(_without_tails(thin, (20, 25, 10), spacing, 4.0), thin)
+
+
+def test_a_focus_whose_part_in_the_liver_lies_away_from_it_is_none() -> None:
+    grid = Grid((30, 30, 30), np.eye(4))
+    relative = np.zeros(grid.shape, dtype=np.float32)
+    relative[9:22, 14:17, 14:17] = 1.0
+    liver = np.zeros(grid.shape, dtype=bool)
+    liver[:12] = True
+    at = (15, 15, 15)
+    distance = np.linalg.norm(np.moveaxis(np.indices(grid.shape), 0, -1) - np.array(at), axis=-1)
+    lead = SequencePeak("mr-hbp", np.array(at, dtype=float), 4.0, 6.0, 0.5)
+    low = np.zeros(3, dtype=np.int64)
+    assert _compact_region(relative, relative > 0.5, at, distance, liver, low, grid, lead) is None
+    everywhere = np.ones(grid.shape, dtype=bool)
+    whole = _compact_region(relative, relative > 0.5, at, distance, everywhere, low, grid, lead)
+    assert whole is not None
+    assert whole.voxels[at]
