@@ -178,7 +178,7 @@ def refine_liver(
     apart = dilate(lost | gained, 2 * band_mm, grid.spacing)
     outline = other if warped_mr is None else _signed(own, grid) + _signed(other, grid) > 0
     start = largest(np.where(apart, own, outline))
-    reach = NEAR_AN_OUTLINE if warped_mr is None else BorderReach()
+    reach = NEAR_AN_OUTLINE if warped_mr is None else BorderReach(clefts=True)
     return Mask(refine_border(ct, start, grid, reach, warped_mr), ct.grid)
 
 
