@@ -11,7 +11,7 @@ from liverpair.core.transform import SpatialTransform, interpolate
 from liverpair.core.volume import Mask, Volume
 from liverpair.register.align import RegisterSettings, Registration, register
 from liverpair.register.deformable import DeformSettings
-from liverpair.register.quality import QualitySettings, decide
+from liverpair.register.quality import QualitySettings, decide, deforms_credibly
 from liverpair.register.sequences import align_sequence
 from threadpoolctl import threadpool_limits
 
@@ -204,3 +204,25 @@ def test_each_sign_leads_to_its_verdict(change: dict[str, float], verdict: str) 
     found, reasons = decide(GOOD | change, QualitySettings())
     assert found == verdict
     assert bool(reasons) == (verdict != "usable")
+
+
+def test_a_doubtful_deformation_is_handed_over_with_a_wider_bound_and_a_folded_one_is_not(
+    case: Case, registered: Registration
+) -> None:
+    assert registered.transform is not None
+    assert registered.uncertainty is not None
+    assert registered.quality["handed_over"] == "deformation"
+    doubting = replace(QUICK, quality=replace(QUICK.quality, usable_score=99.0))
+    doubtful = register(case.ct, case.mr, case.ct_liver, case.mr_liver, doubting)
+    assert doubtful.verdict == "rigid_only"
+    assert doubtful.quality["handed_over"] == "doubtful"
+    assert doubtful.transform is not None
+    assert doubtful.uncertainty is not None
+    trusted = register(case.ct, case.mr, case.ct_liver, case.mr_liver, QUICK)
+    assert trusted.transform is not None
+    assert trusted.uncertainty is not None
+    np.testing.assert_array_equal(doubtful.transform.to_moving(case.points), trusted.transform.to_moving(case.points))
+    assert (doubtful.uncertainty.values >= trusted.uncertainty.values).all()
+    assert deforms_credibly({"masked": 1.0, "folded_fraction": 0.0, "jacobian_min": 0.3})
+    assert not deforms_credibly({"masked": 1.0, "folded_fraction": 0.01, "jacobian_min": -0.1})
+    assert not deforms_credibly({"masked": 0.0, "folded_fraction": 0.0, "jacobian_min": 0.3})

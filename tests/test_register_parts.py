@@ -351,17 +351,19 @@ def test_more_noise_over_signal_widens_the_bound_and_so_does_a_displacement_that
     clear, grainy = _textured(3, 0.1), _textured(3, 1.5)
     assert noise_over_signal(clear, still) < noise_over_signal(grainy, still)
     settings = UncertaintySettings()
-    bounds = [error_bound(cost, still, still, False, settings).values for cost in (clear, grainy)]
+    bounds = [error_bound(cost, still, still, "deformation", settings).values for cost in (clear, grainy)]
     assert (bounds[0] < bounds[1]).mean() > 0.9
     moved = np.full_like(still, 3.0)
-    drifted = error_bound(clear, moved, still, False, settings).values
+    drifted = error_bound(clear, moved, still, "deformation", settings).values
     assert drifted.min() > bounds[0].min()  # the levels disagree
-    rough = error_bound(clear, moved, still, False, settings, 1.5 * settings.breathing_bending).values
-    rougher = error_bound(clear, moved, still, False, settings, 3.0 * settings.breathing_bending).values
+    rough = error_bound(clear, moved, still, "deformation", settings, 1.5 * settings.breathing_bending).values
+    rougher = error_bound(clear, moved, still, "deformation", settings, 3.0 * settings.breathing_bending).values
     assert rougher.min() > rough.min() > drifted.min()
-    smooth = error_bound(clear, moved, still, False, settings, settings.breathing_bending).values
+    smooth = error_bound(clear, moved, still, "deformation", settings, settings.breathing_bending).values
     np.testing.assert_array_equal(smooth, drifted)
-    rigid = error_bound(clear, still, still + np.float32(2.0), True, settings).values
+    doubtful = error_bound(clear, moved, still, "doubtful", settings).values
+    assert doubtful.min() > rougher.min()
+    rigid = error_bound(clear, still, still + np.float32(2.0), "affine", settings).values
     assert rigid.min() >= np.hypot(2.0, np.hypot(2.0, 2.0)) - 1e-3  # what was found is not used: it is error
 
 

@@ -97,7 +97,7 @@ def _why_unplaced(mr: Lesion, verdict: str, settings: MatchSettings) -> str:
     if verdict == "failed" or mr.centre_lps is None:
         return "no valid registration: its place in the PET is unknown"
     if verdict == "rigid_only" and lesion_diameter_mm(mr) < settings.least_unregistered_mm:
-        return f"rigid registration only, and smaller than {settings.least_unregistered_mm:g} mm"
+        return f"doubtful registration, and smaller than {settings.least_unregistered_mm:g} mm"
     return ""
 
 

@@ -95,7 +95,7 @@ def methods_paragraphs(
         "to the CT by a squared-local-correlation free-form deformation initialised from the liver masks. The two "
         "livers were then compared part by part; a part of more than "
         f"{100 * settings.agreement.largest_share:.0f} % that only one examination has failed the registration. "
-        f"By a rigid registration only larger lesions are matched, by a failed one none ({said}).",
+        f"By a doubtful registration (rigid only) only larger lesions are matched, by a failed one none ({said}).",
         f"Liver background. Reference regions gave a liver SUVmean of median {_span(suv, 1)} and a coefficient of "
         f"variation of {_span(cov, 3)}.",
         f"Detection. {_pet_search(settings, scanners)} MRI lesions "

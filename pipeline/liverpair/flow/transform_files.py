@@ -25,7 +25,7 @@ def write_transform_files(transform: SpatialTransform, folder: Path) -> None:
     A transform that folds beyond the liver has no inverse: that file is left out.
     """
     write_transform(transform, folder / "transform.h5")
-    # Refused only for folds outside the liver: where the map folds inside, rigid_only hands over its affine.
+    # Refused only for folds outside the liver: where the map folds inside, its affine start is handed over.
     with suppress(GeometryRefusal):
         write_transform(inverse_transform(transform), folder / "transform_inverse.h5")
     volumes = jacobian_map(transform)

@@ -16,7 +16,7 @@ from liverpair.core.transform import SpatialTransform, interpolate
 from liverpair.core.volume import Mask, Volume
 from liverpair.register.deformable import Cost, DeformSettings, FreeForm, bending_weight, minimise, window_radius
 from liverpair.register.prepare import Scene, mask_box, scene
-from liverpair.register.quality import QualitySettings, decide, measure_quality
+from liverpair.register.quality import QualitySettings, decide, deforms_credibly, measure_quality
 from liverpair.register.start import (
     Start,
     StartSettings,
@@ -24,7 +24,7 @@ from liverpair.register.start import (
     maskless_starts,
     refine_affine,
 )
-from liverpair.register.uncertainty import UncertaintySettings, error_bound, resolution
+from liverpair.register.uncertainty import Handed, UncertaintySettings, error_bound, resolution
 
 __all__ = ["RegisterSettings", "Registration", "register"]
 
@@ -49,8 +49,10 @@ class Registration:
     """Where each point of the fixed image lies in the moving one, and how far that can be trusted.
 
     ``transform`` maps fixed LPS mm to moving LPS mm; None exactly when ``verdict`` is "failed".
-    "rigid_only" means that only the affine start is trusted (and returned). ``uncertainty``: mm (95 % bound
-    of the error) on a coarse grid in the fixed frame. ``quality``: plain numbers; ``reasons``: sentences
+    "rigid_only" means that no place is to be trusted beyond its bound, as if there were the rigid start only; what is
+    returned is still the best that is known: the deformation with a bound that doubts it, and where the map folds or no
+    liver mask was given the affine start. ``uncertainty``: mm (95 % bound of the error) on a coarse grid in the fixed
+    frame. ``quality``: plain numbers; ``reasons``: sentences
     for a reader.
     """
 
@@ -237,16 +239,23 @@ def _judged(
     if verdict == "failed":
         return Registration(None, verdict, None, quality, reasons)
     field = _carry(results[-1].field, final.scene.grid, coarse.scene.grid)
-    bound = error_bound(
-        coarse, results[0].field, field, verdict == "rigid_only", settings.uncertainty, results[-1].bending
-    )
+    handed = _handed(verdict, numbers)
+    bound = error_bound(coarse, results[0].field, field, handed, settings.uncertainty, results[-1].bending)
     quality["uncertainty_median_mm"] = _median_inside(bound, coarse)
-    if verdict == "rigid_only":
+    quality["handed_over"] = handed
+    if handed == "affine":
         return Registration(SpatialTransform(start.affine), verdict, bound, quality, reasons)
     grid = final.scene.grid.with_spacing(FIELD_STEP_MM)
     dense = np.moveaxis(_carry(results[-1].field, final.scene.grid, grid), 0, -1)
     transform = SpatialTransform(start.affine, np.ascontiguousarray(dense), grid)
     return Registration(transform, verdict, bound, quality, reasons)
+
+
+def _handed(verdict: str, numbers: dict[str, float]) -> Handed:
+    """What the verdict allows to be handed over."""
+    if verdict == "usable":
+        return "deformation"
+    return "doubtful" if deforms_credibly(numbers) else "affine"
 
 
 def _median_inside(bound: Volume, coarse: Cost) -> float:

@@ -12,7 +12,7 @@ from liverpair.register.deformable import Cost, FreeForm
 from liverpair.register.local_ncc import sample
 from liverpair.register.uncertainty import BESIDE
 
-__all__ = ["QualitySettings", "decide", "jacobian", "measure_quality"]
+__all__ = ["QualitySettings", "decide", "deforms_credibly", "jacobian", "measure_quality"]
 
 #: Slabs in which the Jacobian is computed: its nine derivatives of a whole box would be the peak of the memory.
 JACOBIAN_SLAB = 16
@@ -26,6 +26,8 @@ LEAST_CORRELATION = 1e-4
 #: Squared stretches below this are folds; their logarithm would say more than they do.
 LEAST_SQUARED_STRETCH = 1e-3
 
+#: Below this a map folds or nearly so.
+LEAST_JACOBIAN = 0.05
 #: No two examinations of one liver agree to better than this: that little strain is found proves nothing more.
 LEAST_STRAIN = 0.05
 
@@ -249,18 +251,27 @@ def decide(q: dict[str, Any], settings: QualitySettings) -> tuple[str, tuple[str
     if not (q["identity_score"] >= least and q["likeness"] >= settings.least_likeness):
         failed.append(_identity_sentence(q, "as between two different livers"))
     elif masked and q["identity_score"] < settings.usable_score:
-        doubts.append(_identity_sentence(q, "too little to trust a deformation"))
+        doubts.append(_identity_sentence(q, "too little to trust the deformation"))
     rougher = q["bending_per_mm2"] / settings.largest_bending
     if rougher > 1 and not q["likeness_fine"] >= settings.rough_likeness + settings.rough_step * np.log(rougher):
         doubts.append(
             f"the liver is bent by {q['bending_per_mm2'] * 1e5:.0f}e-5 per mm², rougher than images can show that "
             f"correlate {np.exp(q['likeness_fine']):.1f} times as well as by chance at the finest level"
         )
-    if q["folded_fraction"] > 0 or q["jacobian_min"] <= 0.05:
+    if _folds(q):
         doubts.append(f"the deformation folds or nearly so (smallest Jacobian {q['jacobian_min']:.2f})")
     if failed:
         return "failed", tuple(failed + doubts)
     return ("rigid_only", tuple(doubts)) if doubts else ("usable", ())
+
+
+def _folds(q: dict[str, Any]) -> bool:
+    return bool(q["folded_fraction"] > 0 or q["jacobian_min"] <= LEAST_JACOBIAN)
+
+
+def deforms_credibly(q: dict[str, Any]) -> bool:
+    """Whether a doubtful deformation says more than its affine start: judged inside a liver, and without folds."""
+    return bool(q.get("masked", True)) and not _folds(q)
 
 
 def _identity_sentence(q: dict[str, Any], conclusion: str) -> str:

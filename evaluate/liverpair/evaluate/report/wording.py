@@ -91,7 +91,7 @@ WORDS = {
     "technical_long_uptake": "long uptake time",
     "technical_low_activity": "low injected activity",
     "background": "high liver uptake",
-    "registration_rigid_only": "only rigidly registered",
+    "registration_rigid_only": "doubtfully registered",
     "registration_failed": "not registered",
     "benign_on_mr": "benign on MRI",
     "noise": "near the noise",
