@@ -2,14 +2,14 @@
 
 python -m benchmarks.registration_quality [SEED...] [--cases NAME,...]
 
-Every case is a simulated pair with something wrong: another patient, a mirrored image, a liver resected between the two
-examinations, half a field of view, no mask, another part of the body. The livers are segmented again wherever the
+Every case is a simulated pair with something wrong: another patient, a mirrored image, a liver resected between the
+two examinations, half a field of view, no mask, another part of the body. The livers are segmented again wherever the
 images changed. What is measured is what a study uses: the registration with the comparison of the two livers. The
-rule: right is right, however far the liver had moved; so "wrong" counts registrations called usable
-whose median error exceeds 5 mm or whose 95th percentile exceeds 10 mm, or which had no truth to find, and must be 0;
-"missed" counts what must fail (no truth, or a liver resected in between) and is not called failed, and must be 0. Errors are those of 2000 places of the
-liver that both images show; "held" is the share of them within the stated 95 % bound, over usable and rigid-only
-results. A line is printed as each case ends.
+rule: right is right, however far the liver had moved; so "wrong" counts registrations called usable whose median
+error exceeds 5 mm or whose 95th percentile exceeds 10 mm, or which had no truth to find, and must be 0; "missed"
+counts what must fail (no truth, or a liver resected in between) and is not called failed, and must be 0. Errors are
+those of 2000 places of the liver that both images show; "held" is the share of them within the stated 95 % bound,
+over usable and rigid-only results. A line is printed as each case ends.
 """
 
 from __future__ import annotations
