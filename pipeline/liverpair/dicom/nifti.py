@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,6 +53,8 @@ def _refuse_cut(image: Any, path: Path) -> None:
 
 
 def _load(path: Path) -> tuple[NDArray[Any], Grid, str]:
+    import nibabel  # here: statistics alone never need it
+
     if not path.is_file():
         raise UsageError(f"{path} does not exist or is no file")
     try:
@@ -130,6 +131,8 @@ def write_nifti(image: Volume | Mask | LabelMap, path: Path) -> None:
     Equal input gives equal bytes. The LPS affine is written as RAS into sform and qform, both with code 1
     (scanner coordinates).
     """
+    import nibabel  # here: statistics alone never need it
+
     if not path.name.lower().endswith(SUFFIXES):
         raise UsageError(f"{path.name}: a NIfTI file ends in .nii or .nii.gz")
     affine = lps_to_ras(image.grid.affine)

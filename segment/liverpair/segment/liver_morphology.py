@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name its own documentation uses
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -26,6 +25,8 @@ BoolArray = NDArray[np.bool_]
 
 
 def _edge_distance(mask: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
+    import SimpleITK as sitk  # noqa: N813 - its documentation's name; here, since statistics alone never need it
+
     image = sitk.GetImageFromArray((~mask).astype(np.uint8))
     image.SetSpacing([float(s) for s in spacing[::-1]])
     op = sitk.SignedMaurerDistanceMapImageFilter()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name its own documentation uses
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -36,6 +35,8 @@ LOWEST_ELSE = (25, 0.5)
 
 def remove_bias(values: NDArray[np.float32], body: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
     """``values`` without their multiplicative shading (N4 in the body, on a coarse grid); same median."""
+    import SimpleITK as sitk  # noqa: N813 - its documentation's name; here, since statistics alone never need it
+
     image = sitk.GetImageFromArray(np.maximum(values, 1e-3 * float(values[body].mean())))
     image.SetSpacing([float(s) for s in spacing[::-1]])
     mask = sitk.GetImageFromArray(body.astype(np.uint8))
