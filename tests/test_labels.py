@@ -99,11 +99,23 @@ def test_how_a_report_is_typed_hardly_changes_its_label(language: str, change: C
     assert same >= 0.99 * len(reports)
 
 
+#: Reports whose language is not the corpus's, and why.
+OTHER_LANGUAGE = {
+    "p-de-148": "half of it is English",
+    "p-de-149": "half of it is English",
+    "t3-de-080": "half of it is English",
+    "p-en-490": "a TNM code alone has no language",
+    "p-en-491": "a TNM code alone has no language",
+    "p-en-492": "an ICD code alone has no language",
+    "p-en-276": "missed: nothing but abbreviations",
+    "t3-de-073": "missed: a telegram of organs and signs",
+}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_language_of_a_report_is_recognised(language: str) -> None:
-    # A few are written in both at once ("Liver o.B., keine focal lesions") or in none ("cT2 N0 M0").
     reports = corpus("dev", language) + corpus("heldout", language)
-    assert sum(cached_label(r["text"]).language == language for r in reports) >= 0.99 * len(reports)
+    assert {r["id"] for r in reports if cached_label(r["text"]).language != language} <= set(OTHER_LANGUAGE)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -117,7 +129,7 @@ def test_evidence_is_quoted_verbatim(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_spelling_case_and_unicode_composition_do_not_change_a_label(language: str) -> None:
     umlauts = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
-    for report in corpus("dev", language)[::3]:  # each costs three more labels
+    for report in corpus("dev", language):
         label = cached_label(report["text"], report.get("modality"))
         for text in (
             report["text"].translate(umlauts),

@@ -77,7 +77,7 @@ def test_a_second_image_without_uptake_or_elsewhere_is_not_heard() -> None:
 def test_the_cost_with_a_second_image_has_an_exact_gradient(spacing: float) -> None:
     grid = Grid(SHAPE, np.diag([spacing, spacing, spacing, 1.0]), "")
     pet = Volume(np.exp(_texture(2) * 0.5), grid, Unit.SUVBW)
-    cost = Cost.of(_scene(0.5, grid), DeformSettings(surface=0.0), pet)
+    cost = Cost.of(_scene(0.5, grid), DeformSettings(), pet)
     assert cost.second is not None
     assert cost.second.block == round(4.0 / spacing)
     rng = np.random.default_rng(5)
@@ -129,7 +129,7 @@ def test_pet_holds_a_registration_whose_ct_shows_nothing() -> None:
         assert (result.quality["second_image_share"] > 0) == (second is not None)
         errors.append(np.linalg.norm(result.transform.to_moving(points) - truth.to_moving(points), axis=1))
     assert np.median(errors[1]) < 1.0
-    assert np.median(errors[1]) < 0.65 * np.median(errors[0])
+    assert np.median(errors[1]) < 0.5 * np.median(errors[0])
 
 
 def test_a_pet_is_put_back_along_the_directions_of_breathing_only() -> None:
