@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from liverpair.core.errors import UsageError
 from liverpair.core.geometry import Grid
+from liverpair.segment.liver_fluid import FLUID_HU
 from liverpair.segment.liver_mode import robust_mode
 from liverpair.segment.liver_morphology import BoolArray, dilate, erode, opened, surround
 
@@ -18,8 +19,6 @@ __all__ = ["Agreement", "AgreementSettings", "Cause", "LiverPart", "compare_live
 
 Cause = Literal["fluid", "lost_on_ct", "lost_on_mr", "leak_on_ct", "leak_on_mr", "unexplained"]
 
-#: Fluid in CT (HU), whatever the contrast phase.
-FLUID_HU = (-15.0, 25.0)
 #: The liver that a part is compared with lies this near to it (mm): coils shade, fat is stored unevenly.
 NEAR_MM = 40.0
 #: A part has the liver's intensity within this many of its (robust) sd; at least within that many HU, or that share

@@ -11,7 +11,7 @@ from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray, dilate, opened, surround
 
-__all__ = ["without_bright_bile", "without_fluid"]
+__all__ = ["FLUID_HU", "without_bright_bile", "without_fluid"]
 
 #: Bile with hepatobiliary contrast: a ball of ``BILE_MM`` brighter than the liver by the first factor; brighter than
 #: the liver around it by the second (shading makes no such step); its edge lies further out by ``BILE_EDGE_MM``, and
