@@ -38,12 +38,15 @@ _NUMBERED = re.compile(
 )
 
 
+# A diameter in mm as trials write it.
+_TRIAL_MM = re.compile(r"(?:[5-9]|[1-9]\d|1\d\d)(?:\.0)?|[-–]|0|[-+]\s?\d+\s?%?|n\.?[ae]\.?")
 _LABEL = re.compile(r"^(?:L|T|TL|NT|N)\s?\d{1,2}$", re.IGNORECASE)
 
 
 # "FU2", "Visite 6", "cycle 3": a later number is a later study.
 _VISIT = re.compile(
-    r"^(?:fu|follow[- ]?up|visite?|cycle|zyklus|c|v|tp|scan|staging|kontrolle|mr[it]|pet)\s?#?(?P<visit>\d{1,2})$",
+    r"^(?:fu|follow[- ]?up|visite?|cycle|zyklus|c|v|t|tp|tag|day|d|w|wk|wo|week|woche|m|mo|month|monat|y|scan|staging"
+    r"|kontrolle|mr[it]|pet)[ .#]{0,2}(?P<visit>\d{1,3})$",
     re.IGNORECASE,
 )
 _DATED = re.compile(
@@ -90,7 +93,13 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
         if len(line.cells) < FEWEST_CELLS:
             header, above = None, " ".join(line.cells)
             continue
-        if _is_header(line.cells, rules):
+        by_segment = _sizes_by_segment(line.cells, header.cells if header else (), rules)
+        if by_segment:
+            sizes += by_segment
+            lesions += len(by_segment)
+            spans.append((line.start, line.end))
+            continue
+        if _is_header(line.cells, rules) or _lists_segments(line.cells):
             header = line
             continue
         if header is None or not -1 <= len(line.cells) - len(header.cells) <= 1:
@@ -111,6 +120,22 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
             sizes.append(size)
             lesions += 1
     return Table(tuple(sizes), lesions, tuple(spans) if sizes else ())
+
+
+def _lists_segments(cells: Sequence[str]) -> bool:
+    """ "Segment: I II III IVa": a header whose columns are the liver's segments."""
+    return len(cells) >= FEWEST_BLANK_CELLS and cells[0].lower().startswith("seg") and not _UNIT.search(cells[0])
+
+
+def _sizes_by_segment(cells: Sequence[str], header: Sequence[str], rules: Rules) -> list[float]:
+    """ "Metastasis (mm): - 6 - 10" below the segments: each number is a lesion's size."""
+    if not header or not _lists_segments(header) or not _UNIT.search(cells[0]):
+        return []
+    found = {hit.category for hit in rules.findings.find(_words(cells[0]))}
+    if "benign" in found or not found & {"metastasis", "lesion"}:
+        return []
+    sizes = [_size(part, cells[0]) for cell in cells[1:] for part in cell.split()]
+    return [size for size in sizes if size]
 
 
 def _lines(text: str) -> Iterator[_Line]:
@@ -144,8 +169,14 @@ def _is_size_name(hit: Hit, cell: str) -> bool:
     return hit.category == "attribute" and _words(cell)[hit.start].startswith(_SIZE_NAMES)
 
 
+# The studies that later ones are compared with, in trials' tables.
+_FIRST_STUDIES = frozenset({"screening", "bl", "baseline", "basis", "nadir", "best", "ausgang", "start"})
+
+
 def _time(cell: str, rules: Rules) -> tuple[int, int, int] | None:
     """Sortable time of a column: (1, 0, 0) what is called current, (0, year, month), (-1, 0, 0) what is called past."""
+    if set(_words(cell)) & _FIRST_STUDIES:
+        return -1, 0, 0
     categories = {hit.category for hit in rules.sizes.find(_words(cell))}
     if "current" in categories:
         return 1, 0, 0
@@ -171,7 +202,11 @@ def _size_column(names: Sequence[str], cells: Sequence[str], above: str, rules: 
     fits = [bool(_SIZE.match(cell)) for cell in cells]
     by_name = [i for i, name in enumerate(names) if _names_size(name, rules) and not told[i]]
     in_cell = [i for i, cell in enumerate(cells) if fits[i] and _UNIT.search(cell)]
-    unit_known = bool(_UNIT.search(" ".join([*names, above])))
+    # Trials measure in mm and hardly write it: several studies beside each other, with numbers that fit.
+    of_trial = sum(time is not None for time in times) > 1 and all(
+        _TRIAL_MM.fullmatch(cell) for cell, time in zip(cells, times, strict=True) if time is not None
+    )
+    unit_known = of_trial or bool(_UNIT.search(" ".join([*names, above])))
     by_time = [i for i, time in enumerate(times) if time is not None and (i in in_cell or unit_known)]
     candidates = [i for i in sorted({*by_time, *by_name}) if fits[i]] or in_cell
     if not candidates:

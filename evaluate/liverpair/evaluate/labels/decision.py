@@ -35,7 +35,7 @@ def decide(facts: Sequence[Fact], readings: Sequence[Reading]) -> tuple[str, Fac
     )
     if (
         followed is not None
-        and not (concluded and followed.status == "uncertain")
+        and not (concluded and (followed.status == "uncertain" or _explained(chosen, facts)))
         and (chosen is None or (chosen.status == "absent" and not chosen.explicit))
     ):
         return followed.status, followed
@@ -43,6 +43,18 @@ def decide(facts: Sequence[Fact], readings: Sequence[Reading]) -> tuple[str, Fac
         status, fact = _only_no_new(readings)
         return (status, fact) if fact is not None else _denied_everywhere(readings)
     return chosen.status, chosen
+
+
+def _explained(chosen: Fact | None, facts: Sequence[Fact]) -> bool:
+    """ "Three focal nodular hyperplasias. No evidence of metastases.": the lesions that were followed are those."""
+    return (
+        chosen is not None
+        and chosen.strong
+        and any(
+            fact.section == chosen.section and fact.mention is not None and fact.mention.polarity == "benign"
+            for fact in facts
+        )
+    )
 
 
 def _outranks(added: Fact, earlier: Fact | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from liverpair.evaluate.labels.counting import LARGEST_COUNT, read_counts
 from liverpair.evaluate.labels.former import corrected_sizes
@@ -10,7 +10,7 @@ from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
 
-__all__ = ["count_lesions", "counted_sizes", "sizes_near"]
+__all__ = ["count_lesions", "counted_sizes", "sizes_at_place", "sizes_near"]
 
 # "Number of liver metastases: 5": words before the colon.
 LONGEST_NUMBER_NAME = 5
@@ -22,17 +22,19 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
     corrected = {taken for reading in readings for taken in corrected_sizes(reading.words)}
     past = _told_of_past(readings, rules)
     on_liver, block = False, -1  # whether the last lesion spoken of was a counted one
+    subject = False  # and whether the one was that its sentence began with
     for reading in readings:
         if reading.sentence.block != block:
-            block, on_liver = reading.sentence.block, False
+            block, on_liver, subject = reading.sentence.block, False, False
         for size in read_sizes(reading, rules):
             if size.mm in corrected or id(reading) in past:
                 continue
             own = id(size.mention) in counted
             unnamed = size.mention is None and not size.foreign
             placed = reading.liver_positive or bool(_place(reading)) or _is_line_of_form(reading, rules)
+            meant = subject if reading.words[0] in _PRONOUNS else on_liver
             if own or (
-                unnamed and (placed or (on_liver and (not _names_whole_liver(reading) or _names_largest(reading))))
+                unnamed and (placed or (meant and (not _names_whole_liver(reading) or _names_largest(reading))))
             ):
                 sizes.append(size.mm)
         spoken = [
@@ -41,10 +43,16 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             if mention.polarity not in ("absent", "ignored", "no_new", "no_other")
         ]
         if spoken:
-            on_liver = id(spoken[-1]) in counted
+            on_liver, subject = id(spoken[-1]) in counted, id(spoken[0]) in counted
         elif any(hit.category == "other" for hit in reading.organ_hits):
-            on_liver = False
+            on_liver = subject = False
     return sizes
+
+
+# "It is 31 mm today": the subject of the sentence before.
+_PRONOUNS = frozenset(
+    {"it", "this", "they", "these", "er", "sie", "es", "dieser", "diese", "dieses", "letztere", "jene"}
+)
 
 
 def _told_of_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
@@ -86,6 +94,31 @@ def sizes_near(
             size.mention.kind in ("lesion", "metastasis")
             or (doubted and size.mention.kind == "benign" and reading is deciding)
         )
+    ]
+
+
+def sizes_at_place(readings: Sequence[Reading], deciding: Reading | None, rules: Rules) -> list[float]:
+    """Where the lesion is judged without its size: the size given elsewhere for the same segment.
+
+    "Haemangioma in segment 7 (11 mm). Addendum: the lesion in segment 7 is new; suspected metastasis."
+    """
+    if deciding is None:
+        return []
+    own = _places(deciding)
+    places = own or {
+        place
+        for reading in readings
+        if reading.sentence.section == deciding.sentence.section
+        for place in _places(reading)
+    }
+    if len(places) != 1 or deciding.sentence.section == "findings":
+        return []
+    return [
+        size.mm
+        for reading in readings
+        if _places(reading) == places
+        for size in read_sizes(reading, rules)
+        if size.mention is not None and not size.foreign and size.mention.organ == "liver"
     ]
 
 
@@ -174,17 +207,24 @@ _ROMAN = {
 
 
 def _place(reading: Reading) -> str:
-    """The segment that a sentence names, "" if none."""
+    """The first segment that a sentence names, "" if none."""
+    return next(iter(_named_places(reading)), "")
+
+
+def _places(reading: Reading) -> set[str]:
+    return set(_named_places(reading))
+
+
+def _named_places(reading: Reading) -> Iterator[str]:
     for hit in reading.organ_hits:
         word = reading.words[hit.start]
         if word.startswith("seg"):
             behind = (w for w in reading.words[hit.end : hit.end + 2] if w != ".")
             named = next(behind, "")
-            if named:
-                return _ROMAN.get(named, named)
+            if named in _ROMAN or named[:1].isdigit():
+                yield _ROMAN.get(named, named)
         if hit.category == "liver" and word[0] == "s" and (word[1:] in _ROMAN or word[1:2].isdigit()):
-            return _ROMAN.get(word[1:], word[1:])
-    return ""
+            yield _ROMAN.get(word[1:], word[1:])
 
 
 def _is_line_of_form(reading: Reading, rules: Rules) -> bool:
@@ -198,9 +238,25 @@ def _names_largest(reading: Reading) -> bool:
     return any(cue.category == "quantity" and reading.words[cue.start].startswith(_LARGEST) for cue in reading.cues)
 
 
-_LARGEST = ("larg", "bigg", "groess", "domin", "fuehrend", "leading")
+_LARGEST = (
+    "larg",
+    "bigg",
+    "groess",
+    "domin",
+    "fuehrend",
+    "leading",
+    "most",
+    "great",
+    "bulk",
+    "kraeftig",
+    "index",
+    "target",
+)
 
 
 def _names_whole_liver(reading: Reading) -> bool:
-    """The sentence speaks of the liver itself, whose own size is no lesion's."""
-    return any(hit.category == "liver" for hit in reading.organ_hits)
+    """The sentence speaks of the liver itself, whose own size is no lesion's; a lobe or segment tells a place."""
+    return any(hit.category == "liver" and reading.words[hit.start].startswith(_WHOLE) for hit in reading.organ_hits)
+
+
+_WHOLE = ("leber", "liver", "hep", "organ", "parenchym")

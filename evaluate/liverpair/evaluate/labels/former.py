@@ -21,7 +21,7 @@ __all__ = [
 
 # Words between a date and the size that it dates: "on 3/2021: 12 mm", "1.9 cm in June".
 _LINKS = frozenset(
-    {":", "-", "(", "in", "im", "am", "on", "vom", "of", "was", "war", "bei", "mit", "at", "noch", "from", "um"}
+    {":", "-", "(", ")", "in", "im", "am", "on", "vom", "of", "was", "war", "bei", "mit", "at", "noch", "from", "um"}
 )
 MOST_LINKS = 2
 _YEAR = re.compile(r"(?:19|20)\d\d")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from liverpair.evaluate.labels.text import normalise
 
-__all__ = ["dictation_edits", "form_edits", "json_edits"]
+__all__ = ["dictation_edits", "form_edits", "json_edits", "xml_edits"]
 
 Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
 
@@ -21,7 +21,7 @@ _LEADER = re.compile(r"[ \t]*(?:\.{3,}|_{3,}|…+)[ \t]*:?[ \t]*(?=\S)")
 _KEY = re.compile(r"^[ \t]*(?P<key>[^\W\d]\w*(?:[._][^\W_]\w*)+)[ \t]*(?P<sign>[:=])", re.MULTILINE)
 # "Größe (mm): 22", "max_mm: 6": the unit stands in the key, the number behind it has none.
 _KEYED_UNIT = re.compile(
-    r"[ _.]*[(\[]?(?<![A-Za-z\d])(?P<unit>mm|cm)[)\]]?[ \t]*(?P<sign>[:=])[ \t]*"
+    r"[ _.]*[(\[]?(?:(?<![A-Za-z\d])|(?<=max)|(?<=size)|(?<=diam))(?P<unit>mm|cm)[)\]]?[ \t]*(?P<sign>[:=])[ \t]*"
     r"(?P<number>\d{1,3}(?:[.,]\d+)?(?:[ \t]*[x×][ \t]*\d{1,3}(?:[.,]\d+)?)*)(?![ \t]*(?:mm|cm|[.,/|]?\d))",
     re.IGNORECASE,
 )
@@ -75,6 +75,31 @@ _SPOKEN_SIZE = re.compile(
     r"[ ](?:mm|cm|milli\w+|zenti\w+|centi\w+)\b)",
     re.IGNORECASE,
 )
+
+
+_XML_TAG = re.compile(
+    r"<(?P<name>[^\W\d][\w.-]*)(?P<attributes>(?:\s+[\w.:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'))+)\s*(?P<end>/?>)"
+)
+_XML_ATTRIBUTE = re.compile(r"(?P<gap>\s+)[\w.:-]+(?P<sign>\s*=\s*[\"'])[^\"'<>]*(?P<quote>[\"'])")
+# What these tags hold in their attributes is layout.
+_LAYOUT = frozenset(
+    {"br", "p", "div", "span", "font", "table", "tr", "td", "th", "a", "li", "ul", "ol", "img", "body", "html"}
+)
+
+
+def xml_edits(text: str) -> Iterator[Edit]:
+    """A record in attributes as a heading and its lines: ``<liver mets="yes" n="6"/>``."""
+    for tag in _XML_TAG.finditer(text):
+        if tag["name"].lower() in _LAYOUT:
+            continue
+        yield tag.start(), tag.start() + 1, "\n\n"
+        for number, attribute in enumerate(
+            _XML_ATTRIBUTE.finditer(text, tag.start("attributes"), tag.end("attributes"))
+        ):
+            yield attribute.start("gap"), attribute.end("gap"), "\n" if number else ":\n"
+            yield attribute.start("sign"), attribute.end("sign"), ": "
+            yield attribute.start("quote"), attribute.end("quote"), ""
+        yield tag.start("end"), tag.end("end"), "\n\n"
 
 
 def json_edits(text: str) -> Iterator[Edit]:

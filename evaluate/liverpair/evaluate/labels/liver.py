@@ -60,7 +60,10 @@ def is_normal_except(reading: Reading, rules: Rules) -> bool:
 def _only_denies(words: Sequence[str]) -> bool:
     """ "Leber: keine": the line below the heading holds nothing but the answer."""
     content = words[words.index(":") + 1 :] if ":" in words else words
-    return [word for word in content if word not in (".", ",")][:2] in [[word] for word in ANSWERS_NO]
+    return [word for word in content if word not in (".", ",")][:2] in [[word] for word in ANSWERS_NO | _FREE]
+
+
+_FREE = frozenset({"frei", "free", "clear", "spared", "ausgespart", "sauber", "clean"})
 
 
 def liver_is_doubted(reading: Reading) -> bool:

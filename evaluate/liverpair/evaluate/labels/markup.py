@@ -10,7 +10,7 @@ import html
 import re
 from collections.abc import Iterable
 
-from liverpair.evaluate.labels.forms import dictation_edits, form_edits, json_edits
+from liverpair.evaluate.labels.forms import dictation_edits, form_edits, json_edits, xml_edits
 from liverpair.evaluate.labels.ocr import ocr_edits
 from liverpair.evaluate.labels.rules import Rules
 
@@ -34,6 +34,9 @@ _HTML_PART = re.compile(
 )
 _BOX = re.compile(r"(?P<ticked>\[ ?[xX✓✔] ?\]|\( ?[xX✓✔] ?\)|[☒☑■✘🗹])|\[ ?\]|\( ?\)|[☐□]")
 
+# "[ ] unclear --> LUNG": the arrow ends the option.
+_OPTION_END = re.compile(r"\||[-=]+>")
+
 Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
 
 
@@ -43,6 +46,7 @@ def plain_text(text: str) -> tuple[str, list[int] | None]:
     if _RTF.match(plain):
         plain, origin = _rewrite(plain, origin, (_rtf(part) for part in _RTF_PART.finditer(plain)))
     if "<" in plain or "&" in plain:
+        plain, origin = _rewrite(plain, origin, xml_edits(plain))
         plain, origin = _rewrite(plain, origin, (_html(part) for part in _HTML_PART.finditer(plain)))
     if _BOX.search(plain):
         plain, origin = _rewrite(plain, origin, _unticked(plain))
@@ -114,8 +118,8 @@ def _before(line: str, boxes: list[re.Match[str]], offset: int) -> list[Edit]:
     edits = []
     for number, box in enumerate(boxes):
         following = boxes[number + 1].start() if number + 1 < len(boxes) else len(line)
-        bar = line.find("|", box.end(), following)
-        option_end = bar if bar >= 0 else following
+        stop = _OPTION_END.search(line, box.end(), following)
+        option_end = stop.start() if stop else following
         end = box.end() if box["ticked"] else option_end
         edits.append((offset + box.start(), offset + end, "" if box["ticked"] else " "))
     return edits

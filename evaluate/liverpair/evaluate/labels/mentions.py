@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from liverpair.evaluate.labels.answers import ANSWERS_NO, ANSWERS_OPEN, ANSWERS_YES
 from liverpair.evaluate.labels.clauses import clauses_of
+from liverpair.evaluate.labels.frames import told_by_others
 from liverpair.evaluate.labels.liver import (
     PLUS,
     is_answered,
@@ -48,6 +49,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     reading.cues = [cue for cue in rules.cues.find(words) if not _between_numbers(cue, sentence.tokens, words, rules)]
     reading.cues += rules.features.find(words)
     reading.reopened = [hit.start for hit in rules.reopens.find(words)]
+    reading.told = told_by_others(words, reading.cues, rules)
     reading.clauses = clauses_of(sentence.tokens, words, reading.cues, rules)
     groups = coordinated(reading.organ_hits, sentence.tokens, words, rules)
     found = [hit for hit in rules.findings.find(words) if hit.category != "no_finding"]  # "Metastasensuche"
@@ -151,8 +153,10 @@ def _liver_is_denied(reading: Reading) -> bool:
     )
 
 
-_EXCEPT = frozenset({"ausser", "except", "except for", "apart", "outside", "ausserhalb"})
-_LEADING_TO_ORGAN = frozenset({"in", "der", "the", "from", "for", "die", "im", "than", "of", "to", "auf", "bei"})
+_EXCEPT = frozenset({"ausser", "except", "apart", "outside", "ausserhalb", "other", "aside", "besides", "save"})
+_EXCEPT |= {"abgesehen", "ausnahme", "bis", "excepting", "excluding", "barring"}
+_LEADING_TO_ORGAN = frozenset({"in", "der", "the", "from", "for", "die", "im", "than", "of", "to", "auf", "bei", "von"})
+_LEADING_TO_ORGAN |= {"those", "denen", "innerhalb", "within", "jene", "jenen"}
 
 
 def _excepted(mentions: list[Mention], reading: Reading) -> list[Mention]:

@@ -57,7 +57,8 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
     best: Mention | None = None
     best_cost, foreign = float("inf"), False
     for mention in reading.mentions:
-        if mention.kind == "benign" and mention.polarity == "ignored":
+        adjacent = 0 <= mention.start - size.end <= 1  # "60 mm cyst, excluded from volumetry"
+        if mention.kind == "benign" and mention.polarity == "ignored" and not adjacent:
             continue
         if mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS):
             continue

@@ -23,7 +23,7 @@ _DENYING = frozenset({"negation_before", "negation_after", "answered_no", "refut
 def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is_pet: bool) -> str:
     """What the sentence says of this mention."""
     covering = covering_cues(hit, reading)
-    if is_in_bracket_of_past(hit, reading):
+    if hit.start in reading.told or is_in_bracket_of_past(hit, reading):
         return "ignored"
     if hit.category in ("benign", "treated"):
         return "ignored" if (_DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
@@ -209,7 +209,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "uncertain" if hedged else "neutral"
     if hedged or reading.has("suspicion"):
         return "uncertain"
-    if any(cue.category in FOLLOW_UP for cue in cues):
+    if any(cue.category in (*FOLLOW_UP, "remains") for cue in cues):
         return "followed"
     focal = is_pet and organ == LIVER and reading.words[hit.start].startswith(_FOCI)
     return "present" if focal and not reading.sentence.question else "neutral"

@@ -44,6 +44,7 @@ class Reading:
     cues: list[Hit] = field(default_factory=list)
     findings: list[Hit] = field(default_factory=list)
     clauses: list[int] = field(default_factory=list)
+    told: frozenset[int] = frozenset()  # words that are another's: quotations and other reports
     reopened: list[int] = field(default_factory=list)  # words that lead back from history to the present
     liver_normal: bool = False
     liver_positive: bool = False

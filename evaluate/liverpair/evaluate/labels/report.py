@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from liverpair.evaluate.labels.columns import read_table
 from liverpair.evaluate.labels.decision import decide
-from liverpair.evaluate.labels.extent import count_lesions, counted_sizes, sizes_near
+from liverpair.evaluate.labels.extent import count_lesions, counted_sizes, sizes_at_place, sizes_near
 from liverpair.evaluate.labels.facts import Fact, facts_of
 from liverpair.evaluate.labels.markup import plain_text, repaired_text
 from liverpair.evaluate.labels.mentions import Context, Reading, read_sentence
+from liverpair.evaluate.labels.region import examined_elsewhere, only_what_was_seen
 from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
 from liverpair.evaluate.labels.sentences import split_sentences
 from liverpair.evaluate.labels.text import Token, tokenise
@@ -72,7 +73,10 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         # "7 mm lesion with restricted diffusion. Impression: metastasis cannot be excluded": one lesion, two verdicts.
         mentions |= _counted_mentions(facts, readings, "present") | _counted_mentions(facts, readings, "uncertain")
         sizes = counted_sizes(outside, mentions, rules)
-    near = sizes_near(readings, deciding.reading if deciding else None, rules, doubted=status == "uncertain")
+    decider = deciding.reading if deciding else None
+    near = sizes_near(readings, decider, rules, doubted=status == "uncertain") or sizes_at_place(
+        readings, decider, rules
+    )
     return ReportLabel(
         status,
         max(sizes or near, default=None),
@@ -116,6 +120,7 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
     organs = {hit.category for sentence in told for hit in rules.organs.find(sentence)}
     # An MRI in a study of the liver is one of the liver, unless it only names other organs.
     only_liver = "liver" in organs and "other" not in organs  # all that a PET report speaks of
+    elsewhere = examined_elsewhere(sentences, rules)
     default = "liver" if only_liver or (not is_pet and (organs & {"liver", "none"} or "other" not in organs)) else ""
     readings = []
     carried, by_lesion, block = "", False, -1
@@ -125,6 +130,7 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
         if sentence.block != block:
             carried, by_lesion, block = "", False, sentence.block
         reading = read_sentence(sentence, rules, Context(carried, by_lesion, default, is_pet))
+        reading = only_what_was_seen(reading, rules) if elsewhere else reading
         if reading.last_organ:
             carried, by_lesion = reading.last_organ, reading.last_is_lesion
         readings.append(reading)

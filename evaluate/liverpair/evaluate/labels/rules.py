@@ -57,6 +57,8 @@ class Rules:
     singular: Lexicon
     numbers: Mapping[str, int]
     modalities: Lexicon
+    regions: Lexicon
+    sources: Lexicon
     key_terms: tuple[str, ...]
     short_terms: frozenset[str]
     long_terms: Mapping[str, frozenset[str]]  # long names of organs and lesions, by what is left without one letter
@@ -181,6 +183,8 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         singular=Lexicon({"singular": table["counts"]["singular"]}),
         numbers={tokenise(word)[0].text: value for word, value in table["counts"]["words"].items()},
         modalities=Lexicon(table["modalities"]),
+        regions=Lexicon(table["regions"]),
+        sources=lexicon(table["sources"]),
         key_terms=tuple(tokenise(word)[0].text for word in table["typos"]["key_terms"]),
         short_terms=plain_set(table["typos"]["short_terms"]),
         long_terms=_index_of_long_terms((organs, findings)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from liverpair.evaluate.labels.answers import ANSWERS_NO, answer
+from liverpair.evaluate.labels.former import is_year
 from liverpair.evaluate.labels.reading import Reading, distance
 from liverpair.evaluate.labels.rules import Hit
 
@@ -68,7 +69,8 @@ def covering_cues(hit: Hit, reading: Reading) -> dict[str, Hit]:
                 continue
             if category == "negation_after" and cue.start >= hit.end and _is_attribute(cue, reading):
                 continue  # "8 mm spot, receptor-negative metastasis?"
-            if category == "historical" and reading.sentence.tokens[min(cue.end, hit.start)].kind == "number":
+            behind = reading.sentence.tokens[min(cue.end, hit.start)]
+            if category == "historical" and behind.kind == "number" and not is_year(behind.text):
                 continue  # "the formerly 45 mm metastasis now measures 26 mm"
             if category == "historical" and any(cue.end <= i < hit.start for i in reading.reopened):
                 continue
@@ -99,7 +101,18 @@ def is_in_bracket_of_past(hit: Hit, reading: Reading) -> bool:
     if opening < 1 or words[opening] != "(":
         return False
     named = words[opening - 2] if words[opening - 1] in _STUDY and opening > 1 else words[opening - 1]
-    return named.startswith(_FORMER)
+    return named.startswith(_FORMER) or _explains_past(opening, hit, reading)
+
+
+def _explains_past(opening: int, hit: Hit, reading: Reading) -> bool:
+    """ "After transplantation for metastases (explant: 30 metastases)": the bracket tells of what was removed."""
+    explained = next((f for f in reading.findings if f.end == opening and f.end <= hit.start), None)
+    if explained is None or not reading.has("historical"):
+        return False
+    return any(
+        cue.category == "historical" and covers(cue, explained, reading, forward=True, backward=False, over_comma=False)
+        for cue in reading.cues
+    )
 
 
 def _stays_in_bracket(cue: Hit, hit: Hit, reading: Reading) -> bool:

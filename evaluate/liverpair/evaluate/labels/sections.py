@@ -148,11 +148,27 @@ def _section(index: int, placed: Sequence[_Placed], rules: Rules) -> str:
         return "skip"
     later = {other.kind for other in placed[index + 1 :] if other.run != one.run}
     if one.kind == "comparison":
+        told = any(_tells_present(other, rules) for other in placed[: index + 1] if other.run == one.run)
         lasts = one.line == 0 or "findings" in later
-        return "skip" if lasts else "findings"
+        return "skip" if lasts and not told else "findings"
     if later & {"findings", *_OPENING}:
         return "skip"
     return "findings" if _has_left(one, index, placed, rules) else "skip"
+
+
+def _tells_present(one: _Placed, rules: Rules) -> bool:
+    """ "Vorbefund 5/2023: 1 Metastase. Jetzt nur noch ...": behind the first sentence the present has begun."""
+    words = one.sentence.words
+    current = any(hit.category == "current" and words[hit.start] not in _LINKS for hit in rules.sizes.find(words))
+    return one.number > 0 and current and _speaks_of_findings(words, rules)
+
+
+_LINKS = frozenset({"auf", "to"})
+
+
+def _speaks_of_findings(words: Sequence[str], rules: Rules) -> bool:
+    named = any(hit.category != "none" for hit in rules.organs.find(words))
+    return named or bool(rules.findings.find(words))
 
 
 def _has_left(one: _Placed, index: int, placed: Sequence[_Placed], rules: Rules) -> bool:

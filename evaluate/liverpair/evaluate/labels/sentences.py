@@ -23,6 +23,8 @@ MIN_WRAP_WIDTH = 50
 _BEFORE_ORDINAL = frozenset({"dem", "der", "den", "des", "am", "zum", "zur", "vom", "beim"})
 # A word of so few letters before a number is an abbreviation.
 LONGEST_ABBREVIATION = 3
+# Words of an organ's name at the start of a line.
+LONGEST_ORGAN_NAME = 3
 # A line of so many cells is a row of a table.
 FEWEST_TABLE_CELLS = 3
 # No sentence is longer; text without stops (a broken export) is cut, for reading costs the square of the length.
@@ -51,7 +53,7 @@ def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[Piece]:
     for index, token in enumerate(tokens):
         if token.kind == "newline":
             blank = index + 1 < len(tokens) and tokens[index + 1].kind == "newline"
-            if blank or not _is_wrapped(tokens, index, text, width):
+            if blank or not _is_wrapped(tokens, index, text, width, rules):
                 close(ends_line=True)
                 depth = 0
             after_blank = after_blank or blank
@@ -107,6 +109,8 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
         return capital and before.text == "min" and index >= 2 and tokens[index - 2].kind == "number"  # "20 min. Leber"
     if following is not None and following.glued and following.kind in ("word", "number") and not capital:
         return False
+    if [later.text for later in tokens[index + 1 : index + 3]] in (["-", ">"], ["=", ">"], ["-", "-"]):
+        return False  # "DWI pos., HBP def. -> Met"
     if before.kind == "word" and len(before.text) == 1:
         return False  # "Resektion b. Met."
     written = text[before.start : before.end]
@@ -118,7 +122,7 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
     return not (before.kind == "number" and len(before.text) <= 2 and started_line)
 
 
-def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int) -> bool:
+def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int, rules: Rules) -> bool:
     """Whether the line end at ``index`` is only wrapping."""
     if index == 0 or index + 1 >= len(tokens):
         return False
@@ -133,9 +137,13 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int) -> b
         beyond = tokens[index + 3] if index + 3 < len(tokens) else None
         if beyond is not None and not beyond.glued:
             return False  # a numbered list
-    if _line_is_heading(tokens, index + 1) and _line_is_heading(tokens, _line_start(tokens, index)):
+    if _line_is_heading(tokens, index + 1) and (
+        _line_is_heading(tokens, _line_start(tokens, index)) or _line_is_heading(tokens, _next_line(tokens, index + 1))
+    ):
         return False  # a form: "leber: suspekt" above "knochen: negativ"
-    if before.text in (",", "/", "(") or before.hyphen or text[after.start].islower():
+    if before.text in (",", "/", "(") or before.hyphen:
+        return True
+    if text[after.start].islower() and not _lists_organs(tokens, index, rules):
         return True
     if _line_is_heading(tokens, index + 1):
         return False
@@ -145,8 +153,22 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int) -> b
     return width >= MIN_WRAP_WIDTH and before.end - line_start + 1 + word >= WRAP_SHARE * width
 
 
+def _lists_organs(tokens: Sequence[Token], index: int, rules: Rules) -> bool:
+    """ "lung -" above "liver -": lines that begin with an organ each are a list, even without capitals."""
+    starts = (_line_start(tokens, index), index + 1)
+    for start in starts:
+        words = [token.text for token in tokens[start : start + LONGEST_ORGAN_NAME] if token.kind == "word"]
+        if not any(hit.start == 0 for hit in rules.organs.find(words)):
+            return False
+    return True
+
+
 def _line_start(tokens: Sequence[Token], index: int) -> int:
     return next((i + 1 for i in range(index - 1, -1, -1) if tokens[i].kind == "newline"), 0)
+
+
+def _next_line(tokens: Sequence[Token], start: int) -> int:
+    return next((i + 1 for i in range(start, len(tokens)) if tokens[i].kind == "newline"), len(tokens))
 
 
 def _line_of(text: str, at: int) -> str:

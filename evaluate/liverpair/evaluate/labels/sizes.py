@@ -120,7 +120,9 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         if out and words[start - 1] in ("x", "by", "mal") and start - out[-1].end <= AXIS_REACH:
             out[-1] = out[-1]._replace(mm=max(mm, out[-1].mm), end=unit + 1)  # "3.5 cm ap x 2.9 cm transverse"
             continue
-        bound = start > 0 and words[start - 1] in ("<", "unter", "below", "under")  # "< 1 cm; max. 9 mm"
+        if start > 0 and words[start - 1] in _BOUNDS:
+            continue  # "mostly below 1 cm"
+        bound = start > 0 and words[start - 1] == "<"  # "< 1 cm; max. 9 mm"
         arrow = words[unit + 1 : unit + 3] == ["-", ">"]
         leads_on = arrow or (unit + 1 < len(words) and category.get(unit + 1) == "link_change")
         past = bool(before & {"previous", "comparing"})
@@ -134,6 +136,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
     return out
 
 
+# What is smaller than a number has no stated size.
+_BOUNDS = frozenset({"unter", "below", "under", "unterhalb", "kleiner", "beneath"})
 # Words of a bracket with the former size between the current one and the unit.
 FORMER_REACH = 6
 # "15 statt 18 mm": the number before these is the current one. ("von", "from" lead to it: "von 15 auf 18 mm".)
@@ -210,6 +214,14 @@ def _number(word: str) -> float:
     return float(word.replace(",", "."))
 
 
+_ARTICLES = frozenset({"ein", "eine", "einen", "einem", "einer", "a", "an"})
+
+
+def _names_study(between: Sequence[str]) -> bool:
+    """ "New compared with 2023 a 9 mm focus": the word has its study already, the size is new."""
+    return len(between) >= 2 and between[-1] in _ARTICLES and any(is_year(w) or w[:1].isdigit() for w in between[:-1])
+
+
 _TIMES = frozenset({"previous", "comparing", "current"})
 
 
@@ -231,6 +243,8 @@ def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: in
             if direction > 0 and number_follows:
                 return found
             if cue.category in _TIMES and found & _TIMES:
+                continue
+            if direction < 0 and cue.category in ("comparing", "previous") and _names_study(words[cue.end : at]):
                 continue
             found.add(cue.category)
     return found
