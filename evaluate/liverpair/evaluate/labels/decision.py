@@ -20,7 +20,7 @@ def decide(facts: Sequence[Fact], readings: Sequence[Reading]) -> tuple[str, Fac
         chosen = impression or findings
     elif impression.status == "absent" and findings.status == "present" and findings.strong:
         chosen = impression if impression.explicit and impression.strong else findings
-    elif impression.status == "absent" and findings.status != "absent" and impression.mention is None:
+    elif impression.status == "absent" and findings.status != "absent" and impression.mention is None and not impression.strong:
         chosen = findings  # "liver unremarkable" as an afterthought
     elif impression.status == "absent" and findings.status != "absent" and not impression.strong:
         chosen = impression if impression.explicit else findings
@@ -65,8 +65,13 @@ def _outranks(added: Fact, earlier: Fact | None) -> bool:
 
 
 def _strongest(facts: Sequence[Fact]) -> Fact | None:
-    order = {"present": 3, "uncertain": 2, "absent": 1}
-    return max(facts, key=lambda f: (order[f.status], f.explicit, f.strong), default=None)
+    """The fact that outweighs: a metastasis by name, one in doubt, a lesion by its features, a doubtful one, none."""
+
+    def weight(fact: Fact) -> float:
+        named = fact.mention is not None and fact.mention.kind in ("metastasis", "recurrence")
+        return {"present": 5 if named else 3, "uncertain": 4 if named else 2, "absent": 1}[fact.status]
+
+    return max(facts, key=lambda f: (weight(f), f.explicit, f.strong), default=None)
 
 
 def _followed_lesion(readings: Sequence[Reading]) -> Fact | None:

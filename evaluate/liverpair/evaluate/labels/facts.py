@@ -46,10 +46,18 @@ def facts_of(readings: Sequence[Reading], rules: Rules) -> list[Fact]:
             facts.append(Fact("present", reading, None, reading.sentence.section, True, False))
         if reading.liver_doubted:
             facts.append(Fact("uncertain", reading, None, reading.sentence.section, True, False))
+        if reading.names_liver and rules.free.find(reading.words) and not _tells_of_disease(reading):
+            facts.append(Fact("absent", reading, None, reading.sentence.section, True, True))
         if reading.liver_normal:
             gone = reading.has("resolved") and not reading.mentions  # "Hepatische Komplettremission"
             facts.append(Fact("absent", reading, None, reading.sentence.section, gone, False))
     return facts
+
+
+def _tells_of_disease(reading: Reading) -> bool:
+    """The same sentence affirms or doubts a lesion of the liver."""
+    told = ("present", "uncertain", "followed", "neutral")
+    return any(m.organ == "liver" and m.kind != "benign" and m.polarity in told for m in reading.mentions)
 
 
 # A title has no more words than this.

@@ -57,7 +57,7 @@ def plain_text(text: str) -> tuple[str, list[int] | None]:
 
 def repaired_text(text: str, origin: list[int] | None, rules: Rules) -> tuple[str, list[int] | None]:
     """`plain_text`, and what a scan misread set right; needs to know the language."""
-    return _rewrite(text, origin, ocr_edits(text, (rules.findings, rules.organs, rules.cues, rules.features)))
+    return _rewrite(text, origin, ocr_edits(text, rules))
 
 
 def _rewrite(text: str, origin: list[int] | None, edits: Iterable[Edit]) -> tuple[str, list[int] | None]:

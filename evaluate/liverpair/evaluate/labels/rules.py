@@ -33,6 +33,7 @@ class Rules:
     never_end: frozenset[str]
     may_end: frozenset[str]
     sides: frozenset[str]
+    leading_on: frozenset[str]
     spoken_stops: frozenset[str]
     spoken_commas: frozenset[str]
     sections: Lexicon
@@ -47,6 +48,7 @@ class Rules:
     restart: Lexicon
     reopens: Lexicon
     concluding: Lexicon
+    free: Lexicon
     attributes: Lexicon
     exceptions: frozenset[str]
     landmarks: Lexicon
@@ -159,6 +161,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         never_end=plain_set(table["abbreviations"]["never_end"]),
         may_end=plain_set(table["abbreviations"]["may_end"]),
         sides=plain_set(table["abbreviations"]["sides"]),
+        leading_on=plain_set(table["abbreviations"]["leading_on"]),
         spoken_stops=plain_set(table["abbreviations"]["spoken_stops"]),
         spoken_commas=plain_set(table["abbreviations"]["spoken_commas"]),
         sections=lexicon(table["sections"]),
@@ -173,6 +176,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         restart=Lexicon({"restart": table["scope"]["restart"]}),
         reopens=Lexicon({"reopens": table["scope"]["reopens"]}),
         concluding=Lexicon({"concluding": table["scope"]["concluding"]}),
+        free=lexicon({"free": table["scope"]["free"]}),
         attributes=Lexicon({"number": table["attributes"]["number"], "attribute": table["attributes"]["names"]}),
         particles=plain_set(table["scope"]["particles"]),
         verbs=plain_set(table["scope"]["verbs"]),

@@ -15,6 +15,8 @@ from liverpair.evaluate.labels.text import Token
 __all__ = ["Piece", "Sentence", "assign_sections"]
 
 MAX_HEADING_WORDS = 6
+# "Die Leber gilt damit als metastasenfrei": words before the one that draws the conclusion.
+LATEST_CONCLUDING = 3
 # An addendum tells in its heading when and why it was added.
 LONGEST_ADDENDUM_HEADING = 24
 # Sections that are read; all others are skipped while they last.
@@ -260,7 +262,7 @@ def _concluding(sentences: list[Sentence], rules: Rules) -> list[Sentence]:
         return sentences
     return [
         replace(sentence, section="impression")
-        if sentence.section == "findings" and any(hit.start == 0 for hit in rules.concluding.find(sentence.words))
+        if sentence.section == "findings" and any(hit.start <= LATEST_CONCLUDING for hit in rules.concluding.find(sentence.words))
         else sentence
         for sentence in sentences
     ]

@@ -25,6 +25,10 @@ _BEFORE_ORDINAL = frozenset({"dem", "der", "den", "des", "am", "zum", "zur", "vo
 LONGEST_ABBREVIATION = 3
 # Words of an organ's name at the start of a line.
 LONGEST_ORGAN_NAME = 3
+# Share of words with a capital above which a small letter behind a stop means that the stop ended nothing.
+CAPITAL_SHARE = 0.2
+# A word cut short ("unauff.", "Metast.") has no more letters than this.
+LONGEST_SHORT_FORM = 7
 # A line of so many cells is a row of a table.
 FEWEST_TABLE_CELLS = 3
 # No sentence is longer; text without stops (a broken export) is cut, for reading costs the square of the length.
@@ -36,7 +40,14 @@ def split_sentences(tokens: Sequence[Token], text: str, rules: Rules) -> list[Se
     return assign_sections(_cut(tokens, text, rules), rules)
 
 
+def _uses_capitals(tokens: Sequence[Token], text: str) -> bool:
+    """Whether sentences begin with capitals here: most words behind a stop do, or nouns are written so."""
+    words = [token for token in tokens if token.kind == "word"]
+    return sum(text[token.start].isupper() for token in words) >= CAPITAL_SHARE * len(words)
+
+
 def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[Piece]:
+    capitals = _uses_capitals(tokens, text)
     width = max((len(line) for line in text.splitlines()), default=0)
     pieces: list[Piece] = []
     current: list[Token] = []
@@ -61,7 +72,11 @@ def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[Piece]:
         current.append(token)
         depth = max(0, depth + (token.text in "([") - (token.text in ")]"))
         too_long = len(current) >= MAX_SENTENCE_TOKENS
-        if too_long or (depth == 0 and _ends_sentence(tokens, index, text, rules)):
+        if too_long or (
+            depth == 0
+            and _ends_sentence(tokens, index, text, rules)
+            and not (capitals and _abbreviates(tokens, index, text))
+        ):
             close(ends_line=False)
             depth = 0
     close(ends_line=True)
@@ -122,6 +137,17 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
     return not (before.kind == "number" and len(before.text) <= 2 and started_line)
 
 
+def _abbreviates(tokens: Sequence[Token], index: int, text: str) -> bool:
+    """ "Kein Hw. auf Met.": a stop behind a short word, with a small letter behind it on the same line."""
+    if tokens[index].text != "." or index == 0 or index + 1 >= len(tokens):
+        return False
+    before, following = tokens[index - 1], tokens[index + 1]
+    small = following.kind == "word" and text[following.start].islower()
+    if before.text in ("mm", "cm"):
+        return False
+    return before.kind == "word" and len(before.text) <= LONGEST_SHORT_FORM and small
+
+
 def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int, rules: Rules) -> bool:
     """Whether the line end at ``index`` is only wrapping."""
     if index == 0 or index + 1 >= len(tokens):
@@ -143,6 +169,10 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int, rule
         return False  # a form: "leber: suspekt" above "knochen: negativ"
     if before.text in (",", "/", "(") or before.hyphen:
         return True
+    line = [token.text for token in tokens[_line_start(tokens, index) : index]]
+    answered = before.text in rules.answers and bool(rules.findings.find(line))  # "Hepatic metastases: no"
+    if before.text in rules.leading_on and not answered and not _line_is_heading(tokens, index + 1):
+        return True  # "Abdomen: Keine" above "Lebermetastasen."
     if text[after.start].islower() and not _lists_organs(tokens, index, rules):
         return True
     if _line_is_heading(tokens, index + 1):
