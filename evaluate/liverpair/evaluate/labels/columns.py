@@ -23,7 +23,9 @@ _BLANKS = re.compile(r" {2,}|\t")
 FEWEST_CELLS = 2
 # Columns set with blanks need three: two blanks may stand anywhere.
 FEWEST_BLANK_CELLS = 3
-_UNIT = re.compile(r"\b(mm|cm)\b", re.IGNORECASE)
+_UNIT = re.compile(r"(?:\b|_)(mm|cm)\b", re.IGNORECASE)
+# "                 Prior 11-Jan      Current 19-Jul": two columns and no name over the rows.
+_TWO_COLUMNS = re.compile(r"\s{8,}\S.*\S\s{3,}\S")
 _NUMBER = r"\d{1,3}(?:[.,]\d+)?"
 _SIZE = re.compile(
     rf"^\s*(?:<|ca\.?|bis|max\.?)?\s*(?P<first>{_NUMBER})(?:\s*[x×*]\s*{_NUMBER})*\s*(?P<unit>mm|cm)?\s*(?:[/(].*)?$",
@@ -38,6 +40,8 @@ _NUMBERED = re.compile(
 )
 
 
+_ZERO = re.compile(r"^\s*0(?:[.,]0)?\s*(?:mm|cm)?\s*$", re.IGNORECASE)
+_VISIT_COLUMN = re.compile(r"^(?:visite?|date|datum|time ?point|zeitpunkt|scan|study|untersuchung)$", re.IGNORECASE)
 # A diameter in mm as trials write it.
 _TRIAL_MM = re.compile(r"(?:[5-9]|[1-9]\d|1\d\d)(?:\.0)?|[-–]|0|[-+]\s?\d+\s?%?|n\.?[ae]\.?")
 _LABEL = re.compile(r"^(?:L|T|TL|NT|N)\s?\d{1,2}$", re.IGNORECASE)
@@ -55,10 +59,12 @@ _DATED = re.compile(
 
 
 class Table(NamedTuple):
-    """``sizes``: current, of the liver, in mm; ``lesions``: their rows; ``spans``: [start, end) of the lines."""
+    """``sizes``: current, of the liver, in mm; ``lesions``: their rows; ``gone``: rows of the liver without a
+    lesion any more; ``spans``: [start, end) of the lines."""
 
     sizes: tuple[float, ...]
     lesions: int
+    gone: int
     spans: tuple[tuple[int, int], ...]
 
     def holds(self, start: int, end: int) -> bool:
@@ -79,6 +85,8 @@ def divided(line: str) -> list[str]:
     cells = bare.split(divider) if divider in bare else [bare]
     if len(cells) < FEWEST_BLANK_CELLS and "|" not in bare and len(_BLANKS.split(bare)) >= FEWEST_BLANK_CELLS:
         cells = _BLANKS.split(bare)
+    elif len(cells) < FEWEST_CELLS and _TWO_COLUMNS.match(line):
+        cells = _BLANKS.split(bare)
     return [cell.strip() for cell in cells]
 
 
@@ -86,7 +94,8 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
     """The liver's lesions of all tables; ``default``: organ of rows and headers that name none."""
     sizes: list[float] = []
     spans: list[tuple[int, int]] = []
-    lesions = 0
+    lesions = gone = 0
+    visit = ""
     header: _Line | None = None
     above = ""
     for line in _lines(text):
@@ -107,19 +116,22 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
             continue
         missing = len(line.cells) - len(header.cells)  # "          Feb-20   Aug-21" has no name over its rows
         names = [*[""] * max(0, missing), *header.cells][: len(line.cells)]
+        if _VISIT_COLUMN.match(names[0]) and line.cells[0] != visit:
+            # a row for each visit: the last one counts
+            visit, sizes, lesions, gone = line.cells[0], [], 0, 0
         column = _size_column(names, line.cells, above if _UNIT.search(above) else text, rules)
         if column is None:
             continue
         spans.append((line.start, line.end))
         size = _size(line.cells[column], " ".join([names[column], above if missing else ""]))
-        if (
-            size
-            and _organ(line.cells, [*names, above], rules, default) == "liver"
-            and not _is_other_row(line.cells, rules)
-        ):
+        if _organ(line.cells, [*names, above], rules, default) != "liver" or _is_other_row(line.cells, rules):
+            continue
+        if size:
             sizes.append(size)
             lesions += 1
-    return Table(tuple(sizes), lesions, tuple(spans) if sizes else ())
+        elif _ZERO.match(line.cells[column]):
+            gone += 1
+    return Table(tuple(sizes), lesions, gone, tuple(spans) if sizes or gone else ())
 
 
 def _lists_segments(cells: Sequence[str]) -> bool:
@@ -245,4 +257,4 @@ def _is_other_row(cells: Sequence[str], rules: Rules) -> bool:
     """A benign lesion's row, or one with the sum of the rows above."""
     found = {hit.category for cell in cells for hit in rules.findings.find(_words(cell))}
     summed = any(hit.category == "sum" for hit in rules.sizes.find(_words(cells[0])))
-    return summed or ("benign" in found and "metastasis" not in found)
+    return summed or bool(found & {"benign", "treated"} and "metastasis" not in found)

@@ -24,7 +24,9 @@ def told_by_others(words: Sequence[str], cues: Sequence[Hit], rules: Rules) -> f
     named = [hit for hit in sources if hit.category in ("source", "reporting")]
     told: set[int] = set()
     marks = [i for i, word in enumerate(words) if word == QUOTE]
-    for first, last in zip(marks[::2], marks[1::2], strict=False):
+    if len(marks) % 2:
+        marks.append(len(words))  # 'The report reads: "Multiple metastases.' goes on in the next sentence
+    for first, last in zip(marks[::2], marks[1::2], strict=True):
         if any(first - SOURCE_REACH <= hit.start < first or hit.start == last + 1 for hit in named) or any(
             hit.category == "reporting" and hit.start > last for hit in named
         ):

@@ -132,6 +132,7 @@ def _names_nothing_there(reading: Reading) -> bool:
             before -= 1
         if hit.category != LIVER or before < 0 or words[before] not in _NOTHING:
             continue
-        if hit.end == len(words) or words[hit.end] in (",", ".", ";", "|", "or", "oder"):
-            return not any(reading.clauses[f.start] == reading.clauses[hit.start] for f in reading.findings)
+        if hit.end == len(words) or words[hit.end] in (",", ".", ";", "|", "or", "oder", *_NOTHING):
+            parted = hit.end < len(words) and words[hit.end] in _NOTHING
+            return parted or not any(reading.clauses[f.start] == reading.clauses[hit.start] for f in reading.findings)
     return False

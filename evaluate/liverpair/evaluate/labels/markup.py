@@ -34,6 +34,8 @@ _HTML_PART = re.compile(
 )
 _BOX = re.compile(r"(?P<ticked>\[ ?[xX✓✔] ?\]|\( ?[xX✓✔] ?\)|[☒☑■✘🗹])|\[ ?\]|\( ?\)|[☐□]")
 
+# "JA [x] NEIN [ ] Anzahl: 1": the word before the first box is an option.
+_ANSWERED = re.compile(r"\b(?:ja|nein|yes|no|pos|neg|unklar|unclear|j|y|n)\s*:?\s*$", re.IGNORECASE)
 # "[ ] unclear --> LUNG": the arrow ends the option.
 _OPTION_END = re.compile(r"\||[-=]+>")
 
@@ -104,11 +106,15 @@ def _unticked(text: str) -> list[Edit]:
     """The boxes, and with those that are not ticked their options, line by line."""
     edits: list[Edit] = []
     offset = 0
+    checklist = any(box["ticked"] for box in _BOX.finditer(text))
     for line in text.splitlines(keepends=True):
         boxes = list(_BOX.finditer(line))
-        if any(box["ticked"] for box in boxes):
+        if checklist and len(boxes) == 1 and not boxes[0]["ticked"] and not line[: boxes[0].start()].strip(" -*"):
+            edits.append((offset, offset + len(line.rstrip()), ""))  # "[ ] Liver: metastases" among ticked lines
+        elif any(box["ticked"] for box in boxes):
             content = line.rstrip()
             behind = not content[boxes[-1].end() :].strip(" .;|")  # "ja [ ] nein [x]": the box follows its option
+            behind = behind or _ANSWERED.search(line[: boxes[0].start()]) is not None
             edits.extend(_behind(line, boxes, offset) if behind else _before(content, boxes, offset))
         offset += len(line)
     return edits

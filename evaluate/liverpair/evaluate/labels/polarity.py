@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from liverpair.evaluate.labels.answers import ANSWERS_OPEN, ANSWERS_YES, answer
@@ -60,6 +61,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return "no_other"
     if "no_new" in covering:
         return "present" if _known_ones_behind(hit, reading) else "no_new"
+    if negated and hit.category in ("lesion", "metastasis") and _but_for_others(hit, reading, findings):
+        return "followed" if hit.category == "lesion" else "present"
     if negated:
         return "absent"
     if {"historical", "historical_after"} & covering.keys():
@@ -105,6 +108,26 @@ def _denial_prevails(denials: Sequence[Hit], doubt: Hit, hit: Hit, reading: Read
         if near <= far:
             return True
     return False
+
+
+# "L1" numbers a lesion.
+_LABEL = re.compile(r"[lt]\d{1,2}")
+_BUT_FOR = (("apart", "from"), ("other", "than"), ("aside", "from"), ("besides",), ("bis", "auf"), ("beyond",))
+_BUT_FOR += (("abgesehen", "von"), ("ausser",), ("except", "for"), ("except",), ("neben",), ("in", "addition", "to"))
+# Words from the exception to the organ that it may name: "no lesion apart from those in the lung".
+EXCEPTION_REACH = 8
+
+
+def _but_for_others(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
+    """ "No liver lesions apart from L1-L3": what is excepted are lesions, neither cysts nor another organ's."""
+    words = reading.words
+    rest = words[hit.end : hit.end + 3]
+    at = next((i for i in range(len(rest)) for e in _BUT_FOR if tuple(words[hit.end + i :][: len(e)]) == e), -1)
+    if at < 0 or "," in rest[:at] or ";" in rest[:at]:
+        return False
+    behind = range(hit.end + at, hit.end + at + EXCEPTION_REACH)
+    benign = any(f.category in ("benign", "treated") and f.start in behind for f in findings)
+    return not benign and not any(o.start in behind and not _LABEL.fullmatch(words[o.start]) for o in reading.organ_hits)
 
 
 def _ends_clause(cue: Hit, reading: Reading) -> bool:

@@ -18,6 +18,8 @@ __all__ = ["examined_elsewhere", "only_what_was_seen"]
 
 # A title stands in the first sentences; behind them a region is one that was described.
 TITLE_SENTENCES = 3
+# "Thank you for referring her for MRI of the pelvis": words of the title before the study's name.
+WORDS_BEFORE_STUDY = 3
 # What a sentence tells of a liver that this study did not show.
 _NOT_SEEN = frozenset({"known", "historical", "historical_after", "hypothetical", "deferred", "reported", "aside"})
 _PAST = frozenset({"previous", "comparing", "neutral"})
@@ -25,27 +27,57 @@ _PAST = frozenset({"previous", "comparing", "neutral"})
 
 def examined_elsewhere(sentences: Sequence[Sentence], rules: Rules) -> bool:
     """Whether the title names regions of the body, and none that holds the liver."""
+    titled = False
     for sentence in sentences[:TITLE_SENTENCES]:
         if sentence.kind == "question":
             continue
-        title = _title(sentence, rules)
-        if not rules.modalities.find(title):
+        words = sentence.words
+        limited = [hit for hit in rules.features.find(words) if hit.category == "limited"]
+        studies = limited if titled else rules.modalities.find(words) or limited
+        titled = titled or bool(studies)
+        if not studies:
             continue
+        title = _title(words, studies[0].start, rules)
         named = {hit.category for hit in rules.regions.find(title)} & {"elsewhere", LIVER}
         named |= {hit.category for hit in rules.organs.find(title) if hit.category == LIVER}
-        return named == {"elsewhere"}
+        if named:
+            return named == {"elsewhere"}
     return False
 
 
-def _title(sentence: Sentence, rules: Rules) -> list[str]:
-    """The words up to the reason for the study or the first thing that is described."""
-    words = sentence.words
-    end = next((hit.start for hit in rules.regions.find(words) if hit.category == "reason"), len(words))
-    described = [hit.start for hit in rules.findings.find(words)]
-    described += [hit.start for hit in rules.cues.find(words) if hit.category == "negation_before"]
-    described += [hit.start for hit in rules.features.find(words) if hit.category == "normal"]
-    colon = words.index(":") if ":" in words else len(words)
-    return words[: min([end, colon, *described])]
+def without_reason(readings: Sequence[Reading], text: str, rules: Rules) -> list[Reading]:
+    """The sentences without those of the first line that tell, behind the title, why the study was done.
+
+    "MRI liver. ?lesion on ultrasound." above the findings; ``text``: the report, to know its lines.
+    """
+    first = len(text) - len(text.lstrip())
+    end = text.find("\n", first)
+    if end < 0 or not readings or not rules.modalities.find(readings[0].words):
+        return list(readings)
+    if not any(reading.sentence.span[0] > end for reading in readings):
+        return list(readings)
+    return [reading for reading in readings if reading.sentence.span[0] > end or not _is_reason(reading, rules)]
+
+
+def _is_reason(reading: Reading, rules: Rules) -> bool:
+    """A suspicion, a question or a history, without a size."""
+    if any(hit.category.startswith("unit") for hit in rules.sizes.find(reading.words)):
+        return False
+    asked = reading.sentence.question or reading.words[0] == "?"
+    said = {cue.category for cue in reading.cues}
+    return asked or bool(said & {"hedge", "suspicion", "known", "historical", "hypothetical", "recheck"})
+
+
+def _title(words: Sequence[str], study: int, rules: Rules) -> list[str]:
+    """The words from the study's name up to the reason for it or the first thing that is described."""
+    words = words[max(0, study - WORDS_BEFORE_STUDY) :] if study > WORDS_BEFORE_STUDY else words
+    at = study if study <= WORDS_BEFORE_STUDY else WORDS_BEFORE_STUDY
+    ends = [hit.start for hit in rules.regions.find(words) if hit.category == "reason"]
+    ends += [hit.start for hit in rules.findings.find(words)]
+    ends += [hit.start for hit in rules.cues.find(words) if hit.category == "negation_before"]
+    ends += [hit.start for hit in rules.features.find(words) if hit.category == "normal"]
+    ends += [i for i, word in enumerate(words) if word == ":"]
+    return list(words[: min((end for end in ends if end > at), default=len(words))])
 
 
 def only_what_was_seen(reading: Reading, rules: Rules) -> Reading:

@@ -16,7 +16,7 @@ from liverpair.evaluate.labels.extent import count_lesions, counted_sizes, sizes
 from liverpair.evaluate.labels.facts import Fact, facts_of
 from liverpair.evaluate.labels.markup import plain_text, repaired_text
 from liverpair.evaluate.labels.mentions import Context, Reading, read_sentence
-from liverpair.evaluate.labels.region import examined_elsewhere, only_what_was_seen
+from liverpair.evaluate.labels.region import examined_elsewhere, only_what_was_seen, without_reason
 from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
 from liverpair.evaluate.labels.sentences import split_sentences
 from liverpair.evaluate.labels.text import Token, tokenise
@@ -53,16 +53,21 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     tokens = tokenise(text)
     readings = _read(text, tokens, rules, modality)
     facts = facts_of(readings, rules)
+    body = without_reason(readings, text, rules)
+    if len(body) < len(readings) and (told := facts_of(body, rules)):
+        readings, facts = body, told
     status, deciding = decide(facts, readings)
     is_pet = _is_pet([token.text for token in tokens], rules, modality)
     table = read_table(text, rules, "other" if is_pet else "liver")
     if table.sizes and _is_of_targets(status, deciding, tokens):
         # "1;Leber;28;24" in a table of target lesions says so without a word
         row = text[slice(*table.spans[0])].strip()
-        quoted = (
-            row if origin is None else original[origin[text.index(row)] : origin[text.index(row) + len(row) - 1] + 1]
-        )
-        return ReportLabel("present", max(table.sizes), table.lesions, rules.language, quoted)
+        quoted = _line_quote(original, text, origin, table.spans[0])
+        doubted = any(hit.category in ("indeterminate", "hedge") for hit in rules.cues.find(_words(row)))
+        named = "uncertain" if doubted else "present"
+        return ReportLabel(named, max(table.sizes), table.lesions, rules.language, quoted)
+    if table.gone and not table.sizes and not (deciding and deciding.strong and status == "present"):
+        return ReportLabel("absent", None, None, rules.language, _line_quote(original, text, origin, table.spans[0]))
     if status not in ("present", "uncertain"):
         evidence = _quote(original, origin, deciding)
         return ReportLabel(status, None, None, rules.language, evidence)
@@ -84,6 +89,17 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         rules.language,
         _quote(original, origin, deciding),
     )
+
+
+def _line_quote(original: str, text: str, origin: Sequence[int] | None, span: tuple[int, int]) -> str:
+    """A line of the table in the original text; ``span`` is its place in ``text``."""
+    row = text[slice(*span)].strip()
+    start = text.index(row)
+    return row if origin is None else original[origin[start] : origin[start + len(row) - 1] + 1]
+
+
+def _words(text: str) -> list[str]:
+    return [token.text for token in tokenise(text)]
 
 
 _TARGETS = ("target", "ziell", "recist")
@@ -170,6 +186,7 @@ def _speaks_of_several(facts: Sequence[Fact], status: str) -> bool:
     return any(
         f.status in ("present", "uncertain")
         and f.status != status
+        and (f.strong or status != "uncertain")
         and any(f.section == other.section and f.reading is not other.reading for other in same)
         and not any(f.reading is other.reading for other in same)
         for f in facts

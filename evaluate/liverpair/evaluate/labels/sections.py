@@ -148,6 +148,8 @@ def _section(index: int, placed: Sequence[_Placed], rules: Rules) -> str:
         return one.kind if one.kind in ("impression", "addendum") else "findings"
     if one.kind == "advice":
         return "skip"
+    if one.kind == "technique" and _measures_lesion(one.sentence.words, rules):
+        return "findings"  # "Contrast CT: 12 mm hypodense area"
     later = {other.kind for other in placed[index + 1 :] if other.run != one.run}
     if one.kind == "comparison":
         told = any(_tells_present(other, rules) for other in placed[: index + 1] if other.run == one.run)
@@ -156,6 +158,12 @@ def _section(index: int, placed: Sequence[_Placed], rules: Rules) -> str:
     if later & {"findings", *_OPENING}:
         return "skip"
     return "findings" if _has_left(one, index, placed, rules) else "skip"
+
+
+def _measures_lesion(words: Sequence[str], rules: Rules) -> bool:
+    measured = any(cue.category.startswith("unit") for cue in rules.sizes.find(words))
+    lesions = any(hit.category in ("lesion", "metastasis") for hit in rules.findings.find(words))
+    return measured and lesions and not rules.technical.find(words)
 
 
 def _tells_present(one: _Placed, rules: Rules) -> bool:

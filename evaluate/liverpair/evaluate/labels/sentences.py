@@ -62,6 +62,8 @@ def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[Piece]:
         own_line = ends_line
 
     for index, token in enumerate(tokens):
+        if current and _opens_question(tokens, index, rules):
+            close(ends_line=False)
         if token.kind == "newline":
             blank = index + 1 < len(tokens) and tokens[index + 1].kind == "newline"
             if blank or not _is_wrapped(tokens, index, text, width, rules):
@@ -81,6 +83,15 @@ def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[Piece]:
             depth = 0
     close(ends_line=True)
     return pieces
+
+
+def _opens_question(tokens: Sequence[Token], index: int, rules: Rules) -> bool:
+    """ "dotatoc pet ct, klinik: net pankreas": a heading of the question inside the first line."""
+    if index == 0 or tokens[index - 1].text != "," or tokens[index + 1 : index + 2] == []:
+        return False
+    if tokens[index + 1].text != ":" or tokens[index].kind != "word":
+        return False
+    return any(hit.category == "question" for hit in rules.sections.find([tokens[index].text]))
 
 
 def _leading_capitals(tokens: Sequence[Token], text: str) -> int:
