@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from liverpair.core.errors import UsageError
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
-from liverpair.segment.liver_border import NEAR_AN_OUTLINE, BorderReach, refine_border
+from liverpair.segment.liver_border import FINEST_MR_MM, NEAR_AN_OUTLINE, BorderReach, refine_border
 from liverpair.segment.liver_ct import prepare_ct
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fill import fill_lesions
@@ -147,7 +147,8 @@ def _around(
         return LiverSegmentation(None, "failed", ("no_large_organ_on_the_right",), 0.0, {}), None, coarse
     around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None
     judgement = judge(features, coarse, core, settings.quality, grown)
-    fine = Mask(refine_border(image, coarse, features.grid, BorderReach(clefts=role == "ct")), image.grid)
+    reach = BorderReach(clefts=True) if role == "ct" else BorderReach(finest_mm=FINEST_MR_MM)
+    fine = Mask(refine_border(image, coarse, features.grid, reach), image.grid)
     return _answer(fine, judgement, facts), around, coarse
 
 

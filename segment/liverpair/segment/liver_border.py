@@ -14,7 +14,7 @@ from liverpair.core.volume import Volume
 from liverpair.segment.liver_grid import capped_grid, mask_onto, sample
 from liverpair.segment.liver_morphology import BoolArray, box_of, depth
 
-__all__ = ["NEAR_AN_OUTLINE", "BorderReach", "refine_border"]
+__all__ = ["FINEST_MM", "FINEST_MR_MM", "NEAR_AN_OUTLINE", "BorderReach", "refine_border"]
 
 #: Scale of the gradient: wide enough for the noise, below the thinnest septum between organs.
 GRADIENT_MM = 1.5
@@ -31,22 +31,27 @@ DEEP_MM = 6.0
 #: Clefts up to this width (mm), seen at this scale (mm), darker than their sides by this many times the noise there;
 #: they are looked for outside the start and this deep (mm) inside it.
 CLEFT_MM, CLEFT_SCALE_MM, CLEFT_NOISE, CLEFT_INSIDE_MM = 7.0, 1.0, 6.0, 3.0
-#: Finest step that is worth its time; a voxel of 1.5 mm places a border to a few tenths.
-FINEST_MM = 1.5
+#: Finest step that is worth its time where noise limits the border's place (CT), and where the voxel does (MRI: on its
+#: own 1.25 mm its border is off by 0.30 mm, on 1.5 mm by 0.43; Dice +.003).
+FINEST_MM, FINEST_MR_MM = 1.5, 1.0
+#: The noise is read from this many voxels at most.
+NOISE_VOXELS = 20000
 
 
 @dataclass(frozen=True, slots=True)
 class BorderReach:
     """How far a start's border may be off: certainly liver ``inside_mm`` deep in it, certainly none ``outside_mm``
     beyond; the half level then moves the border by ``shift_mm`` at most. With ``clefts`` what lies in or behind a thin
-    dark cleft is no liver (CT: fat between liver and muscle; in MRI dark vessels that leave the liver look alike). The
-    default is for a start on the work grid, whose own uncertainty is a voxel (3 mm) either way.
+    dark cleft is no liver (CT: fat between liver and muscle; in MRI dark vessels that leave the liver look alike).
+    Steps finer than ``finest_mm`` are coarsened to it. The default is for a start on the work grid, whose own
+    uncertainty is a voxel (3 mm) either way.
     """
 
     inside_mm: float = 4.0
     outside_mm: float = 5.0
     shift_mm: float = 2.5
     clefts: bool = False
+    finest_mm: float = FINEST_MM
 
 
 #: For an outline that another image shows sharply, registration being off by 1.4 mm, in 5 % by 2.8 mm. Muscle and fat
@@ -66,7 +71,7 @@ def refine_border(
     ``beside``: another image of the same organ in the same frame, whose edges count as much: native CT has none
     between liver and muscle or stomach, where hepatobiliary MRI has its strongest.
     """
-    grid = capped_grid(image.grid, FINEST_MM)
+    grid = capped_grid(image.grid, reach.finest_mm)
     start = mask_onto(coarse, coarse_grid, grid, smooth_mm=float(coarse_grid.spacing.mean()) * 0.7)
     if not start.any():
         return np.zeros(image.grid.shape, dtype=bool)
@@ -142,7 +147,12 @@ def _level(
 
 def _noise(values: NDArray[np.float32], where: BoolArray) -> float:
     """The sd of the noise in a part of the image, unmoved by its structures."""
-    return 1.4826 * float(np.median(np.abs(values - ndimage.median_filter(values, size=3))[where]))
+    inner = np.argwhere(where[1:-1, 1:-1, 1:-1])
+    i, j, k = inner[:: max(1, len(inner) // NOISE_VOXELS)].T
+    around = np.stack([values[i + a, j + b, k + c] for a in range(3) for b in range(3) for c in range(3)])
+    if around.size == 0:
+        return 0.0
+    return 1.4826 * float(np.median(np.abs(around[13] - np.median(around, axis=0))))
 
 
 def _half_level(

@@ -81,17 +81,37 @@ def place_prior(body: Body) -> NDArray[np.float64]:
     return np.asarray(side * back * wall)
 
 
+def _peaks(profile: NDArray[np.float64], least: float) -> list[int]:
+    """Local maxima of a profile (a plateau's middle) rising by ``least`` over the higher pass to what is higher.
+
+    ``scipy.signal.find_peaks`` with its prominence does the same, but brings scipy.stats: a second of a first search.
+    """
+    level = np.concatenate([[0.0], profile, [0.0]])
+    found: list[int] = []
+    first = 1
+    while first < len(level) - 1:
+        last = first
+        while last < len(level) - 2 and level[last + 1] == level[first]:
+            last += 1
+        if level[first - 1] < level[first] > level[last + 1]:
+            before, after = level[:first], level[last + 1 :]
+            higher = np.flatnonzero(before > level[first]), np.flatnonzero(after > level[first])
+            left = before[higher[0][-1] if len(higher[0]) else 0 :].min()
+            right = after[: higher[1][0] if len(higher[1]) else len(after)].min()
+            if level[first] - max(left, right) >= least:
+                found.append((first + last) // 2 - 1)
+        first = last + 1
+    return found
+
+
 def _bands(smooth: NDArray[np.float32], quiet: BoolArray, window: tuple[float, float]) -> list[tuple[float, float]]:
     """Intensity bands (low, high) around the histogram's peaks, single peaks and runs of adjacent ones."""
     counts, edges = np.histogram(smooth[quiet], bins=HISTOGRAM_BINS, range=window)
     centre = (edges[1:] + edges[:-1]) / 2
     bands: list[tuple[float, float]] = []
-    from scipy.signal import find_peaks  # brings scipy.stats: a second that statistics alone never need
-
     for sigma in (2.0, 5.0):
         profile = ndimage.gaussian_filter1d(counts.astype(np.float64), sigma, mode="constant")
-        peaks, _ = find_peaks(np.pad(profile, 1), prominence=0.02 * profile.max())
-        for peak in peaks - 1:
+        for peak in _peaks(profile, 0.02 * float(profile.max())):
             above = profile >= 0.3 * profile[peak]
             low = peak
             while low > 0 and above[low - 1] and profile[low - 1] <= profile[low] * 1.02:

@@ -24,6 +24,9 @@ GAP_MM = 2.0
 EDGE, QUIET_PERCENTILE, QUIET_MM = 2.5, 30.0, 6.0
 #: Within its edges a walled organ holds at least this much; a gallbladder of 30 mL holds 5 mL and more.
 LEAST_ML = 2.0
+#: Smaller parts down to this are not looked at for themselves. They go with the organ that they touch (a narrow neck
+#: parts a gallbladder), unless liver lies on more than this share of their surface: a cyst or metastasis beside it.
+SMALL_ML, SMALL_ENCLOSED = 0.2, 0.5
 #: What lies this near (mm) to both sides is the wall: half of its thickness, the gap and the gradient's reach. The
 #: liver's level is taken within ``AROUND_MM``.
 WALL_MM, AROUND_MM = 7.0, 14.0
@@ -43,13 +46,16 @@ LEVEL_MM = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scene:
-    """The mask's surroundings on the fine grid, the edges' places and the liver's largest part within them."""
+    """The mask's surroundings on the fine grid, the edges' places, and the parts within them: which of them are large
+    enough to be an organ, and the largest, the liver.
+    """
 
     box: Grid
     mask: BoolArray
     level: NDArray[np.float32]
     edges: NDArray[np.float32]
     parts: NDArray[np.int32]
+    large: tuple[int, ...]
     home: int
 
 
@@ -80,11 +86,11 @@ def _scene(image: Volume, coarse: BoolArray, coarse_grid: Grid) -> _Scene | None
     parts, count = ndimage.label(mask & (edges < limit))
     sizes = np.bincount(parts.ravel(), minlength=count + 1) * box.voxel_volume_mm3 / 1000
     sizes[0] = 0
-    large = sizes >= LEAST_ML
-    if int(large.sum()) < 2:
+    large = tuple(int(n) for n in np.flatnonzero(sizes >= LEAST_ML))
+    if len(large) < 2:
         return None
     level = ndimage.gaussian_filter(values, LEVEL_MM / spacing)
-    return _Scene(box, mask, level, edges, np.where(large[parts], parts, 0), int(sizes.argmax()))
+    return _Scene(box, mask, level, edges, np.where((sizes >= SMALL_ML)[parts], parts, 0), large, int(sizes.argmax()))
 
 
 def _walled(scene: _Scene, core: BoolArray) -> bool:
@@ -112,16 +118,31 @@ def _like_a_gallbladder(scene: _Scene, piece: BoolArray) -> bool:
     return bool(in_front and below and np.sqrt(axes[2] / max(axes[0], 1e-6)) > ELONGATED)
 
 
+def _regions(scene: _Scene) -> NDArray[np.int32]:
+    """Each voxel of the mask with the label of the large part that it belongs to."""
+    regions = np.asarray(watershed(scene.edges, scene.parts, mask=scene.mask), dtype=np.int32)
+    large_only = np.asarray(
+        watershed(scene.edges, np.where(np.isin(scene.parts, scene.large), scene.parts, 0), mask=scene.mask)
+    )
+    home = regions == scene.home
+    for n in np.setdiff1d(np.unique(scene.parts), (0, *scene.large)):
+        piece = regions == n
+        window = box_of(piece, 2)
+        enclosed = surround(piece[window], home[window]) > SMALL_ENCLOSED
+        regions[piece] = scene.home if enclosed else large_only[piece]
+    return regions
+
+
 def without_walled_parts(image: Volume, coarse: BoolArray, coarse_grid: Grid) -> BoolArray:
     """``coarse`` (on ``coarse_grid``) of an MR image without dark bile and what lies behind a wall at its surface."""
     scene = _scene(image, coarse, coarse_grid)
     if scene is None:
         return coarse
-    regions = watershed(scene.edges, scene.parts, mask=scene.mask)
+    regions = _regions(scene)
     out = np.zeros(scene.mask.shape, dtype=bool)
-    for n in np.unique(scene.parts):
+    for n in scene.large:
         piece = np.asarray(regions == n)
-        if n in (0, scene.home) or surround(piece, scene.mask) >= ENCLOSED:
+        if n == scene.home or surround(piece, scene.mask) >= ENCLOSED:
             continue
         if _walled(scene, np.asarray(scene.parts == n)) or _like_a_gallbladder(scene, piece):
             out |= piece
