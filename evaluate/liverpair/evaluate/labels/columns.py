@@ -83,10 +83,10 @@ def divided(line: str) -> list[str]:
     bare = line.strip().strip("|")
     divider = max(DIVIDERS, key=bare.count)
     cells = bare.split(divider) if divider in bare else [bare]
-    if len(cells) < FEWEST_BLANK_CELLS and "|" not in bare and len(_BLANKS.split(bare)) >= FEWEST_BLANK_CELLS:
-        cells = _BLANKS.split(bare)
-    elif len(cells) < FEWEST_CELLS and _TWO_COLUMNS.match(line):
-        cells = _BLANKS.split(bare)
+    by_blanks = _BLANKS.split(bare)
+    many = len(cells) < FEWEST_BLANK_CELLS <= len(by_blanks) and "|" not in bare
+    if many or (len(cells) < FEWEST_CELLS and _TWO_COLUMNS.match(line)):
+        cells = by_blanks
     return [cell.strip() for cell in cells]
 
 

@@ -23,6 +23,10 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
     units = {c.start for c in rules.sizes.find(words) if c.category in ("unit_mm", "unit_cm")}
     out = []
     for mention in mentions:
+        behind = _number_behind(words, mention.end, units)
+        if behind is not None and not mention.singular:
+            out.append((mention, behind))
+            continue
         for position in range(mention.start - 1, max(-1, mention.start - 1 - WORD_REACH), -1):
             if any(m.start <= position < m.end for m in reading.mentions) or words[position] in (
                 ";",
@@ -40,6 +44,22 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
                 out.append((mention, value))
                 break
     return out
+
+
+# Words from the lesions to the number that follows them.
+BEHIND_REACH = 6
+
+
+def _number_behind(words: Sequence[str], end: int, units: set[int]) -> int | None:
+    """ "Metastases x 2", "Metastasen, 2 Stück"."""
+    for at in range(end, min(len(words), end + BEHIND_REACH)):
+        if not words[at].isdigit() or at + 1 in units or not 0 < int(words[at]) <= LARGEST_COUNT:
+            continue
+        before, following = words[at - 1], words[at + 1] if at + 1 < len(words) else ""
+        counted = (before == "x" and at - 1 == end) or following.startswith("stueck")
+        if counted and following not in ("x", "/"):
+            return int(words[at])
+    return None
 
 
 # "Seven rather than four lesions": the number behind these is the former one.

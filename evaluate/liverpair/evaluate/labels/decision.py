@@ -20,7 +20,12 @@ def decide(facts: Sequence[Fact], readings: Sequence[Reading]) -> tuple[str, Fac
         chosen = impression or findings
     elif impression.status == "absent" and findings.status == "present" and findings.strong:
         chosen = impression if impression.explicit and impression.strong else findings
-    elif impression.status == "absent" and findings.status != "absent" and impression.mention is None and not impression.strong:
+    elif (
+        impression.status == "absent"
+        and findings.status != "absent"
+        and impression.mention is None
+        and not impression.strong
+    ):
         chosen = findings  # "liver unremarkable" as an afterthought
     elif impression.status == "absent" and findings.status != "absent" and not impression.strong:
         chosen = impression if impression.explicit else findings

@@ -10,7 +10,7 @@ from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
 
-__all__ = ["count_lesions", "counted_sizes", "sizes_at_place", "sizes_near"]
+__all__ = ["count_lesions", "counted_sizes", "sizes_at_place", "sizes_near", "without_past"]
 
 # "Number of liver metastases: 5": words before the colon.
 LONGEST_NUMBER_NAME = 5
@@ -18,14 +18,17 @@ LONGEST_NUMBER_NAME = 5
 
 def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) -> list[float]:
     """Sizes in mm of the mentions whose identities are ``counted``, and of those left unnamed behind them."""
+    correcting = _correcting(readings, rules)
+    readings = correcting or readings
     sizes: list[float] = []
     corrected = {taken for reading in readings for taken in corrected_sizes(reading.words)}
     past = _told_of_past(readings, rules)
-    on_liver, block = False, -1  # whether the last lesion spoken of was a counted one
+    on_liver, block = bool(correcting), -1  # whether the last lesion spoken of was a counted one
     subject = False  # and whether the one was that its sentence began with
     for reading in readings:
         if reading.sentence.block != block:
-            block, on_liver, subject = reading.sentence.block, False, False
+            on_liver = subject = bool(correcting) and block < 0
+            block = reading.sentence.block
         for size in read_sizes(reading, rules):
             if size.mm in corrected or id(reading) in past:
                 continue
@@ -55,6 +58,14 @@ _PRONOUNS = frozenset(
 )
 
 
+def _correcting(readings: Sequence[Reading], rules: Rules) -> list[Reading]:
+    """The sentences of an addendum that puts sizes right: "Correct is: today up to 19 mm, before 29 mm"."""
+    added = [reading for reading in readings if reading.sentence.section == "addendum"]
+    right = any(cue.category == "correct" for reading in added for cue in rules.sizes.find(reading.words))
+    liver = any(m.organ == "liver" and m.polarity == "present" for reading in added for m in reading.mentions)
+    return added if right and liver and any(read_sizes(reading, rules) for reading in added) else []
+
+
 def _told_of_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
     """Identities of sentences headed by a former study, where another is headed by the present one.
 
@@ -66,11 +77,37 @@ def _told_of_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
         categories = {cue.category for cue in rules.sizes.find(reading.words[:colon])}
         told = any(token.kind in ("date", "number") for token in reading.sentence.tokens[:colon])
         study = bool(rules.modalities.find(reading.words[:colon]))
-        if "current" in categories:
+        if "current" in categories or _is_now(reading, rules):
             present = True
-        elif categories & {"previous", "comparing"} or (told and study):
+        elif _is_then(reading, rules) or categories & {"previous", "comparing"} or (told and study):
             past.add(id(reading))
     return past if present else set()
+
+
+_LINKS = frozenset({"auf", "to"})
+# A sentence is of the past if it opens with such a word: "Before cycle 1 there were four metastases".
+PAST_OPENING = 3
+
+
+def _is_now(reading: Reading, rules: Rules) -> bool:
+    cues = rules.sizes.find(reading.words)
+    return any(cue.category == "current" and reading.words[cue.start] not in _LINKS for cue in cues)
+
+
+def _is_then(reading: Reading, rules: Rules) -> bool:
+    """Told of the past as a whole: it opens or ends with the former time, and nothing in it is of today."""
+    cues = [cue for cue in rules.sizes.find(reading.words) if cue.category == "previous"]
+    last = len([word for word in reading.words if word != "."])
+    told = any(cue.start < PAST_OPENING or cue.end == last for cue in cues)
+    return told and not _is_now(reading, rules) and not reading.has("followed") and not reading.has("resolved")
+
+
+def without_past(readings: Sequence[Reading], rules: Rules) -> list[Reading]:
+    """The sentences but those of the past, where others tell of today."""
+    then = [reading for reading in readings if reading.mentions and _is_then(reading, rules)]
+    if not then or not any(_is_now(reading, rules) for reading in readings):
+        return list(readings)
+    return [reading for reading in readings if not any(reading is one for one in then)]
 
 
 def sizes_near(

@@ -23,7 +23,9 @@ _WORD = re.compile(r"\w+")
 # "Meta stase", "Lebermeter Stasen": two words on one line.
 _TORN = re.compile(r"(?<!\w)(?P<first>[^\W\d_]\w{2,})[ ](?P<second>[^\W_]\w{2,})(?!\w)")
 # "l2 mm", "1O mm": letters among the digits of a size.
-_MISREAD_SIZE = re.compile(r"(?<![\w,.])(?P<number>(?=[\dlIO]*\d)(?=\d*[lIO])[\dlIO]{2,3})(?=\s?(?:mm|cm|crn|rnm|mrn)\b)")
+_MISREAD_SIZE = re.compile(
+    r"(?<![\w,.])(?P<number>(?=[\dlIO]*\d)(?=\d*[lIO])[\dlIO]{2,3})(?=\s?(?:mm|cm|crn|rnm|mrn)\b)"
+)
 _DIGITS = str.maketrans({"l": "1", "I": "1", "O": "0"})
 _CAPITAL_I = re.compile(r"\bl(?=[mn]\b|nd|mp|nt)")
 # A word with digits is a term of its own ("T1", "S5", "SSTR2") unless letters are the most of it.
@@ -37,8 +39,10 @@ _UNITS = {"rnm": "mm", "mrn": "mm", "rnrn": "mm", "crn": "cm"}
 
 def ocr_edits(text: str, rules: Rules) -> Iterator[Edit]:
     """Edits from left to right."""
-    lexicons = (rules.findings, rules.organs, rules.cues, rules.features)
-    lexicons += (rules.sections, rules.sizes, rules.attributes, rules.modalities)
+    lexicons = (
+        *(rules.findings, rules.organs, rules.cues, rules.features),
+        *(rules.sections, rules.sizes, rules.attributes, rules.modalities),
+    )
     edits: list[Edit] = [
         (m.start("number"), m.end("number"), m["number"].translate(_DIGITS)) for m in _MISREAD_SIZE.finditer(text)
     ]

@@ -26,6 +26,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     covering = covering_cues(hit, reading)
     if hit.start in reading.told or is_in_bracket_of_past(hit, reading):
         return "ignored"
+    if hit.category not in ("benign", "treated") and _is_dispelled(hit, reading):
+        return "absent"
     if hit.category in ("benign", "treated"):
         return "ignored" if (_DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
     asked = covering.get("hypothetical")
@@ -70,6 +72,19 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     return _affirmed(hit, reading, findings, is_pet, organ)
 
 
+def _is_dispelled(hit: Hit, reading: Reading) -> bool:
+    """ "The fear that this might be a metastasis can be dispelled": such a verb refutes all before it."""
+    return any(
+        cue.category == "dispelled"
+        and hit.end <= cue.start
+        and not _DENIED_VERB & set(reading.words[max(0, cue.start - 2) : cue.start])
+        for cue in reading.cues
+    )
+
+
+_DENIED_VERB = frozenset({"nicht", "not", "cannot", "never", "nie"})
+
+
 def _some_remain(gone: Hit, hit: Hit, reading: Reading) -> bool:
     """ "Most metastases have gone, a handful are left": what is left counts, unless another lesion is what is left."""
     if reading.words[gone.start] in DENIERS:
@@ -112,8 +127,13 @@ def _denial_prevails(denials: Sequence[Hit], doubt: Hit, hit: Hit, reading: Read
 
 # "L1" numbers a lesion.
 _LABEL = re.compile(r"[lt]\d{1,2}")
-_BUT_FOR = (("apart", "from"), ("other", "than"), ("aside", "from"), ("besides",), ("bis", "auf"), ("beyond",))
-_BUT_FOR += (("abgesehen", "von"), ("ausser",), ("except", "for"), ("except",), ("neben",), ("in", "addition", "to"))
+_BUT_FOR = tuple(
+    tuple(words.split())
+    for words in (
+        *("apart from", "other than", "aside from", "besides", "beyond", "except for", "except", "in addition to"),
+        *("bis auf", "abgesehen von", "ausser", "neben"),
+    )
+)
 # Words from the exception to the organ that it may name: "no lesion apart from those in the lung".
 EXCEPTION_REACH = 8
 
@@ -127,7 +147,9 @@ def _but_for_others(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool
         return False
     behind = range(hit.end + at, hit.end + at + EXCEPTION_REACH)
     benign = any(f.category in ("benign", "treated") and f.start in behind for f in findings)
-    return not benign and not any(o.start in behind and not _LABEL.fullmatch(words[o.start]) for o in reading.organ_hits)
+    return not benign and not any(
+        o.start in behind and not _LABEL.fullmatch(words[o.start]) for o in reading.organ_hits
+    )
 
 
 def _ends_clause(cue: Hit, reading: Reading) -> bool:
@@ -213,7 +235,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     hedged = hedged or any(f.category == "benign" and _guessed(f, reading) for f in findings)
     if hit.category == "uptake":
         faint = any(cue.category == "faint" and 0 <= hit.start - cue.end <= FAINT_REACH for cue in cues)
-        return _uptake(same_clause, hedged or faint, organ)
+        return _uptake(same_clause, hedged or faint, organ, reading.words)
     avid = is_pet and organ == LIVER and _is_measured_uptake(reading)
     if (
         (avid and not hedged)
@@ -242,9 +264,17 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
 _FOCI = ("focus", "foci", "herd", "fokus", "leberherd", "hotspot", "hot")
 
 
-def _uptake(clause: Sequence[Hit], hedged: bool, organ: str) -> str:
+_THAN = frozenset({"gegenueber", "als", "ueber", "oberhalb", "than", "above", "beyond", "over"})
+
+
+def _is_compared(cue: Hit, words: Sequence[str]) -> bool:
+    """ "Raised compared with the physiological parenchym": the word names what the uptake exceeds."""
+    return bool(_THAN & set(words[max(0, cue.start - 2) : cue.start]))
+
+
+def _uptake(clause: Sequence[Hit], hedged: bool, organ: str, words: Sequence[str]) -> str:
     """Uptake counts where it is focal or raised, and in the liver."""
-    if any(cue.category == "physiological" for cue in clause) or organ != LIVER:
+    if any(cue.category == "physiological" and not _is_compared(cue, words) for cue in clause) or organ != LIVER:
         return "ignored"
     denials = [cue.start for cue in clause if cue.category in ("negation_before", "non_avid")]
     shown = [cue for cue in clause if cue.category in ("focal", "malignant", "faint")]
@@ -298,7 +328,24 @@ def _called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
     return reading.other_tumour or not _qualified(reading, benign[0], "malignant")
 
 
-_GUESSES = ("?", "moeglich", "evtl", "eventuell", "fraglich", "denkbar", "possib", "may", "might", "could", "perhaps")
+_GUESSES = (
+    "?",
+    "koennt",
+    "kann",
+    "mag",
+    "vielleicht",
+    "maybe",
+    "moeglich",
+    "evtl",
+    "eventuell",
+    "fraglich",
+    "denkbar",
+    "possib",
+    "may",
+    "might",
+    "could",
+    "perhaps",
+)
 
 
 def _guessed(hit: Hit, reading: Reading) -> bool:

@@ -20,6 +20,8 @@ __all__ = ["examined_elsewhere", "only_what_was_seen"]
 TITLE_SENTENCES = 3
 # "Thank you for referring her for MRI of the pelvis": words of the title before the study's name.
 WORDS_BEFORE_STUDY = 3
+# Words that name a study, not what one shows ("SUVmax", "T2").
+_STUDIES = ("pet", "mr", "dota", "dotan", "kernspin", "magnet", "gallium", "ga", "somatostatin", "ssr", "sstr")
 # What a sentence tells of a liver that this study did not show.
 _NOT_SEEN = frozenset({"known", "historical", "historical_after", "hypothetical", "deferred", "reported", "aside"})
 _PAST = frozenset({"previous", "comparing", "neutral"})
@@ -33,15 +35,16 @@ def examined_elsewhere(sentences: Sequence[Sentence], rules: Rules) -> bool:
             continue
         words = sentence.words
         limited = [hit for hit in rules.features.find(words) if hit.category == "limited"]
-        studies = limited if titled else rules.modalities.find(words) or limited
+        named = [hit for hit in rules.modalities.find(words) if words[hit.start].startswith(_STUDIES)]
+        studies = limited if titled else named or limited
         titled = titled or bool(studies)
         if not studies:
             continue
         title = _title(words, studies[0].start, rules)
-        named = {hit.category for hit in rules.regions.find(title)} & {"elsewhere", LIVER}
-        named |= {hit.category for hit in rules.organs.find(title) if hit.category == LIVER}
-        if named:
-            return named == {"elsewhere"}
+        regions = {hit.category for hit in rules.regions.find(title)} & {"elsewhere", LIVER}
+        regions |= {hit.category for hit in rules.organs.find(title) if hit.category == LIVER}
+        if regions:
+            return regions == {"elsewhere"}
     return False
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from liverpair.evaluate.labels.columns import read_table
 from liverpair.evaluate.labels.decision import decide
-from liverpair.evaluate.labels.extent import count_lesions, counted_sizes, sizes_at_place, sizes_near
+from liverpair.evaluate.labels.extent import count_lesions, counted_sizes, sizes_at_place, sizes_near, without_past
 from liverpair.evaluate.labels.facts import Fact, facts_of
 from liverpair.evaluate.labels.markup import plain_text, repaired_text
 from liverpair.evaluate.labels.mentions import Context, Reading, read_sentence
@@ -53,9 +53,9 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     tokens = tokenise(text)
     readings = _read(text, tokens, rules, modality)
     facts = facts_of(readings, rules)
-    body = without_reason(readings, text, rules)
-    if len(body) < len(readings) and (told := facts_of(body, rules)):
-        readings, facts = body, told
+    for body in (without_reason(readings, text, rules), without_past(readings, rules)):
+        if len(body) < len(readings) and (told := facts_of(body, rules)):
+            readings, facts = body, told
     status, deciding = decide(facts, readings)
     is_pet = _is_pet([token.text for token in tokens], rules, modality)
     table = read_table(text, rules, "other" if is_pet else "liver")

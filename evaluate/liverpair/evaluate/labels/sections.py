@@ -270,7 +270,8 @@ def _concluding(sentences: list[Sentence], rules: Rules) -> list[Sentence]:
         return sentences
     return [
         replace(sentence, section="impression")
-        if sentence.section == "findings" and any(hit.start <= LATEST_CONCLUDING for hit in rules.concluding.find(sentence.words))
+        if sentence.section == "findings"
+        and any(hit.start <= LATEST_CONCLUDING for hit in rules.concluding.find(sentence.words))
         else sentence
         for sentence in sentences
     ]

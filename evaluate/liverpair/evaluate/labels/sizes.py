@@ -6,7 +6,8 @@ Sizes are current: of "von 8 auf 11 mm" the 11, of "13 mm (previously 9 mm)" the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from liverpair.evaluate.labels.former import (
@@ -50,6 +51,7 @@ class _Raw(NamedTuple):
     previous: bool
     previous_if_other: bool
     current: bool  # "aktuell", "now" stands at it
+    now: bool = False  # by a word of its own, not by "auf", "to"
 
 
 def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
@@ -61,6 +63,7 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
     raw = [size._replace(previous=True) if i in past else size for i, size in enumerate(raw)]
     wrong = _put_right(raw, cues)
     raw = [size._replace(previous=True) if size.start < wrong else size for size in raw]
+    raw = _before_now(raw, reading)
     has_current = any(not size.previous and not size.previous_if_other for size in raw)
     refers_back = any(cue.category == "refers_back" for cue in cues)
     out = []
@@ -70,6 +73,20 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
         mention, foreign = owner(size, reading)
         out.append(Size(size.mm, mention, foreign, refers_back))
     return out
+
+
+def _before_now(raw: Sequence[_Raw], reading: Reading) -> list[_Raw]:
+    """ "Lesion in segment 7: 61 mm - 30 mm - now 14 mm": what the same lesion had before it."""
+    now = next((size for size in raw if size.now), None)
+    if now is None:
+        return list(raw)
+    named = [hit.start for hit in reading.organ_hits] + [m.start for m in reading.mentions]
+    return [
+        size._replace(previous=True)
+        if size.end <= now.start and not any(size.end <= at < now.start for at in named)
+        else size
+        for size in raw
+    ]
 
 
 # "Leber (Größe 18 cm)": words from the liver to its own size, which no lesion right behind the word has.
@@ -132,8 +149,46 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         led_to = category.get(start - 1) == "link_change"  # "from 24 mm on the prior to 28 mm"
         current = "current" in before | behind or led_to
         beside = ("previous_beside" in before and not current) or leads_on or bound
-        out.append(_Raw(mm, start, unit + 1, previous and not led_to, beside, current))
+        now = _stands_at(words, start, unit + 1)
+        out.append(_Raw(mm, start, unit + 1, previous and not led_to, beside, current, now and not previous))
+    return [*out, *_without_unit(words, tokens, category, out)]
+
+
+_NOW = frozenset({"now", "today", "currently", "aktuell", "jetzt", "heute", "derzeit", "nun"})
+_THEN = frozenset({"then", "was", "before", "previously", "vorher", "zuvor", "damals", "war", "vu"})
+
+
+def _stands_at(words: Sequence[str], start: int, end: int) -> bool:
+    """Whether "now" stands right before or behind words[start:end]."""
+    return bool(_NOW & {words[start - 1] if start else "", *words[end : end + 1]})
+
+
+def _without_unit(
+    words: Sequence[str], tokens: Sequence[Token], category: Mapping[int, str], sized: Sequence[_Raw]
+) -> list[_Raw]:
+    """ "24 mm then, 18 now", "S1 12, S2 18, S8 21 mm": numbers whose unit another one of the sentence names."""
+    then = bool(_THEN & set(words))
+    units = [category.get(i) for i in range(len(words)) if category.get(i) in ("unit_mm", "unit_cm")]
+    if (not units and not then) or any(word.startswith("suv") for word in words):
+        return []
+    factor = 10.0 if units and units[0] == "unit_cm" else 1.0
+    out = []
+    for at, token in enumerate(tokens):
+        taken = any(size.start <= at < size.end for size in sized)
+        if token.kind != "number" or taken or category.get(at + 1) in ("unit_mm", "unit_cm"):
+            continue
+        mm = round(factor * _number(words[at]), 3)
+        ends = at + 1 == len(words) or words[at + 1] in (",", ";", ".")
+        listed = bool(units) and ends and at > 0 and bool(_SEGMENT.fullmatch(words[at - 1]))
+        now = then and _stands_at(words, at, at + 1)
+        if (listed or now) and SMALLEST_MM <= mm <= LARGEST_PLAUSIBLE_MM:
+            out.append(_Raw(mm, at, at + 1, False, False, now, now))
     return out
+
+
+_SEGMENT = re.compile(r"s(?:[1-8][ab]?|i{1,3}|iv[ab]?|v|vi{1,3})")
+# A number without a unit that is smaller counts something.
+SMALLEST_MM = 2.0
 
 
 # What is smaller than a number has no stated size.
