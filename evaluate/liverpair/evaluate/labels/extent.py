@@ -104,7 +104,8 @@ def _is_then(reading: Reading, rules: Rules) -> bool:
 
 def without_past(readings: Sequence[Reading], rules: Rules) -> list[Reading]:
     """The sentences but those of the past, where others tell of today."""
-    then = [reading for reading in readings if reading.mentions and _is_then(reading, rules)]
+    headed = _told_of_past(readings, rules)
+    then = [r for r in readings if r.mentions and (id(r) in headed or _is_then(r, rules))]
     if not then or not any(_is_now(reading, rules) for reading in readings):
         return list(readings)
     return [reading for reading in readings if not any(reading is one for one in then)]

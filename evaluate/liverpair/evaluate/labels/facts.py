@@ -42,7 +42,9 @@ def facts_of(readings: Sequence[Reading], rules: Rules) -> list[Fact]:
                 if doubted and fact.status == "present" and not fact.strong:
                     fact = replace(fact, status="uncertain")
                 facts.append(fact)
-        if reading.liver_positive or reading.liver_course:
+        if (
+            reading.liver_positive and not _called_benign_below(readings[number + 1 :], reading)
+        ) or reading.liver_course:
             facts.append(Fact("present", reading, None, reading.sentence.section, True, False))
         if reading.liver_doubted:
             facts.append(Fact("uncertain", reading, None, reading.sentence.section, True, False))
@@ -52,6 +54,13 @@ def facts_of(readings: Sequence[Reading], rules: Rules) -> list[Fact]:
             gone = reading.has("resolved") and not reading.mentions  # "Hepatische Komplettremission"
             facts.append(Fact("absent", reading, None, reading.sentence.section, gone, False))
     return facts
+
+
+def _called_benign_below(later: Sequence[Reading], reading: Reading) -> bool:
+    """ "Lesions: yes" above "Nature: benign (cysts)" in one block of a form."""
+    block = [other for other in later if other.sentence.block == reading.sentence.block]
+    mentions = [mention for other in block for mention in other.mentions]
+    return bool(mentions) and all(m.kind == "benign" and m.polarity == "benign" for m in mentions)
 
 
 def _tells_of_disease(reading: Reading) -> bool:
@@ -98,6 +107,13 @@ def _is_left_open(following: Reading | None, reading: Reading) -> bool:
     )
 
 
+_ALL_OF_THEM = frozenset(
+    {"beide", "both", "diese", "they", "sie", "alle", "all", "these", "saemtliche", "none", "neither"}
+)
+# Words of the sentence in which the pronoun stands: "MRI today: both no longer seen".
+PRONOUN_REACH = 6
+
+
 def _verdict_next(reading: Reading, following: Reading | None) -> str:
     """Whether the next sentence, which names no lesion, confirms or refutes this one's ("this is not confirmed")."""
     if following is None or following.sentence.block != reading.sentence.block:
@@ -106,6 +122,8 @@ def _verdict_next(reading: Reading, following: Reading | None) -> str:
         return ""
     if following.has("refuted"):
         return "absent"
+    if following.has("resolved") and not following.organ_hits and _ALL_OF_THEM & set(following.words[:PRONOUN_REACH]):
+        return "absent"  # "Metastases S2 and S5. Both no longer seen."
     return "present" if following.has("confirmed") else ""
 
 

@@ -79,7 +79,9 @@ def _heads_list_with_liver(mention: Hit, reading: Reading) -> bool:
     for hit in inside:
         end = next((i for i in range(hit.end, closing) if words[i] in (",", ";")), closing)
         start = next((i + 1 for i in range(hit.start, opening, -1) if words[i] in (",", ";")), opening)
-        denied = any(start <= cue.start < end and cue.category in _DENIES for cue in reading.cues)
+        denied = words[hit.end : hit.end + 1] in (["-"], ["0"], ["neg"], ["negative"], ["negativ"]) or any(
+            start <= cue.start < end and cue.category in _DENIES for cue in reading.cues
+        )
         if hit.category == LIVER and not denied and not ANSWERS_NO & set(words[hit.start : end]):
             return True
     return False

@@ -50,6 +50,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     overlapping = any(denial.start < hit.end and hit.start < denial.end for denial in denials)
     if denials and not overlapping and _stands_in_its_own_part(hit, reading):
         denials = []
+    if hit.category in ("lesion", "uptake") and _most_likely_benign(hit, reading, findings):
+        return "benign"
     if "indeterminate" in covering and not _denial_prevails(denials, covering["indeterminate"], hit, reading):
         return "uncertain"
     negated = bool(denials)
@@ -70,6 +72,21 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     if {"historical", "historical_after"} & covering.keys():
         return "ignored"
     return _affirmed(hit, reading, findings, is_pet, organ)
+
+
+def _most_likely_benign(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
+    """ "Questionable uptake, most likely artefact": the likeliest diagnosis holds, unless a metastasis rivals it."""
+    benign = [f for f in findings if f.category == "benign" and f.start >= hit.end]
+    if not benign or any(f.category in ("metastasis", "recurrence") for f in findings):
+        return False
+    if any(cue.category == "indeterminate" and cue.start >= benign[0].end for cue in reading.cues):
+        return False  # "most likely benign, but formally still indeterminate"
+    between = [cue for cue in reading.cues if cue.category == "affirm" and hit.end <= cue.start]
+    return any(0 <= benign[0].start - cue.end <= LIKELIEST_REACH for cue in between)
+
+
+# "Most likely a small respiratory artefact": words from the adverb to the diagnosis.
+LIKELIEST_REACH = 3
 
 
 def _is_dispelled(hit: Hit, reading: Reading) -> bool:
@@ -228,7 +245,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "present" if not suspected or _has_affirm(cues) else "uncertain"
     if hit.category == "recurrence":
         return "uncertain" if hedged else "present"
-    if _called_benign(reading, findings):
+    if _called_benign(reading, findings) or _is_benign_in_its_part(hit, reading, findings):
         return "benign"
     if is_pet and any(cue.category == "non_avid" for cue in cues):
         return "non_avid"
@@ -328,6 +345,19 @@ def _called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
     return reading.other_tumour or not _qualified(reading, benign[0], "malignant")
 
 
+def _is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
+    """ "One suspected metastasis, two further lesions (12 mm, 5 mm) are cysts": the verb's part is the lesion's own."""
+    words = reading.words
+    behind = [f for f in findings if f.start >= hit.end]
+    if hit.category != "lesion" or not behind or behind[0].category != "benign" or _guessed(behind[0], reading):
+        return False
+    between = words[hit.end : behind[0].start]
+    outside = " ".join(between).replace("( ", "(").split("(")[0].split() + " ".join(between).split(")")[-1].split()
+    return bool(_IS & set(outside)) and not _IS_NOT & set(outside)
+
+
+_IS = frozenset({"ist", "sind", "entspricht", "entsprechen", "is", "are", "represents", "represent"})
+_IS_NOT = frozenset({"nicht", "not", "kein", "keine", "or", "oder", "versus", "vs", "dd", "and", "und", ";"})
 _GUESSES = (
     "?",
     "koennt",

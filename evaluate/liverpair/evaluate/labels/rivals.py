@@ -29,6 +29,9 @@ _COPULAS = frozenset(
     | {"is", "was", "are", "were", "represents", "represent", "corresponds", "proves", "proved", "appears", "turns"}
     | {"ist", "sind", "war", "waren", "entspricht", "entsprechen", "handelt", "stellt", "erweist", "erwies", "zeigt"}
 )
+_FURTHER = frozenset(
+    {"further", "other", "others", "another", "additional", "weitere", "weiteren", "andere", "anderen"}
+)
 _CONTRASTS = frozenset({"but", "aber", "jedoch", "oder", "or", "dd", "versus", "vs"})
 # "Likelihood of metastasis: 3 of 5": shares of the scale up to which the answer is no, and undecided.
 GRADE_NO, GRADE_OPEN = 0.45, 0.75
@@ -63,8 +66,9 @@ def is_taken_back(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
     told = [cue.start for cue in reading.cues if cue.category == "reported" and cue.start < benign[0].start]
     rivals = [other for other in findings if other.category == "metastasis" and other.start >= hit.end]
     behind = set(reading.words[hit.end :])
-    if ";" in reading.words[hit.end : benign[0].start]:
-        return False
+    between = reading.words[hit.end : benign[0].start]
+    if ";" in between or _FURTHER & set(between):
+        return False  # "one suspected metastasis, two further lesions are cysts"
     if hit.category == "lesion":  # "thought to be metastases, are haemangiomas": the former name lies between
         rivals = [other for other in rivals if other.start > benign[0].start]
     return bool(told) and not rivals and bool(_COPULAS & behind) and not _CONTRASTS & behind

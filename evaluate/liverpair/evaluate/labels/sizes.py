@@ -111,6 +111,7 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
     words, tokens = reading.words, reading.sentence.tokens
     category = {position: cue.category for cue in cues for position in range(cue.start, cue.end)}
     out: list[_Raw] = []
+    excluded = -9  # unit of the last length that was no size
     for unit in range(len(words)):
         if category.get(unit) not in ("unit_mm", "unit_cm") or unit == 0:
             continue
@@ -131,7 +132,13 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
             continue
         before = _cues_near(cues, words, start, -1)
         behind = _cues_near(cues, words, unit + 1, +1)
-        no_size = "not_a_size" in before | behind or "not_a_size_before" in before or "not_a_size_behind" in behind
+        chained = start == excluded + 2 and words[start - 1] in _RESPECTIVE
+        chained = chained or (start == excluded + 3 and words[start - 1] == "." and words[start - 2] in _RESPECTIVE)
+        no_size = (
+            chained or "not_a_size" in before | behind or "not_a_size_before" in before or "not_a_size_behind" in behind
+        )
+        if no_size:
+            excluded = unit
         if not 0.0 < mm <= LARGEST_PLAUSIBLE_MM or no_size:
             continue
         if out and words[start - 1] in ("x", "by", "mal") and start - out[-1].end <= AXIS_REACH:
@@ -154,6 +161,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
     return [*out, *_without_unit(words, tokens, category, out)]
 
 
+# "Distance to the vein 11 mm and 24 mm": the second length is what the first one is.
+_RESPECTIVE = frozenset({"bzw", "beziehungsweise", "resp", "und", "and", "/"})
 _NOW = frozenset({"now", "today", "currently", "aktuell", "jetzt", "heute", "derzeit", "nun"})
 _THEN = frozenset({"then", "was", "before", "previously", "vorher", "zuvor", "damals", "war", "vu"})
 
@@ -238,14 +247,26 @@ def _chain(
             return start - 2, [_number(words[start - 2])], True  # "15 statt 18 mm"
         if link == "link_change":
             changed = True
-        elif words[start - 1] == "," and listed and not _is_segment(words, start - 2):
-            pass  # "24, 15 und 8 mm"
+        elif (
+            words[start - 1] == ","
+            and (listed or _in_bracket_list(words, start - 2))
+            and not _is_segment(words, start - 2)
+        ):
+            pass  # "24, 15 und 8 mm", "(12, 8 mm)"
         elif link != "link_range" or (words[start - 1] in ("und", "and") and _is_segment(words, start - 2)):
             break
         listed = words[start - 1] in ("und", "and", "sowie", ",") and (listed or words[start - 1] != ",")
         start -= 2
         values.append(_number(words[start]))
     return start, values, changed
+
+
+def _in_bracket_list(words: Sequence[str], number: int) -> bool:
+    """A number right behind an opening bracket, or behind others that are."""
+    at = number
+    while at >= 2 and words[at - 1] == "," and words[at - 2][:1].isdigit():
+        at -= 2
+    return at >= 1 and words[at - 1] == "("
 
 
 def _listed_before(words: Sequence[str], tokens: Sequence[Token], before: int) -> list[float]:
@@ -283,7 +304,8 @@ _TIMES = frozenset({"previous", "comparing", "current"})
 def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int) -> set[str]:
     """Cue categories next to a size, not across a comma or bracket; of previous/current the nearest."""
     found: set[str] = set()
-    steps = range(at - 1, max(-1, at - 1 - BEFORE), -1) if direction < 0 else range(at, min(len(words), at + BEHIND))
+    reach = BEFORE + words[max(0, at - BEFORE) : at].count(".")  # "zur V. cava": the stop is no word
+    steps = range(at - 1, max(-1, at - 1 - reach), -1) if direction < 0 else range(at, min(len(words), at + BEHIND))
     if direction < 0 and words[max(0, at - 2) : at] == [")", ":"]:
         opening = next((i for i in range(at - 3, -1, -1) if words[i] == "("), at)
         inside = {cue.category for cue in cues if opening < cue.start and cue.end < at}
