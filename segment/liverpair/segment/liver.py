@@ -15,7 +15,7 @@ from liverpair.segment.liver_border import FINEST_MR_MM, NEAR_AN_OUTLINE, Border
 from liverpair.segment.liver_ct import prepare_ct
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fill import fill_lesions
-from liverpair.segment.liver_fluid import without_bright_bile, without_fluid
+from liverpair.segment.liver_fluid import without_bright_bile, without_fluid, without_t2_fluid
 from liverpair.segment.liver_grid import anatomical_grid, sample
 from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
 from liverpair.segment.liver_morphology import BoolArray, depth, dilate, largest
@@ -139,6 +139,8 @@ def _around(
     coarse = fill_lesions(features, grown | lesion if grown.any() else grown, core)
     if role == "mr-hbp":
         coarse = without_bright_bile(features, coarse, core)
+    if role == "mr-t2":
+        coarse = without_t2_fluid(features, coarse, core)
     if role == "ct":
         coarse = without_fluid(features, coarse, core)
     else:

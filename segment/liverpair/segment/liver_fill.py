@@ -10,10 +10,10 @@ from scipy import ndimage
 
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import OrganCore
-from liverpair.segment.liver_morphology import BoolArray, close, dilate, erode, opened, surround
+from liverpair.segment.liver_morphology import BoolArray, close, dilate, erode, fill_holes, opened, surround
 from liverpair.segment.liver_shape import GENEROUS_SD, OPENING_MM, local_mode
 
-__all__ = ["fill_lesions"]
+__all__ = ["LEAST_SURROUND", "fill_lesions"]
 
 #: Vessels and lesions in the border up to this width are closed.
 CLOSING_MM = 8.0
@@ -51,7 +51,7 @@ def _under_a_shell(features: Features, mask: BoolArray, core: OrganCore, filled:
     reach = SHELL_BAND * GENEROUS_SD * max(features.least_sd(core.mode), core.sd)
     shell = (np.abs(features.smooth - local) <= reach) & features.body.tissue & dilate(mask, SHELL_MM, spacing)
     whole = mask | shell
-    whole |= erode(ndimage.binary_fill_holes(dilate(whole, CRACK_MM, spacing)), CRACK_MM, spacing)
+    whole |= erode(fill_holes(dilate(whole, CRACK_MM, spacing)), CRACK_MM, spacing)
     gaps, found = whole & ~filled, np.zeros(mask.shape, dtype=bool)
     for radius_mm in SHELL_RADII_MM:
         labels, count = ndimage.label(opened(gaps, radius_mm, spacing))
@@ -68,11 +68,11 @@ def fill_lesions(features: Features, mask: BoolArray, core: OrganCore) -> BoolAr
     spacing = features.grid.spacing
     body = features.body
     closed = close(mask, CLOSING_MM, spacing) & body.tissue
-    closed = ndimage.binary_fill_holes(closed)
+    closed = fill_holes(closed)
     out = opened(closed, OPENING_MM, spacing) | mask
     for piece in _bays(close(out, BAY_CLOSING_MM, spacing) & body.tissue & ~out, spacing):
         if surround(piece, out) > LEAST_SURROUND:
             out = out | piece
     if mask.any():
         out = out | _under_a_shell(features, mask, core, out)
-    return np.asarray(ndimage.binary_fill_holes(out) & body.inside)
+    return np.asarray(fill_holes(out) & body.inside)

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from liverpair.segment.liver_body import Body
 from liverpair.segment.liver_features import Features
-from liverpair.segment.liver_morphology import BoolArray, close, depth, dilate
+from liverpair.segment.liver_morphology import BoolArray, close, depth, dilate, fill_holes
 
 __all__ = ["OrganCore", "enclosing_core", "find_cores", "place_prior", "robust_mode"]
 
@@ -159,7 +159,7 @@ def find_cores(
     for first, last in _bands(smooth, quiet, features.window):
         band = (smooth >= max(first, low)) & (smooth <= min(last, high)) & allowed
         # portal and hepatic veins cross every liver: what a ball of their radius cannot enter is bridged
-        band = ndimage.binary_fill_holes(close(band, VESSEL_MM, features.grid.spacing)) & body.tissue
+        band = fill_holes(close(band, VESSEL_MM, features.grid.spacing)) & body.tissue
         score, radius, at = _deepest(band, prior, features.grid.spacing)
         if radius < least_radius_mm:
             continue

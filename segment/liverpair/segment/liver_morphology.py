@@ -15,6 +15,7 @@ __all__ = [
     "depth",
     "dilate",
     "erode",
+    "fill_holes",
     "fill_slices",
     "largest",
     "opened",
@@ -89,6 +90,21 @@ def largest(mask: BoolArray) -> BoolArray:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return np.asarray(labels == int(sizes.argmax()))
+
+
+def fill_holes(mask: BoolArray, fewer_than: float = np.inf) -> BoolArray:
+    """``mask`` with its holes of fewer than that many voxels: background that is not connected to the array's border.
+
+    Without a limit it is ``scipy.ndimage.binary_fill_holes``, which takes ten times as long.
+    """
+    labels, count = ndimage.label(~mask)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    hole = sizes < fewer_than
+    for axis in range(3):
+        for end in (0, -1):
+            hole[np.unique(np.take(labels, end, axis))] = False
+    hole[0] = False  # the mask itself
+    return np.asarray(mask | hole[labels])
 
 
 def fill_slices(mask: BoolArray, axes: tuple[int, ...] = (2,)) -> BoolArray:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from liverpair.segment.liver_features import Features
+from liverpair.segment.liver_fill import LEAST_SURROUND
 from liverpair.segment.liver_mode import OrganCore
-from liverpair.segment.liver_morphology import BoolArray, depth, dilate, opened
+from liverpair.segment.liver_morphology import BoolArray, depth, dilate, opened, surround
 from liverpair.segment.liver_shape import elsewhere, grow
 
 __all__ = ["Judgement", "QualityLimits", "judge"]
@@ -131,7 +133,8 @@ def _doubts(features: Features, mask: BoolArray, core: OrganCore, grown: BoolArr
     shell = dilate(mask, SHELL_MM[1], spacing) & ~dilate(mask, SHELL_MM[0], spacing) & features.body.tissue
     width = 3 * max(core.sd, features.least_sd(core.mode))
     alike = np.abs(features.smooth - core.mode) <= width
-    doubtful = opened(grown & ~tight, DOUBTFUL_MM, spacing)
+    doubtful, lesions = _left_out(grown, tight, spacing)
+    tight = tight | lesions
     return {
         "doubtful_ml": float(doubtful.sum()) * features.grid.voxel_volume_mm3 / 1000,
         "agreement_tight": _dice(grown, tight),
@@ -141,6 +144,17 @@ def _doubts(features: Features, mask: BoolArray, core: OrganCore, grown: BoolArr
         "filled_fraction": 1 - float((grown & mask).sum()) / max(1, int(mask.sum())),
         "mask_alike": float((mask & alike).sum()) / max(1, int(mask.sum())),
     }
+
+
+def _left_out(grown: BoolArray, tight: BoolArray, spacing: NDArray[np.float64]) -> tuple[BoolArray, BoolArray]:
+    """The thick parts that a stricter search leaves out: those that may be a leak, and lesions, which it encloses."""
+    doubtful, lesions = opened(grown & ~tight, DOUBTFUL_MM, spacing), np.zeros(grown.shape, dtype=bool)
+    labels, count = ndimage.label(doubtful)
+    for n in range(1, count + 1):
+        part = labels == n
+        if surround(part, tight) > LEAST_SURROUND:
+            lesions |= part
+    return doubtful & ~lesions, lesions
 
 
 def _dice(a: BoolArray, b: BoolArray) -> float:

@@ -16,6 +16,7 @@ from liverpair.segment.liver_morphology import (
     depth,
     dilate,
     erode,
+    fill_holes,
     opened,
 )
 
@@ -42,6 +43,8 @@ SKIN_MM = 8.0
 LARGEST_LIVER_ML = 4000.0
 #: Drift of the organ's intensity is followed over this length: longer than most metastases, shorter than a liver.
 DRIFT_MM = 15.0
+#: The filter that follows it ends at this many sd.
+DRIFT_CUT = 2.5
 #: Larger holes in the band are other organs.
 LARGEST_HOLE_ML = 200.0
 #: Opening that severs diaphragm, abdominal wall and vessels leaving the liver.
@@ -69,23 +72,27 @@ def local_mode(features: Features, mask: BoolArray, core: OrganCore, tolerance: 
 
     Outside the organ the nearest part's intensity goes on and fades into the core's.
     """
+    local = np.full(mask.shape, core.mode, dtype=np.float32)
+    if not mask.any():
+        return local
     sigma = DRIFT_MM / features.grid.spacing
-    trusted = mask & (np.abs(features.smooth - core.mode) <= tolerance + 3 * core.sd)
-    weight = ndimage.gaussian_filter(trusted.astype(np.float32), sigma, truncate=2.5)
-    excess = np.where(trusted, features.smooth - core.mode, 0).astype(np.float32)
-    drift = ndimage.gaussian_filter(excess, sigma, truncate=2.5) / (weight + 0.02)
-    return np.asarray(core.mode + np.clip(drift, -tolerance, tolerance), dtype=np.float32)
+    window = box_of(mask, int(np.ceil(DRIFT_CUT * float(sigma.max()))) + 1)  # beyond it both filters give nothing
+    smooth = features.smooth[window]
+    trusted = mask[window] & (np.abs(smooth - core.mode) <= tolerance + 3 * core.sd)
+    weight = ndimage.gaussian_filter(trusted.astype(np.float32), sigma, truncate=DRIFT_CUT)
+    excess = np.where(trusted, smooth - core.mode, 0).astype(np.float32)
+    drift = ndimage.gaussian_filter(excess, sigma, truncate=DRIFT_CUT) / (weight + 0.02)
+    local[window] = core.mode + np.clip(drift, -tolerance, tolerance)
+    return local
 
 
 def _band(features: Features, local: NDArray[np.float32], reach: float) -> BoolArray:
     """Voxels of the body with the organ's local intensity, and the small holes in them."""
     near = np.abs(features.smooth - local) <= reach
     band = near & features.body.tissue & features.allowed
-    holes = ndimage.binary_fill_holes(band) & ~band
-    labels, count = ndimage.label(holes)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1) * features.grid.voxel_volume_mm3 / 1000
     # a lung or a bowel wrapped in liver-valued wall is not a hole in the liver
-    return np.asarray(band | ((sizes < LARGEST_HOLE_ML)[labels] & holes & features.body.tissue))
+    small = fill_holes(band, LARGEST_HOLE_ML * 1000 / features.grid.voxel_volume_mm3)
+    return np.asarray(band | (small & features.body.tissue))
 
 
 def _attached(
@@ -211,11 +218,14 @@ def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float, d
     home = int(np.bincount(lumps[core.ball], minlength=count + 1)[1:].argmax()) + 1 if count else 0
     if count < 2 or home == 0:
         return mask
-    peak = ndimage.maximum(inner, lumps, index=np.arange(1, count + 1))
+    inside = lumps > 0
+    peak = np.zeros(count + 1, dtype=np.float32)
+    np.maximum.at(peak, lumps[inside], inner[inside])
     necks = _passes(lumps, inner, count)
-    volume = np.bincount(lumps.ravel(), minlength=count + 1)[1:] * features.grid.voxel_volume_mm3 / 1000
-    away = elsewhere(features, core, mask).astype(np.float32)
-    place = ndimage.mean(away, lumps, index=np.arange(1, count + 1))
+    voxels = np.bincount(lumps[inside], minlength=count + 1)
+    volume = voxels * features.grid.voxel_volume_mm3 / 1000
+    away = np.bincount(lumps[elsewhere(features, core, mask) & inside], minlength=count + 1)
+    place = away / np.maximum(voxels, 1)
     shading = features.drift(core.mode) * STEP_REACH_MM / LIVER_EXTENT_MM
     sd = min(sd, max(float(np.hypot(core.sd, shading)), features.least_sd(core.mode) if distinct else 0.0))
     kept = {home}
@@ -226,11 +236,11 @@ def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float, d
             break
         neck, _, lump = best
         waiting.discard(lump)
-        ratio = neck / max(float(peak[lump - 1]), 1.0)
+        ratio = neck / max(float(peak[lump]), 1.0)
         differs = _step_across(features, np.isin(lumps, sorted(kept)), lumps == lump) / sd
         # the thinner the neck behind which a lump swells, the smaller a step says that it is another organ
-        limit = STEP_AT_NECK + STEP_PER_RATIO * min(ratio, 1.0) if volume[lump - 1] > SMALL_LUMP_ML else 1.5
-        wrong = differs > limit or place[lump - 1] > (0.3 if ratio < NECK_RATIO else 0.8)
+        limit = STEP_AT_NECK + STEP_PER_RATIO * min(ratio, 1.0) if volume[lump] > SMALL_LUMP_ML else 1.5
+        wrong = differs > limit or place[lump] > (0.3 if ratio < NECK_RATIO else 0.8)
         if not wrong:
             kept.add(lump)
     return np.asarray(np.isin(lumps, sorted(kept)))

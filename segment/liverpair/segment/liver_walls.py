@@ -11,6 +11,7 @@ from skimage.segmentation import watershed
 
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
+from liverpair.segment.liver_fluid import like_a_gallbladder
 from liverpair.segment.liver_grid import capped_grid, sample
 from liverpair.segment.liver_morphology import BoolArray, box_of, depth, dilate, surround
 
@@ -37,9 +38,6 @@ VALLEY = 0.15
 LEAST_WALL, BEHIND_MM = 0.25, 10.0
 #: What the liver surrounds on more of its surface than this is a lesion with a rim.
 ENCLOSED = 0.9
-#: A gallbladder without a visible wall: longer than wide by this (sd along its longest over its shortest axis; 2.4–3.6
-#: in twelve simulated ones, lesions below 2), at the surface below and in front of the liver's centre.
-ELONGATED = 2.2
 #: The scale at which levels are read.
 LEVEL_MM = 1.0
 
@@ -109,15 +107,6 @@ def _walled(scene: _Scene, core: BoolArray) -> bool:
     return float(np.median(scene.level[wall])) < sides - VALLEY * abs(liver)
 
 
-def _like_a_gallbladder(scene: _Scene, piece: BoolArray) -> bool:
-    """Whether a part that differs from the liver has a gallbladder's form and place."""
-    at = np.argwhere(piece) @ scene.box.affine[:3, :3].T  # LPS mm, up to the origin
-    middle = np.argwhere(scene.mask).mean(axis=0) @ scene.box.affine[:3, :3].T
-    axes = np.linalg.eigvalsh(np.cov(at.T))
-    in_front, below = at[:, 1].mean() < middle[1], at[:, 2].mean() < middle[2]
-    return bool(in_front and below and np.sqrt(axes[2] / max(axes[0], 1e-6)) > ELONGATED)
-
-
 def _regions(scene: _Scene) -> NDArray[np.int32]:
     """Each voxel of the mask with the label of the large part that it belongs to."""
     regions = np.asarray(watershed(scene.edges, scene.parts, mask=scene.mask), dtype=np.int32)
@@ -144,6 +133,6 @@ def without_walled_parts(image: Volume, coarse: BoolArray, coarse_grid: Grid) ->
         piece = np.asarray(regions == n)
         if n == scene.home or surround(piece, scene.mask) >= ENCLOSED:
             continue
-        if _walled(scene, np.asarray(scene.parts == n)) or _like_a_gallbladder(scene, piece):
+        if _walled(scene, np.asarray(scene.parts == n)) or like_a_gallbladder(piece, scene.mask, scene.box.affine):
             out |= piece
     return np.asarray(coarse & (sample(Mask(out, scene.box), coarse_grid) < 0.5)) if out.any() else coarse
