@@ -89,13 +89,10 @@ def _followed_lesion(readings: Sequence[Reading]) -> Fact | None:
         for mention in reading.mentions:
             if mention.organ != "liver" or mention.kind not in ("lesion", "metastasis"):
                 continue
-            if mention.polarity == "followed" or (mention.polarity == "neutral" and course):
+            benign = _is_benign_later(readings[number + 1 :], reading)
+            if mention.polarity == "followed" or (mention.polarity == "neutral" and course and not benign):
                 return Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
-            if (
-                mention.polarity == "neutral"
-                and neutral is None
-                and not _is_benign_later(readings[number + 1 :], reading)
-            ):
+            if mention.polarity == "neutral" and neutral is None and not benign:
                 neutral = Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
     return neutral
 

@@ -146,9 +146,14 @@ def _liver_is_denied(reading: Reading) -> bool:
     return any(
         hit.category == LIVER
         and hit.end + 1 < len(words)
-        and words[hit.end] in ("(", ":", "=")
-        and words[hit.end + 1] in ANSWERS_NO
-        and (words[hit.end] != "(" or hit.end + 2 == len(words) or words[hit.end + 2] in _ENDS)
+        and (
+            (
+                words[hit.end] in ("(", ":", "=")
+                and words[hit.end + 1] in ANSWERS_NO
+                and (words[hit.end] != "(" or hit.end + 2 == len(words) or words[hit.end + 2] in _ENDS)
+            )
+            or (words[hit.end] == "-" and words[hit.end + 1] in _ENDS and ":" in words[: hit.start])
+        )
         for hit in reading.organ_hits
     )
 

@@ -102,8 +102,10 @@ def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Co
     if _is_distant(mention, reading) and not any(organ.category == LIVER for organ in reading.organ_hits):
         return NONE, False
     for organ in reading.organ_hits:
-        itself = organ.start < mention.end and mention.start < organ.end
-        if itself and mention.category == "recurrence" and len(reading.organ_hits) > 1:
+        recurs = any(
+            f.category == "recurrence" and organ.start < f.end and f.start < organ.end for f in reading.findings
+        )
+        if recurs and len(reading.organ_hits) > 1:
             continue  # "local recurrence" at the site that the sentence names
         cost = distance(mention, organ, reading.words, reading.clauses)
         if cost < best_cost:

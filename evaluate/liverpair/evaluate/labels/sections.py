@@ -97,7 +97,7 @@ def _place(pieces: Sequence[Piece], rules: Rules) -> list[_Placed]:
             paragraph += piece.after_blank
         found, organ, used = _heading(piece, rules)
         if found == "answer":
-            asked = placed[-1].sentence.tokens if placed and placed[-1].sentence.question else ()
+            asked = _question_answered(tokens[:used], placed)
             found, used = ("impression", used) if asked else ("", 0)
         while used:
             block += 1
@@ -119,6 +119,15 @@ def _place(pieces: Sequence[Piece], rules: Rules) -> list[_Placed]:
             placed.append(_Placed(sentence, kind, run, number, line, paragraph))
             number += 1
     return placed
+
+
+def _question_answered(heading: Sequence[Token], placed: Sequence[_Placed]) -> tuple[Token, ...]:
+    """The question with the number that the answer's heading names ("Answer to 2:"), else the one right before."""
+    number = next((int(token.text) for token in heading if token.text.isdigit()), 0)
+    questions = [one.sentence.tokens for one in placed if one.sentence.question and one.kind == "question"]
+    if 0 < number <= len(questions):
+        return questions[number - 1]
+    return placed[-1].sentence.tokens if placed and placed[-1].sentence.question else ()
 
 
 def _without_ambiguous(placed: Sequence[_Placed]) -> list[_Placed]:
@@ -261,6 +270,10 @@ def _bare_heading(piece: Piece, words: list[str], start: int, rules: Rules) -> t
     for hit in rules.sections.find(words[start:]):
         if hit.start == 0 and start + hit.end == len(words):
             return hit.category, "", len(words)
+    organs = [hit for hit in rules.organs.find(words[start:]) if hit.category != "none"]
+    named = sum(hit.end - hit.start for hit in organs)
+    if organs and start + named == len(words) and not rules.findings.find([rules.correct(w) for w in words]):
+        return "", "liver" if organs[0].category == "liver" else "other", len(words)  # "LIVER" above its findings
     return "", "", 0
 
 

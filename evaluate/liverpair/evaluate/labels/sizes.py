@@ -155,7 +155,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
             continue
         led_to = category.get(start - 1) == "link_change"  # "from 24 mm on the prior to 28 mm"
         current = "current" in before | behind or led_to
-        beside = ("previous_beside" in before and not current) or leads_on or bound
+        compared = _opening_of(words, start) >= 0 and _follows_study(cues, words, _opening_of(words, start))
+        beside = compared or ("previous_beside" in before and not current) or leads_on or bound
         now = _stands_at(words, start, unit + 1)
         out.append(_Raw(mm, start, unit + 1, previous and not led_to, beside, current, now and not previous))
     return [*out, *_without_unit(words, tokens, category, out)]
@@ -202,6 +203,30 @@ SMALLEST_MM = 2.0
 
 # What is smaller than a number has no stated size.
 _BOUNDS = frozenset({"unter", "below", "under", "unterhalb", "kleiner", "beneath"})
+# Words from a comparison to the bracket with its size: "compared with the study of May (lead lesion 41 mm)".
+STUDY_REACH = 5
+
+
+def _opening_of(words: Sequence[str], at: int) -> int:
+    """The bracket that is open at a word, -1 if none."""
+    place = next((i for i in range(at - 1, -1, -1) if words[i] in ("(", ")")), -1)
+    return place if place >= 0 and words[place] == "(" else -1
+
+
+_STUDIES = ("vorunters", "vu", "vorbef", "voraufn", "unters", "mr", "ct", "pet", "study", "scan", "exam", "baseline")
+
+
+def _follows_study(cues: Sequence[Hit], words: Sequence[str], opening: int) -> bool:
+    """Whether a former study is what the bracket explains."""
+    near = [cue for cue in cues if 0 <= opening - cue.end <= STUDY_REACH and "," not in words[cue.end : opening]]
+    named = any(word.startswith(_STUDIES) for cue in near for word in words[cue.start : opening])
+    return (
+        named
+        and any(cue.category in ("comparing", "previous") for cue in near)
+        and not any(words[i] in ("mm", "cm") for cue in near for i in range(cue.end, opening))
+    )
+
+
 # Words of a bracket with the former size between the current one and the unit.
 FORMER_REACH = 6
 # "15 statt 18 mm": the number before these is the current one. ("von", "from" lead to it: "von 15 auf 18 mm".)
