@@ -100,7 +100,7 @@ def _followed_lesion(readings: Sequence[Reading]) -> Fact | None:
 def _is_benign_later(later: Sequence[Reading], reading: Reading) -> bool:
     """ "18 mm lesion. No uptake. On MRI: haemangioma": a diagnosis in a sentence that names no organ."""
     return any(
-        not other.organ_hits
+        all(any(o.start < f.end and f.start < o.end for f in other.findings) for o in other.organ_hits)
         and other.mentions
         and not other.has("indeterminate")
         and not other.has("hedge")
@@ -121,12 +121,16 @@ def _lists_uptake(reading: Reading) -> bool:
     return not other and not reading.mentions and any(word.startswith("suv") for word in reading.words)
 
 
+_GROWING = ("progredient", "groessenprogred", "enlarging", "growing", "progressive", "groesser", "larger")
+
+
 def _only_no_new(readings: Sequence[Reading]) -> tuple[str, Fact | None]:
     """A report that says no more than "no new" or "no other": present if something is followed up, else absent."""
     for reading in readings:
         for mention in reading.mentions:
             if mention.polarity == "no_new" and (mention.organ == "liver" or not mention.organ):
-                stable = any(
+                grows = any(word.startswith(_GROWING) for word in reading.words)  # "no new or enlarging ones"
+                stable = grows or any(
                     (r.has("followed") or r.has("known")) or r.has("pseudo") for r in readings if r is not reading
                 )
                 status = "present" if stable and mention.organ == "liver" else "absent"

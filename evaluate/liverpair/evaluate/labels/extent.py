@@ -24,6 +24,7 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
     corrected = {taken for reading in readings for taken in corrected_sizes(reading.words)}
     past = _told_of_past(readings, rules)
     on_liver, block = bool(correcting), -1  # whether the last lesion spoken of was a counted one
+    named_before = False  # whether the liver's lesions were named, denied ones, too
     subject = False  # and whether the one was that its sentence began with
     for reading in readings:
         if reading.sentence.block != block:
@@ -34,12 +35,18 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
                 continue
             own = id(size.mention) in counted
             unnamed = size.mention is None and not size.foreign
-            placed = reading.liver_positive or bool(_place(reading)) or _is_line_of_form(reading, rules)
+            placed = (
+                (reading.has("known") and named_before and not reading.mentions)
+                or reading.liver_positive
+                or bool(_place(reading))
+                or _is_line_of_form(reading, rules)
+            )
             meant = subject if reading.words[0] in _PRONOUNS else on_liver
             if own or (
                 unnamed and (placed or (meant and (not _names_whole_liver(reading) or _names_largest(reading))))
             ):
                 sizes.append(size.mm)
+        named_before = any(m.organ == "liver" for m in reading.mentions) or (named_before and not reading.mentions)
         spoken = [
             mention
             for mention in reading.mentions

@@ -143,6 +143,8 @@ _ENDS = frozenset({")", ",", ";", ".", "|", "/", "und", "and"})
 def _liver_is_denied(reading: Reading) -> bool:
     """ "Metastasen: hepatisch (keine), ossär (BWK 4)": the answer stands in brackets behind the organ."""
     words = reading.words
+    # "Liver: no change" denies nothing.
+    courses = {cue.start for cue in reading.cues if cue.category in ("pseudo", "no_new", "no_other")}
     return any(
         hit.category == LIVER
         and hit.end + 1 < len(words)
@@ -151,6 +153,7 @@ def _liver_is_denied(reading: Reading) -> bool:
                 words[hit.end] in ("(", ":", "=")
                 and words[hit.end + 1] in ANSWERS_NO
                 and (words[hit.end] != "(" or hit.end + 2 == len(words) or words[hit.end + 2] in _ENDS)
+                and hit.end + 1 not in courses
             )
             or (words[hit.end] == "-" and words[hit.end + 1] in _ENDS and ":" in words[: hit.start])
         )

@@ -252,7 +252,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     hedged = hedged or any(f.category == "benign" and _guessed(f, reading) for f in findings)
     if hit.category == "uptake":
         faint = any(cue.category == "faint" and 0 <= hit.start - cue.end <= FAINT_REACH for cue in cues)
-        return _uptake(same_clause, hedged or faint, organ, reading.words)
+        return _uptake(same_clause, hedged or faint, organ, reading)
     avid = is_pet and organ == LIVER and _is_measured_uptake(reading)
     if (
         (avid and not hedged)
@@ -289,15 +289,23 @@ def _is_compared(cue: Hit, words: Sequence[str]) -> bool:
     return bool(_THAN & set(words[max(0, cue.start - 2) : cue.start]))
 
 
-def _uptake(clause: Sequence[Hit], hedged: bool, organ: str, words: Sequence[str]) -> str:
+def _uptake(clause: Sequence[Hit], hedged: bool, organ: str, reading: Reading) -> str:
     """Uptake counts where it is focal or raised, and in the liver."""
-    if any(cue.category == "physiological" and not _is_compared(cue, words) for cue in clause) or organ != LIVER:
+    if (
+        any(cue.category == "physiological" and not _is_compared(cue, reading.words) for cue in clause)
+        or organ != LIVER
+    ):
         return "ignored"
     denials = [cue.start for cue in clause if cue.category in ("negation_before", "non_avid")]
     shown = [cue for cue in clause if cue.category in ("focal", "malignant", "faint")]
     if not any(cue.start < min(denials, default=cue.start + 1) for cue in shown):
         return "ignored"  # "heterogeneous uptake without focal lesion"
-    if denials and all(cue.category == "faint" for cue in shown):
+    no_focus = any(
+        f.category == "lesion" and cue.category == "negation_before" and 0 <= f.start - cue.end <= FAINT_REACH
+        for f in reading.findings
+        for cue in reading.cues
+    )
+    if (denials or no_focus) and all(cue.category == "faint" for cue in shown):
         return "ignored"  # "inhomogeneous, but no focus"
     return "uncertain" if hedged else "present"
 

@@ -23,7 +23,7 @@ WORDS_BEFORE_STUDY = 3
 # Words that name a study, not what one shows ("SUVmax", "T2").
 _STUDIES = ("pet", "mr", "dota", "dotan", "kernspin", "magnet", "gallium", "ga", "somatostatin", "ssr", "sstr")
 # What a sentence tells of a liver that this study did not show.
-_NOT_SEEN = frozenset({"known", "historical", "historical_after", "hypothetical", "deferred", "reported", "aside"})
+_NOT_SEEN = frozenset({"known", "historical", "historical_after", "hypothetical", "deferred", "aside"})
 _PAST = frozenset({"previous", "comparing", "neutral"})
 
 
