@@ -10,6 +10,7 @@ from liverpair.segment.delineate import (
     connected_above,
     instance_basins,
     shell_background,
+    with_cooler_parts,
     within,
 )
 from scipy.ndimage import gaussian_filter
@@ -35,6 +36,38 @@ def test_the_iterated_threshold_returns_the_balls_volume_at_low_contrast(diamete
     region, _ = ball_fraction(image, (20, 20, 20), 4.0, everywhere, np.full(3, 2.0), 7.0)
     equivalent = (6 * np.count_nonzero(region) * 8.0 / np.pi) ** (1 / 3)
     assert equivalent == pytest.approx(diameter, abs=1.5)
+
+
+@pytest.mark.parametrize(("diameter", "fwhm"), [(12.0, 7.0), (20.0, 7.0), (28.0, 7.0), (40.0, 12.0)])
+@pytest.mark.parametrize("noise", [0.0, 0.06])
+def test_an_even_ball_keeps_its_region_when_cooler_parts_are_sought(diameter: float, fwhm: float, noise: float) -> None:
+    rng = np.random.default_rng(4)
+    grain = gaussian_filter(rng.standard_normal((41, 41, 41)), 1.0)
+    image = 1.0 + blurred_ball(diameter, fwhm) + noise * grain / grain.std()  # a sixteenth of its height, or none
+    everywhere = np.ones(image.shape, dtype=bool)
+    region, fraction = ball_fraction(image, (20, 20, 20), 1.0, everywhere, STEP, fwhm)
+    whole = with_cooler_parts(image, region, (20, 20, 20), 1.0, fraction, everywhere, STEP, fwhm)
+    assert np.all(whole[region])
+    assert np.count_nonzero(whole) <= 1.04 * np.count_nonzero(region)
+
+
+def test_a_lesion_of_two_levels_is_cut_at_each_parts_own() -> None:
+    index = (np.indices((61, 41, 41)).transpose(1, 2, 3, 0) - 20) * STEP
+    hot = np.linalg.norm(index, axis=-1) < 15
+    cool = (np.linalg.norm(index - np.array((26.0, 0, 0)), axis=-1) < 13) & ~hot
+    image = 2.0 + gaussian_filter(20.0 * hot + 7.0 * cool, 8.0 / 2.3548 / STEP)
+    everywhere = np.ones(image.shape, dtype=bool)
+    region, fraction = ball_fraction(image, (20, 20, 20), 2.0, everywhere, STEP, 8.0)
+    whole = with_cooler_parts(image, region, (20, 20, 20), 2.0, fraction, everywhere, STEP, 8.0)
+    truth = hot | cool
+
+    def overlap(found: np.ndarray) -> float:
+        return 2 * np.count_nonzero(found & truth) / (np.count_nonzero(found) + np.count_nonzero(truth))
+
+    assert np.mean(region[cool]) < 0.1  # one level for all loses the cooler part
+    assert np.mean(whole[cool]) > 0.5
+    assert overlap(whole) > 0.88 > overlap(region) + 0.1
+    assert np.count_nonzero(whole & ~truth) < 0.1 * np.count_nonzero(truth)
 
 
 def test_the_shell_ignores_what_is_not_usable() -> None:

@@ -64,6 +64,15 @@ def test_a_lesion_at_the_capsule_keeps_its_size_where_the_mask_took_a_rim_of_wha
     assert np.all(extent < 27), extent
 
 
+def test_a_small_lesion_at_the_capsule_is_found_though_the_mask_leaves_half_of_it_out() -> None:
+    lesion = LIVER & (np.linalg.norm(PLACES - [109.5, 48, 54], axis=-1) < 4)
+    tight = np.all((PLACES > [42, 12, 18]) & (PLACES < [110, 84, 90]), axis=-1)
+    images = {role: _image(role, 5 + n, lesion, NOTHING) for n, role in enumerate(LOOKS)}
+    found = detect_mr(images, Mask(tight, GRID))
+    confident = [c for c in found.candidates if c.confidence >= 0.5]
+    assert [float(np.linalg.norm(c.centre_lps - [109.5, 48, 54])) < 4 for c in confident] == [True]
+
+
 def test_where_vessels_branch_there_is_no_lesion() -> None:
     vessel = NOTHING.copy()
     for direction in ([1, 0, 0], [-0.6, 0.7, 0.4], [-0.6, -0.7, -0.4]):

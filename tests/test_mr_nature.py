@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from liverpair.core.geometry import Grid
 from liverpair.core.lesion import Nature
 from liverpair.core.volume import Mask, Volume
+from liverpair.segment.mr_evidence import SequencePeak, prepare_sequence
 from liverpair.segment.mr_lesions import detect_mr
+from liverpair.segment.mr_nature import Testimony as Said
+from liverpair.segment.mr_nature import confidence_of
 
 #: Signals against liver of a lesion's rim and of its core (0.28 diameters around its middle), by sequence.
 NECROTIC = {"mr-hbp": (0.45, 0.3), "mr-t2": (2.3, 5.5), "mr-dwi": (3.2, 1.25)}
@@ -53,3 +58,38 @@ def test_a_core_of_fluid_in_a_living_rim_is_a_metastasis_and_even_fluid_is_not(
     near = [c for c in found.candidates if np.linalg.norm(c.centre_lps - CENTRE) < 5.0]
     assert [c.nature for c in near] == [nature]
     assert near[0].confidence > 0.9
+
+
+def test_a_necrotic_metastasis_is_one_candidate_of_its_whole_size() -> None:
+    grid = _grid("mr-hbp")
+    liver = Mask(np.all((_places(grid) > 12) & (_places(grid) < [108, 88, 93]), axis=-1), grid)
+    found = detect_mr({role: _image(role, NECROTIC) for role in SPACING}, liver)
+    near = [c for c in found.candidates if np.linalg.norm(c.centre_lps - CENTRE) < DIAMETER_MM / 2 + 3]
+    assert len(near) == 1
+    volume = np.count_nonzero(found.labels.values == near[0].label) * grid.voxel_volume_mm3
+    assert (6 * volume / np.pi) ** (1 / 3) == pytest.approx(DIAMETER_MM, rel=0.1)
+
+
+def test_diffusion_weighting_that_surely_shows_nothing_speaks_more_than_one_that_cannot_tell() -> None:
+    grid = _grid("mr-hbp")
+    liver = Mask(np.all((_places(grid) > 12) & (_places(grid) < [108, 88, 93]), axis=-1), grid)
+    sequences = {}
+    for role in SPACING:
+        prepared = prepare_sequence(role, _image(role, HAEMANGIOMA), liver, (11.3,), 20.0, 6.0, 12.0)
+        assert prepared is not None
+        sequences[role] = prepared
+    lead = SequencePeak("mr-t2", CENTRE, 11.3, 6.0, 0.5)
+
+    def odds(core: float, spread: float, voxels: float) -> float:
+        evidence = Said(
+            {"mr-hbp": 6.0, "mr-t2": 6.0, "mr-dwi": 1.0},
+            {"mr-hbp": -0.4, "mr-t2": 0.4, "mr-dwi": core},
+            {"mr-hbp": 0.01, "mr-t2": 0.01, "mr-dwi": spread},
+            {"mr-hbp": 100.0, "mr-t2": 50.0, "mr-dwi": voxels},
+        )
+        p = confidence_of(sequences, lead, evidence)
+        return math.log(p / (1 - p))
+
+    assert odds(0.05, 0.04, 24.0) < odds(0.3, 0.04, 24.0) - 2.5
+    assert odds(0.05, 0.2, 24.0) > odds(0.05, 0.04, 24.0) + 1.0  # noise may hide what a metastasis would show
+    assert odds(0.05, 0.04, 3.0) > odds(0.05, 0.04, 24.0) + 1.0  # a few voxels prove little

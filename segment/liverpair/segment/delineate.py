@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, label, maximum_filter
+from scipy.special import ndtr
 from skimage.segmentation import watershed
+
+from liverpair.core.units import FWHM_PER_SIGMA
 
 __all__ = [
     "SHELL_MM",
@@ -18,6 +21,7 @@ __all__ = [
     "instance_basins",
     "plateau_of",
     "shell_background",
+    "with_cooler_parts",
     "within",
 ]
 
@@ -28,6 +32,14 @@ BRT_FRACTION = (0.691, 0.594, 0.517, 0.438, 0.383, 0.377, 0.389, 0.415, 0.444)
 SHELL_MM = (5.0, 10.0)
 #: From this depth (in FWHM) a blurred plane edge is within 4 % of its plateau; fewer voxels are noise's, not a core's.
 CORE_DEPTH, CORE_VOXELS = 0.75, 8
+#: A part's own level is looked for so deep (in FWHM) behind its voxels, where a plane edge has reached most of it.
+PART_DEPTH = 0.5
+#: Half of the least thickness (in FWHM) of a part of its own: what is thinner around an even lesion is its edge's blur.
+PART_HALF = 0.25
+#: Shares of the whole's plateau: a part below the first has an edge of its own, one over the second has the whole's.
+COOLER, ALIKE = 0.75, 0.9
+#: No level below the lowest published one is taken (a quarter of the way from liver to maximum).
+LEAST_LEVEL = 0.25
 
 
 def brt_fraction(diameter_mm: float, fwhm_mm: float) -> float:
@@ -130,8 +142,50 @@ def plateau_of(
     The median of the region deeper than CORE_DEPTH resolution widths; the seed's value where nothing (or too
     little) is so deep. A large lesion is uneven: its hottest spot says nothing of where its edge is.
     """
+    core = _core(values, region, spacing, fwhm_mm)
+    return float(np.median(core)) if len(core) >= CORE_VOXELS else float(values[seed])
+
+
+def _core(
+    values: NDArray[np.floating], region: NDArray[np.bool_], spacing: NDArray[np.float64], fwhm_mm: float
+) -> NDArray[np.floating]:
+    """The values of the region deeper than CORE_DEPTH resolution widths."""
     inside = np.argwhere(region)
     box = tuple(slice(int(a), int(b) + 1) for a, b in zip(inside.min(axis=0), inside.max(axis=0), strict=True))
     depth = distance_transform_edt(np.pad(region[box], 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    core = values[box][depth > CORE_DEPTH * fwhm_mm]
-    return float(np.median(core)) if len(core) >= CORE_VOXELS else float(values[seed])
+    return np.asarray(values[box][depth > CORE_DEPTH * fwhm_mm])
+
+
+def with_cooler_parts(
+    values: NDArray[np.floating],
+    region: NDArray[np.bool_],
+    seed: tuple[int, int, int],
+    background: float,
+    fraction: float,
+    basin: NDArray[np.bool_],
+    spacing: NDArray[np.float64],
+    fwhm_mm: float,
+) -> NDArray[np.bool_]:
+    """The region of a large uneven focus with its cooler parts, each cut at ``fraction`` of its own level.
+
+    A level of the whole's plateau cuts into parts that take up less: their edge lies at a share of their own plateau.
+    That is the largest value within PART_DEPTH resolution widths, corrected for the blur there, and never over the
+    whole's; an even ball keeps its region. The region itself where it has no core (``plateau_of``). The caller sees to
+    it that LEAST_LEVEL of the plateau is above the noise.
+    """
+    core = _core(values, region, spacing, fwhm_mm)
+    if len(core) < CORE_VOXELS:
+        return region
+    plateau = float(np.median(core)) - background
+    coarsest = float(spacing.max())
+    radius = coarsest * max(round(PART_DEPTH * fwhm_mm / coarsest), 1)
+    axes = [np.arange(-int(radius / h), int(radius / h) + 1) * h for h in spacing]
+    ball = sum(np.square(axis) for axis in np.meshgrid(*axes, indexing="ij")) <= radius**2
+    reached = float(ndtr(radius / fwhm_mm * FWHM_PER_SIGMA))
+    own = (maximum_filter(values, footprint=ball) - background) / (reached * plateau)
+    own = np.where(own < COOLER, own, np.minimum(COOLER + (own - COOLER) * (1 - COOLER) / (ALIKE - COOLER), 1.0))
+    level = background + plateau * np.maximum(fraction * own, min(LEAST_LEVEL, fraction))
+    added = connected_above(values - level, 0.0, seed, basin) & ~region
+    depth = distance_transform_edt(np.pad(added, 1), sampling=spacing)[1:-1, 1:-1, 1:-1] - coarsest / 2
+    parts = added & within(depth >= PART_HALF * fwhm_mm, spacing, PART_HALF * fwhm_mm + coarsest)
+    return np.asarray(binary_fill_holes(region | parts))

@@ -17,12 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liverpair.core.errors import Refusal
+from liverpair.core.geometry import Grid
 from liverpair.core.lesion import Candidate, Detection, Nature
 from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.segment.mr_evidence import Sequence, SequencePeak, prepare_sequence, sequence_peaks
+from liverpair.segment.mr_joint import DISTORTED_MM, SHIFT_MM
 from liverpair.segment.mr_nature import Testimony, confidence_of, metastasis_share, nature_of, testimony
-from liverpair.segment.mr_regions import paint_order, paint_regions, region_of
-from liverpair.segment.mr_small import SMALL_MM, SmallSearch, prepare_search, small_evidence, small_foci, small_log_odds
+from liverpair.segment.mr_regions import DOUBTED_LOG_ODDS, MrRegion, paint_order, paint_regions, region_of
+from liverpair.segment.mr_small import (
+    SMALL_MM,
+    SmallSearch,
+    prepare_search,
+    small_evidence,
+    small_foci,
+    small_log_odds,
+    with_shape,
+)
 
 __all__ = ["MAIN_ROLES", "MrDetectionSettings", "detect_mr"]
 
@@ -37,6 +47,12 @@ PROPOSING = ("mr-hbp", "mr-dwi", "mr-t2", "mr-portal", "mr-t1-native", "mr-arter
 REACH = 0.65
 #: Log-odds from which a small focus is looked at: one in twenty; its shape may still speak for or against it.
 SMALL_LOG_ODDS = -3.0
+
+#: A response (SDs) that is neither noise nor a vessel: such a peak may show the whole of what another shows the core.
+CLEAR_Z = 8.0
+#: Where shape or place speak against a focus' region, a sequence with a peak of its own from this response (SDs) on is
+#: asked: a neighbour or vessel is joined to it in every sequence that shows it, a lesion comes free in one.
+OWN_Z = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +188,8 @@ def _foci(sequences: dict[str, Sequence], peaks: list[SequencePeak], settings: M
         home = None
         for group in groups:
             gap = float(np.linalg.norm(peak.lps - group[0].lps))
-            reach = max(settings.shift_mm, 0.5 * max(peak.diameter_mm, group[0].diameter_mm))
+            distorted = DISTORTED_MM / SHIFT_MM if "mr-dwi" in (peak.role, group[0].role) else 1.0
+            reach = max(settings.shift_mm * distorted, 0.5 * max(peak.diameter_mm, group[0].diameter_mm))
             if gap < reach and all(peak.role != other.role for other in group):
                 home = group
                 break
@@ -183,9 +200,11 @@ def _foci(sequences: dict[str, Sequence], peaks: list[SequencePeak], settings: M
     order = list(sequences)
     foci = []
     for group in groups:
-        # The main sequence gives the place where it sees the focus nearly as well: it has the finest voxels.
+        # The main sequence gives the place where it sees the focus nearly as well: it has the finest voxels; or where
+        # it clearly shows a whole, of which another's peak is the core (fluid in a necrotic metastasis).
         strongest = max(group, key=lambda p: p.z)
         leads = [p for p in group if p.z >= 0.5 * strongest.z]
+        leads += [p for p in group if p.role == order[0] and p.z >= CLEAR_Z and p.diameter_mm >= strongest.diameter_mm]
         foci.append(_Focus(min(leads, key=lambda p: order.index(p.role)), tuple(group)))
     return foci
 
@@ -199,6 +218,7 @@ class _Judged:
     reason: str
     confidence: float
     share: float
+    small: float | None
 
 
 def _small_odds(search: SmallSearch, foci: list[_Focus]) -> dict[int, tuple[float, float]]:
@@ -222,8 +242,9 @@ def _judge(
         evidence = testimony(sequences, focus.lead, settings.shift_mm)
         nature, reason = nature_of(sequences, focus.lead, evidence)
         first = confidence_of(sequences, focus.lead, evidence, nature)
-        if number in small and nature is Nature.METASTASIS:
-            first = 1.0 / (1.0 + math.exp(-small[number][0]))
+        cells = small[number][0] if number in small and nature is Nature.METASTASIS else None
+        if cells is not None:
+            first = 1.0 / (1.0 + math.exp(-with_shape(cells, 0.0)))
         elif number in small:
             first = min(first, 1.0 / (1.0 + math.exp(-small[number][1])))
         if first < settings.confidence_floor:
@@ -231,7 +252,7 @@ def _judge(
         share, doubt = (1.0, "")
         if nature is Nature.METASTASIS:
             share, doubt = metastasis_share(sequences, focus.lead, evidence)
-        judged.append(_Judged(focus, evidence, None, nature, reason or doubt, first, share))
+        judged.append(_Judged(focus, evidence, None, nature, reason or doubt, first, share, cells))
     judged.sort(key=lambda item: -item.confidence)
     return judged
 
@@ -246,11 +267,10 @@ def _report(
     """Delineate, drop what the shape or the place unmasks, and number what is left by falling confidence."""
     regions, kept = [], []
     for item in judged:
-        region = region_of(sequences[item.focus.lead.role], main.grid, item.focus.lead)
+        region = _region(sequences, item.focus, main.grid)
         if region is None:
             continue
-        odds = math.log(max(item.confidence, 1e-9) / max(1 - item.confidence, 1e-9)) + region.log_odds
-        confidence = 1 / (1 + math.exp(-odds))
+        confidence = 1 / (1 + math.exp(-_with_region(item, region)))
         if confidence < settings.confidence_floor:
             continue
         kept.append((confidence, item))
@@ -279,6 +299,29 @@ def _report(
         renumbered[candidate.label] = number
     numbered = (replace(candidate, label=n) for n, candidate in enumerate(candidates, start=1))
     return renumbered[labels], tuple(numbered)
+
+
+def _region(sequences: dict[str, Sequence], focus: _Focus, grid: Grid) -> MrRegion | None:
+    """The lead's region; where its form or the liver's border speaks against it, the least doubted one of the sequences
+    that show the focus, too.
+    """
+    best = region_of(sequences[focus.lead.role], grid, focus.lead)
+    if best is not None and (best.log_odds >= DOUBTED_LOG_ODDS or not best.flags):
+        return best
+    for peak in focus.peaks:
+        if peak is focus.lead or peak.z < OWN_Z or peak.role == "mr-adc":
+            continue
+        region = region_of(sequences[peak.role], grid, peak)
+        if region is not None and (best is None or region.log_odds > best.log_odds):
+            best = region
+    return best
+
+
+def _with_region(item: _Judged, region: MrRegion) -> float:
+    """Log-odds of a focus with what its region's shape and place say."""
+    if item.small is not None:
+        return with_shape(item.small, region.log_odds)
+    return math.log(max(item.confidence, 1e-9) / max(1 - item.confidence, 1e-9)) + region.log_odds
 
 
 def _centroids(labels: NDArray[np.uint16]) -> NDArray[np.float64]:

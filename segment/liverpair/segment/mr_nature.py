@@ -46,6 +46,9 @@ VOXELS_FOR_SILENCE = 8.0
 #: A core of clearly the wrong sign (its relative contrast beyond this) speaks against a metastasis more than silence
 #: does: a vessel is dark in every sequence. Most such evidence that counts.
 OPPOSED_CONTRAST, MOST_OPPOSED = -0.1, -3.0
+#: Cells are bright on diffusion weighting. A response below the first with a core surely below the second (two SDs), at
+#: a focus of enough voxels, is no silence but an answer: what is heard of it.
+SILENT_Z, SILENT_CONTRAST, SILENT_HEARD = 2.0, 0.15, -1.0
 #: ADC alone, without any other sequence, is judged like a weak hepatobiliary phase.
 ALONE = (0.6, 5.5, 8.0)
 #: T2-weighted ratio to liver: metastases 1.5-2.8 (T2 60-90 ms), haemangiomas 3.5-5 (130 ms), cysts 5-8 (> 300
@@ -173,14 +176,26 @@ def confidence_of(
             continue
         if role == "mr-dwi" and nature is not Nature.METASTASIS:
             continue
+        if role == "mr-t1-native" and "mr-hbp" in evidence.z:
+            continue  # a vessel is dark in both alike: the second says nothing new
         slope, neutral, cap = WEIGHTS.get(role, ALONE)
         signed = sequences[role].sign * evidence.core[role]
         least = MOST_OPPOSED if signed < OPPOSED_CONTRAST else 0.0
         ratio = signed / max(evidence.core_sd[role], 1e-9)
-        heard = slope * (float(np.clip(min(evidence.z[role], ratio), least, cap)) - neutral)
+        response = float(np.clip(min(evidence.z[role], ratio), least, cap))
+        if role == "mr-dwi" and _surely_silent(evidence):
+            response = min(response, SILENT_HEARD)
+        heard = slope * (response - neutral)
         silence = float(np.clip(evidence.voxels[role] / VOXELS_FOR_SILENCE, 0.5, 1.0))
         odds += heard if heard > 0 else heard * silence
     return 1.0 / (1.0 + math.exp(-odds))
+
+
+def _surely_silent(evidence: Testimony) -> bool:
+    """Whether diffusion weighting shows for certain that the focus is no brighter there than liver."""
+    bound = evidence.core["mr-dwi"] + 2.0 * evidence.core_sd["mr-dwi"]
+    enough = evidence.voxels["mr-dwi"] >= VOXELS_FOR_SILENCE
+    return enough and evidence.z["mr-dwi"] < SILENT_Z and bound < SILENT_CONTRAST
 
 
 def nature_of(sequences: dict[str, Sequence], lead: SequencePeak, evidence: Testimony) -> tuple[Nature, str]:

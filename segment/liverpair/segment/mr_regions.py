@@ -17,7 +17,7 @@ from liverpair.segment.delineate import connected_above
 from liverpair.segment.mr_evidence import Sequence, SequencePeak
 from liverpair.segment.mr_split import split_at_neck
 
-__all__ = ["MrRegion", "paint_order", "paint_regions", "region_of"]
+__all__ = ["DOUBTED_LOG_ODDS", "MrRegion", "paint_order", "paint_regions", "region_of"]
 
 #: Levels between background (0) and the core (1) at which a focus may come free of a vessel that touches it.
 LEVELS = (0.5, 0.6, 0.7, 0.8)

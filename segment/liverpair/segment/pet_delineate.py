@@ -13,12 +13,14 @@ from liverpair.segment.delineate import (
     ball_fraction,
     connected_above,
     instance_basins,
+    plateau_of,
     shell_background,
+    with_cooler_parts,
     within,
 )
 from liverpair.segment.pet_field import PetField
 from liverpair.segment.pet_methods import focus_level
-from liverpair.segment.pet_resolution import edge_fwhm, image_fwhm, sharpest_fwhm
+from liverpair.segment.pet_resolution import LEAST_SNR, edge_fwhm, image_fwhm, sharpest_fwhm
 from liverpair.segment.pet_settings import PetDetectionSettings
 
 __all__ = ["Delineation", "delineate_foci"]
@@ -126,4 +128,8 @@ def _region(
     )
     around = reference_mean if shell is None else shell  # a burdened liver has no shell; its reference stands in
     region, fraction = ball_fraction(place.values, place.top, around, place.basin, field.spacing, fwhm_mm)
+    if plateau_of(place.values, region, place.top, field.spacing, fwhm_mm) - around >= LEAST_SNR * field.noise.sd:
+        region = with_cooler_parts(
+            place.values, region, place.top, around, fraction, place.basin, field.spacing, fwhm_mm
+        )
     return region, fraction

@@ -19,7 +19,7 @@ from scipy.special import erf
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.segment.delineate import connected_above
 
-__all__ = ["edge_fwhm", "image_fwhm", "sharpest_fwhm"]
+__all__ = ["LEAST_SNR", "edge_fwhm", "image_fwhm", "sharpest_fwhm"]
 
 #: The part of an edge whose slope is taken, between background (0) and peak (1).
 EDGE = (0.3, 0.7)
