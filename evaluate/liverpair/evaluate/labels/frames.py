@@ -14,6 +14,10 @@ __all__ = ["told_by_others"]
 QUOTE = '"'
 # Words before an opening quotation mark in which its source is named.
 SOURCE_REACH = 8
+# What may stand behind the reporting verb at the end of its sentence.
+_CLOSING = frozenset(
+    {".", ")", '"', ",", "worden", "wurde", "wurden", "war", "waren", "ist", "sind", "hatte", "hatten"}
+)
 # Follow-up, disappearance or a finding of today: then the sentence speaks for itself.
 _OF_TODAY = frozenset({"followed", "course", "resolved", "remains", "confirmed", "refuted", "indeterminate"})
 
@@ -48,7 +52,8 @@ def _is_hearsay(words: Sequence[str], sources: Sequence[Hit], cues: Sequence[Hit
     first = next(hit for hit in sources if hit.category == "reporting")
     last = [hit for hit in sources if hit.category == "reporting"][-1]
     source = next(hit for hit in sources if hit.category == "source")
-    closes = all(word in (".", ")", '"', "worden", ",") for word in words[last.end :])
+    sourced = {i for hit in sources if hit.category == "source" for i in range(hit.start, hit.end)}
+    closes = all(words[i] in _CLOSING or i in sourced for i in range(last.end, len(words)))
     return closes or 0 <= first.start - source.end <= 1
 
 

@@ -130,7 +130,8 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
     if before.text in rules.sides and following is not None:
         return capital and not rules.organs.find([following.text])
     if before.text in rules.may_end and following is not None:
-        return capital
+        attributive = before.text.startswith("path") and bool(rules.findings.find([following.text]))
+        return capital and not attributive  # "ohne path. Mehrspeicherung"
     if before.text in rules.never_end:
         return capital and before.text == "min" and index >= 2 and tokens[index - 2].kind == "number"  # "20 min. Leber"
     if following is not None and following.glued and following.kind in ("word", "number") and not capital:
