@@ -12,7 +12,7 @@ from liverpair.segment.liver_body import Body
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_morphology import BoolArray, close, depth, dilate, fill_holes
 
-__all__ = ["OrganCore", "enclosing_core", "find_cores", "place_prior", "robust_mode"]
+__all__ = ["OrganCore", "enclosing_core", "find_cores", "peaks_of", "place_prior", "robust_mode"]
 
 #: The organ must hold a ball of this radius; kidneys (25–30 mm) and muscles do not, every liver does.
 CORE_RADIUS_MM = 25.0
@@ -81,7 +81,7 @@ def place_prior(body: Body) -> NDArray[np.float64]:
     return np.asarray(side * back * wall)
 
 
-def _peaks(profile: NDArray[np.float64], least: float) -> list[int]:
+def peaks_of(profile: NDArray[np.float64], least: float) -> list[int]:
     """Local maxima of a profile (a plateau's middle) rising by ``least`` over the higher pass to what is higher.
 
     ``scipy.signal.find_peaks`` with its prominence does the same, but brings scipy.stats: a second of a first search.
@@ -111,7 +111,7 @@ def _bands(smooth: NDArray[np.float32], quiet: BoolArray, window: tuple[float, f
     bands: list[tuple[float, float]] = []
     for sigma in (2.0, 5.0):
         profile = ndimage.gaussian_filter1d(counts.astype(np.float64), sigma, mode="constant")
-        for peak in _peaks(profile, 0.02 * float(profile.max())):
+        for peak in peaks_of(profile, 0.02 * float(profile.max())):
             above = profile >= 0.3 * profile[peak]
             low = peak
             while low > 0 and above[low - 1] and profile[low - 1] <= profile[low] * 1.02:
