@@ -1,9 +1,10 @@
 """Lesions beside peers and the ideal observer, on the same simulated volumes: found, false, sizes, promises, cost.
 
-python -m benchmarks.lesions [SEED...] [--quick] [--small LIVERS] [--insertions LIVERS]
+python -m benchmarks.lesions [SEED...] [--quick] [--small LIVERS] [--insertions LIVERS] [--confidence LIVERS]
 
 --small adds livers with twelve metastases of 3-6 mm each, on which only our detectors run. With --insertions only the
-promise P(detect) is tested, on that many livers of noise (no simulated pair is needed).
+promise P(detect) is tested, on that many livers of noise (no simulated pair is needed); with --confidence only that of
+MRI candidates, over that many livers of either kind joined, since one liver has few candidates that are not certain.
 
 Every detector searches the same images inside the same (true) liver masks. A focus within half the lesion's diameter or
 6 mm of a true lesion has found it; one that is near none is false; one at a cyst or haemangioma counts for neither. The
@@ -36,11 +37,10 @@ from numpy.typing import NDArray
 from benchmarks._lesion_insertions import insertion_trials
 from benchmarks._lesion_peers import PEERS, Found, Scene, levels, matched_filter
 from benchmarks._lesion_small import detection_cost, small_pair
+from benchmarks._lesion_tables import Curve, print_curves, print_reliability, print_sizes
 
 #: Seeds that no setting was chosen on.
 SEEDS: Final = (501, 502, 503, 504)
-#: Size bins in mm, left-closed (statistics.md).
-BINS: Final = ((0.0, 3.0), (3.0, 4.0), (4.0, 5.0), (5.0, 6.0), (6.0, 10.0), (10.0, 20.0), (20.0, 99.0))
 #: False foci a pair that the issue allows.
 MR_FALSE, PET_FALSE = 1.0, 0.25
 #: A focus this near to a lesion's centre (or within half its diameter) is that lesion's.
@@ -51,33 +51,6 @@ AVID: Final = 1.3
 LISTING: Final = MrDetectionSettings(confidence_floor=0.05)
 #: The simulator's PET noise is white noise behind this post-filter.
 PET_NOISE_FWHM_MM: Final = 5.0
-
-
-@dataclass
-class Curve:
-    """What one detector answered on all pairs: per pair its scored foci as (score, lesion number or −1 for false)."""
-
-    pairs: list[list[tuple[float, int]]] = field(default_factory=list)
-    truth: list[list[TrueLesion]] = field(default_factory=list)
-    cpu_s: list[float] = field(default_factory=list)
-
-    def threshold_at(self, false_a_pair: float) -> float:
-        """The lowest score at which no more false foci a pair remain."""
-        false = sorted((s for pair in self.pairs for s, n in pair if n == -1), reverse=True)
-        allowed = int(false_a_pair * len(self.pairs))
-        return float(np.nextafter(false[allowed], np.inf)) if len(false) > allowed else -np.inf
-
-    def found(self, threshold: float) -> list[tuple[TrueLesion, bool]]:
-        """Every true lesion, and whether it was found at the threshold."""
-        rows = []
-        for pair, truth in zip(self.pairs, self.truth, strict=True):
-            hit = {n for s, n in pair if s >= threshold}
-            rows += [(lesion, number in hit) for number, lesion in enumerate(truth)]
-        return rows
-
-    def false_a_pair(self, threshold: float) -> float:
-        """False foci a pair at the threshold."""
-        return sum(n == -1 and s >= threshold for pair in self.pairs for s, n in pair) / max(len(self.pairs), 1)
 
 
 @dataclass
@@ -241,54 +214,6 @@ def _predict(pair: SimulatedPair, reference: ReferenceRegion, detection: Detecti
             book.predicted.append((p, lesion.lesion_id in seen))
 
 
-def _print_curves(title: str, curves: dict[str, Curve], rate: float) -> None:
-    print(f"\n{title}: found by size (mm) at ≤ {rate:g} false foci a pair, and over false foci a pair")
-    marks = (0.25, 0.5, 1.0, 2.0)
-    names = [f"{a:.0f}-{b:.0f}" if b < 99 else f">{a:.0f}" for a, b in BINS]
-    print(f"{'':16s}" + "".join(f"{n:>9s}" for n in [*names, "all", *(f"@{m:g}" for m in marks), "false", "CPU s"]))
-    floor = MrDetectionSettings().confidence_floor
-    ours = [(f"liverpair ≥ {least:g}", curves["liverpair"], least) for least in (floor, 0.5)]
-    peers = [(name, curve, -np.inf) for name, curve in curves.items() if name != "liverpair"]
-    for name, curve, least in (*ours, *peers):
-        threshold = max(curve.threshold_at(rate), least)
-        rows = curve.found(threshold)
-        cells = []
-        for low, high in (*BINS, (0.0, 99.0)):
-            hits = [hit for lesion, hit in rows if low <= lesion.diameter_mm < high]
-            cells.append(f"{sum(hits)}/{len(hits)}")
-        for mark in marks:
-            hits = [hit for _, hit in curve.found(curve.threshold_at(mark))]
-            cells.append(f"{np.mean(hits):.2f}")
-        cells += [f"{curve.false_a_pair(threshold):.2f}", f"{np.mean(curve.cpu_s):.1f}"]
-        print(f"{name:16s}" + "".join(f"{c:>9s}" for c in cells))
-
-
-def _print_sizes(sizes: list[tuple[float, dict[str, float]]]) -> None:
-    print("\ndiameter of lesions found on MRI: mean ± SD and mean absolute error (mm) against the equivalent sphere")
-    methods = list(dict.fromkeys(name for _, row in sizes for name in row))
-    print(f"{'mm':>8s} {'n':>4s}" + "".join(f"{m:>24s}" for m in methods))
-    for low, high in ((3.0, 6.0), (6.0, 10.0), (3.0, 10.0), (10.0, 99.0)):
-        rows = [row for d, row in sizes if low <= d < high]
-        cells = []
-        for method in methods:
-            errors = np.array([row[method] for row in rows if method in row])
-            stated = f"{errors.mean():+.2f} ± {errors.std():.2f}, {np.abs(errors).mean():.2f}" if len(errors) else "-"
-            cells.append(f"{stated:>24s}")
-        print(f"{low:.0f}-{high:.0f}".rjust(8) + f" {len(rows):4d}" + "".join(cells))
-
-
-def _print_reliability(title: str, rows: list[tuple[float, bool]]) -> None:
-    """Promised against kept, by tenths of the promise."""
-    print(f"\n{title}")
-    promised, kept = np.array([p for p, _ in rows]), np.array([k for _, k in rows], dtype=float)
-    for n in range(10):
-        chosen = (promised >= n / 10) & ((promised < (n + 1) / 10) | (n == 9))
-        if chosen.any():
-            p, k, count = promised[chosen].mean(), kept[chosen].mean(), int(chosen.sum())
-            spread = (p * (1 - p) / count) ** 0.5
-            print(f"  {n / 10:.1f}-{(n + 1) / 10:.1f}: promised {p:.2f}, kept {k:.2f} ± {spread:.2f}, n {count}")
-
-
 def measure(seeds: Sequence[int], peers: bool = True) -> Book:
     """Run everything on every pair."""
     book = Book()
@@ -297,6 +222,15 @@ def measure(seeds: Sequence[int], peers: bool = True) -> Book:
         _magnetic(pair, book, peers)
         _emission(pair, book, peers)
         book.cost.append(detection_cost(pair))
+    return book
+
+
+def measure_confidence(seeds: Sequence[int]) -> Book:
+    """Run the MRI's detector alone, on an ordinary liver and on one with many small metastases for every seed."""
+    book = Book()
+    for seed in seeds:
+        _magnetic(simulate_pair(seed), book, peers=False)
+        _magnetic(small_pair(seed), book, peers=False)
     return book
 
 
@@ -312,15 +246,15 @@ def measure_small(seeds: Sequence[int]) -> Book:
 
 def report(book: Book) -> None:
     """Print the tables."""
-    _print_curves("MRI, metastases", book.mr, MR_FALSE)
+    print_curves("MRI, metastases", book.mr, MR_FALSE)
     pairs: dict[tuple[str, str], int] = {}
     for pair in book.called:
         pairs[pair] = pairs.get(pair, 0) + 1
     print("called: " + ", ".join(f"{true} → {said} {n}" for (true, said), n in sorted(pairs.items())))
-    _print_curves(f"PET, uptake ≥ {AVID} times the liver's", book.pet, PET_FALSE)
-    _print_sizes(book.sizes)
-    _print_reliability("P(detect) of the PET, from true diameter and uptake", book.predicted)
-    _print_reliability("confidence of MRI candidates called metastasis", book.confidence)
+    print_curves(f"PET, uptake ≥ {AVID} times the liver's", book.pet, PET_FALSE)
+    print_sizes(book.sizes)
+    print_reliability("P(detect) of the PET, from true diameter and uptake", book.predicted)
+    print_reliability("confidence of MRI candidates called metastasis", book.confidence)
     print()
     for cpu, before, peak in book.cost:
         print(f"all sequences and PET of a pair, alone: {cpu:.1f} s CPU, peak {peak:.0f} MB ({before:.0f} before)")
@@ -335,11 +269,19 @@ def main() -> None:
     parser.add_argument(
         "--insertions", type=int, default=0, metavar="LIVERS", help="only test P(detect), on noise PETs"
     )
+    parser.add_argument(
+        "--confidence", type=int, default=0, metavar="LIVERS", help="only test MRI candidates' confidence"
+    )
     parser.add_argument("--small", type=int, default=0, metavar="LIVERS", help="also livers full of small metastases")
     arguments = parser.parse_args()
     if arguments.insertions:
         rows = [row for n in range(arguments.insertions) for row in insertion_trials(arguments.seeds[0] + n)]
-        _print_reliability("P(detect) of lesions inserted into noise PETs", rows)
+        print_reliability("P(detect) of lesions inserted into noise PETs", rows)
+        return
+    if arguments.confidence:
+        book = measure_confidence([arguments.seeds[0] + n for n in range((arguments.confidence + 1) // 2)])
+        print_curves("MRI, metastases", book.mr, MR_FALSE)
+        print_reliability("confidence of MRI candidates called metastasis", book.confidence)
         return
     report(measure(arguments.seeds, peers=not arguments.quick))
     if arguments.small:
