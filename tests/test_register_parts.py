@@ -356,10 +356,11 @@ def test_more_noise_over_signal_widens_the_bound_and_so_does_a_displacement_that
     moved = np.full_like(still, 3.0)
     drifted = error_bound(clear, moved, still, "deformation", settings).values
     assert drifted.min() > bounds[0].min()  # the levels disagree
-    rough = error_bound(clear, moved, still, "deformation", settings, 1.5 * settings.breathing_bending).values
-    rougher = error_bound(clear, moved, still, "deformation", settings, 3.0 * settings.breathing_bending).values
+    between = (settings.smooth_bending + settings.rough_bending) / 2
+    rough = error_bound(clear, moved, still, "deformation", settings, between).values
+    rougher = error_bound(clear, moved, still, "deformation", settings, 3.0 * settings.rough_bending).values
     assert rougher.min() > rough.min() > drifted.min()
-    smooth = error_bound(clear, moved, still, "deformation", settings, settings.breathing_bending).values
+    smooth = error_bound(clear, moved, still, "deformation", settings, settings.smooth_bending).values
     np.testing.assert_array_equal(smooth, drifted)
     doubtful = error_bound(clear, moved, still, "doubtful", settings).values
     assert doubtful.min() > rougher.min()

@@ -17,6 +17,7 @@ from liverpair.core.volume import Mask, Volume
 from liverpair.register.deformable import Cost, DeformSettings, FreeForm, bending_weight, minimise, window_radius
 from liverpair.register.prepare import Scene, mask_box, scene
 from liverpair.register.quality import QualitySettings, decide, deforms_credibly, measure_quality
+from liverpair.register.second_channel import at_first, heard_with
 from liverpair.register.start import (
     Start,
     StartSettings,
@@ -170,13 +171,14 @@ def _best_start(
         candidates = mask_starts(fixed_liver, moving_liver, settings.start)
     else:
         candidates = maskless_starts(fixed, moving)
+    deform = _unheard(settings.deform)
     best: Start | None = None
     for candidate in candidates:
         box = _box(fixed, moving, fixed_liver, moving_liver, candidate.affine)
-        view = _scene(fixed, moving, fixed_liver, moving_liver, candidate.affine, box, 0, settings.deform)
+        view = _scene(fixed, moving, fixed_liver, moving_liver, candidate.affine, box, 0, deform)
         if view is None or float(view.weights.sum()) == 0:
             continue
-        cost = Cost.of(view, settings.deform, second)
+        cost = Cost.of(view, deform, second)
         increment, similarity = refine_affine(cost, settings.start.refine_iterations, settings.start)
         if best is None or similarity > best.similarity:
             best = Start(candidate.name, candidate.affine @ increment, similarity)
@@ -202,7 +204,7 @@ def _deform(
 
     It ends after the first level where that already shows that these are not two images of one liver.
     """
-    deform = settings.deform
+    deform = _unheard(settings.deform)
     results: list[FreeForm] = []
     coarse: Cost | None = None
     cost: Cost | None = None
@@ -215,16 +217,28 @@ def _deform(
         cost = Cost.of(view, deform, second)
         coarse = cost if coarse is None else coarse
         results.append(minimise(cost, knot, iterations, bending_weight(results, deform), begin))
-        if level == 0 and _hopeless(start, cost, results[0], settings.quality):
-            break
+        if level == 0:
+            first = measure_quality(start.affine, cost, cost, results, 0.0, settings.quality)
+            if _hopeless(first, settings.quality):
+                break
+            deform = _heard(settings.deform, first["likeness"])
     return None if cost is None or coarse is None else (coarse, cost, results)
 
 
-def _hopeless(start: Start, cost: Cost, result: FreeForm, settings: QualitySettings) -> bool:
+def _hopeless(first: dict[str, float], settings: QualitySettings) -> bool:
     """Whether the first level's numbers, on which identity rests, already say "failed"; finer ones cannot mend them."""
-    numbers = measure_quality(start.affine, cost, cost, [result], 0.0, settings)
-    numbers["liver_overlap"] = float("nan")  # the only ground for failing that finer levels may still remove
-    return decide(numbers, settings)[0] == "failed"
+    unspoken = first | {"liver_overlap": float("nan")}  # the only ground for failing that finer levels may still remove
+    return decide(unspoken, settings)[0] == "failed"
+
+
+def _unheard(settings: DeformSettings) -> DeformSettings:
+    """For the start and the first level, before it is known how much the fixed image itself can tell."""
+    return settings if settings.second is None else replace(settings, second=at_first(settings.second))
+
+
+def _heard(settings: DeformSettings, likeness: float) -> DeformSettings:
+    """For the finer levels, after a first one of that ``likeness``."""
+    return settings if settings.second is None else replace(settings, second=heard_with(likeness, settings.second))
 
 
 def _judged(
