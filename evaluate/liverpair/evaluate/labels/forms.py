@@ -68,11 +68,11 @@ _ONES = "|".join(_spelt(word) for word, value in _DIGITS.items() if len(value) =
 _NUMBER = "|".join(_spelt(word) for word in sorted(_DIGITS, key=len, reverse=True))
 _GERMAN_ONES = _spelt("ein|zwei|drei|vier|fuenf|sechs|sieben|acht|neun")
 _SPOKEN_SIZE = re.compile(
-    rf"\b(?P<whole>(?:(?P<tens>{_TENS})[ -](?P<ones>{_ONES}))"
+    rf"\b(?P<whole>(?:(?P<tens>{_TENS})[ \n-](?P<ones>{_ONES}))"
     rf"|(?:(?P<einer>{_GERMAN_ONES})und(?P<zehner>{_TENS}))|{_NUMBER}|\d+)"
-    rf"(?:[ ](?:point|komma)[ ](?P<part>{_NUMBER}|\d))?"
-    rf"(?=(?:[ ](?:mal|by|times|x)[ ](?:{_NUMBER}|\d+)(?:[ ](?:point|komma)[ ](?:{_NUMBER}|\d))?)?"
-    r"[ ](?:mm|cm|milli\w+|zenti\w+|centi\w+)\b)",
+    rf"(?:[ \n](?:point|komma)[ \n](?P<part>{_NUMBER}|\d))?"
+    rf"(?=(?:[ \n](?:mal|by|times|x)[ \n](?:{_NUMBER}|\d+)(?:[ \n](?:point|komma)[ \n](?:{_NUMBER}|\d))?)?"
+    r"[ \n](?:mm|cm|milli\w+|zenti\w+|centi\w+)\b)",
     re.IGNORECASE,
 )
 

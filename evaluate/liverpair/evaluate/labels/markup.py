@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from liverpair.evaluate.labels.forms import dictation_edits, form_edits, json_edits, xml_edits
 from liverpair.evaluate.labels.ocr import ocr_edits
 from liverpair.evaluate.labels.rules import Rules
+from liverpair.evaluate.labels.umlauts import encoding_edits, umlaut_edits
 
 __all__ = ["plain_text", "repaired_text"]
 
@@ -44,7 +45,7 @@ Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
 
 def plain_text(text: str) -> tuple[str, list[int] | None]:
     """The text without markup and unticked options; for each character its index in ``text`` (None: unchanged)."""
-    plain, origin = text, None
+    plain, origin = _rewrite(text, None, encoding_edits(text))
     if _RTF.match(plain):
         plain, origin = _rewrite(plain, origin, (_rtf(part) for part in _RTF_PART.finditer(plain)))
     if "<" in plain or "&" in plain:
@@ -59,6 +60,7 @@ def plain_text(text: str) -> tuple[str, list[int] | None]:
 
 def repaired_text(text: str, origin: list[int] | None, rules: Rules) -> tuple[str, list[int] | None]:
     """`plain_text`, and what a scan misread set right; needs to know the language."""
+    text, origin = _rewrite(text, origin, umlaut_edits(text, rules))
     return _rewrite(text, origin, ocr_edits(text, rules))
 
 

@@ -239,7 +239,8 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
         return "", "", 0
     sections = rules.sections.find(head)
     kind = sections[0].category if sections and sections[0].start == 0 else ""
-    organs = {hit.category for hit in rules.organs.find(head)} - {"none"}
+    named = {hit.category for hit in rules.organs.find(head)}
+    organs = {"none", "liver"} & named if {"none", "other"} <= named else named - {"none"}  # "Abdomen/pelvis:"
     findings = rules.findings.find(head)
     if kind == "comparison" and head[0] in rules.comparing and _is_adverbial(piece.tokens[start:], colon - start):
         return "", "", 0
@@ -249,7 +250,7 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
         return "", "", 0
     if kind not in ("", *_READ) and organs and sections[0].end != len(head):
         organs = set()
-    organ = "" if findings else "liver" if "liver" in organs else "other" if organs else ""
+    organ = "" if findings else "liver" if "liver" in organs else "other" if "other" in organs else ""
     return kind, organ, colon + 1
 
 
