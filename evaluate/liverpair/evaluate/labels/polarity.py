@@ -26,8 +26,9 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     covering = covering_cues(hit, reading)
     if hit.start in reading.told or is_in_bracket_of_past(hit, reading):
         return "ignored"
-    if hit.category not in ("benign", "treated") and _is_dispelled(hit, reading):
-        return "absent"
+    dispelled = _dispelled(hit, reading)
+    if hit.category not in ("benign", "treated") and dispelled:
+        return dispelled
     if hit.category in ("benign", "treated"):
         return "ignored" if (_DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
     asked = covering.get("hypothetical")
@@ -89,14 +90,13 @@ def _most_likely_benign(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> 
 LIKELIEST_REACH = 3
 
 
-def _is_dispelled(hit: Hit, reading: Reading) -> bool:
-    """ "The fear that this might be a metastasis can be dispelled": such a verb refutes all before it."""
-    return any(
-        cue.category == "dispelled"
-        and hit.end <= cue.start
-        and not _DENIED_VERB & set(reading.words[max(0, cue.start - 2) : cue.start])
-        for cue in reading.cues
-    )
+def _dispelled(hit: Hit, reading: Reading) -> str:
+    """ "The fear that this might be a metastasis can be dispelled" refutes it, "cannot be dispelled" leaves it open."""
+    for cue in reading.cues:
+        if cue.category == "dispelled" and hit.end <= cue.start:
+            denied = _DENIED_VERB & set(reading.words[max(0, cue.start - 2) : cue.start])
+            return "uncertain" if denied else "absent"
+    return ""
 
 
 _DENIED_VERB = frozenset({"nicht", "not", "cannot", "never", "nie"})
