@@ -80,6 +80,11 @@ class Mask:
             stop.append(min(self.grid.shape[axis], int(used[-1]) + 1 + int(margin[axis])))
         return np.asarray(start, dtype=np.int64), np.asarray(stop, dtype=np.int64)
 
+    def cropped(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> Mask:
+        """The part with indices start ≤ (i, j, k) < stop."""
+        window = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+        return Mask(self.values[window], self.grid.cropped(start, stop))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelMap:

@@ -105,11 +105,16 @@ class BSplineSpace:
 
         Controls at the rim that hardly any voxel sees are settled by the smallest bending along their axis.
         """
-        c = field.astype(np.float64)
+        parts = [self._fit_one(component) for component in field]  # one by one: in double precision they are large
+        return np.ascontiguousarray(np.stack(parts, axis=-1))
+
+    def _fit_one(self, component: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Coefficients (c0, c1, c2) of one component (n0, n1, n2)."""
+        c = component.astype(np.float64)
         for axis, (basis32, grams) in enumerate(zip(self.bases, self.grams, strict=True)):
             basis, bend = basis32.astype(np.float64), grams[2]
             normal = basis.T @ basis
             smooth = RIM_SMOOTHING * np.trace(normal) / np.trace(bend) * bend
             inverse = np.linalg.solve(normal + smooth, basis.T)
-            c = np.moveaxis(np.tensordot(inverse, c, axes=(1, axis + 1)), 0, axis + 1)
-        return np.ascontiguousarray(np.moveaxis(c, 0, 3))
+            c = np.moveaxis(np.tensordot(inverse, c, axes=(1, axis)), 0, axis)
+        return c

@@ -77,14 +77,20 @@ def mask_box(mask: Mask, margin_mm: float) -> tuple[NDArray[np.float64], NDArray
 
 def crop_to(image: Volume, grid: Grid, affine: NDArray[np.float64], margin_mm: float) -> Volume | None:
     """The part of ``image`` that ``grid`` can see through ``affine``; None where they do not meet."""
+    span = _span(image.grid, grid, affine, margin_mm)
+    return None if span is None else image.cropped(*span)
+
+
+def _span(
+    source: Grid, grid: Grid, affine: NDArray[np.float64], margin_mm: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """First and last (exclusive) voxel of ``source`` that ``grid`` can see; None where they do not meet."""
     corners = grid.corners() @ affine[:3, :3].T + affine[:3, 3]
-    index = image.grid.to_index(corners)
-    margin = np.ceil(margin_mm / image.grid.spacing)
+    index = source.to_index(corners)
+    margin = np.ceil(margin_mm / source.spacing)
     start = np.maximum(np.floor(index.min(axis=0) - margin), 0).astype(np.int64)
-    stop = np.minimum(np.ceil(index.max(axis=0) + margin) + 1, image.grid.shape).astype(np.int64)
-    if np.any(stop - start < 2):
-        return None
-    return image.cropped(start, stop)
+    stop = np.minimum(np.ceil(index.max(axis=0) + margin) + 1, source.shape).astype(np.int64)
+    return None if np.any(stop - start < 2) else (start, stop)
 
 
 def blurred(image: Volume, sigma_mm: float) -> Volume:
@@ -99,12 +105,20 @@ def signed_distance(mask: Mask, grid: Grid, transform: SpatialTransform | None =
 
     Where a field of view cuts the organ, the cut is no surface: the organ is taken to go on.
     """
-    inside = resample_mask(mask, grid, transform, extend=True).values
+    inside = resample_mask(_seen_by(mask, grid, transform), grid, transform, extend=True).values
     distance = _distance_to(~inside, grid.spacing)
     distance -= _distance_to(inside, grid.spacing)
     # A voxel's centre lies on average half a step from the surface that the binary transform counts from.
     distance -= np.where(inside, np.float32(0.5), np.float32(-0.5)) * np.float32(grid.spacing.min())
     return np.clip(distance, -DISTANCE_CLAMP_MM, DISTANCE_CLAMP_MM, out=distance)
+
+
+def _seen_by(mask: Mask, grid: Grid, transform: SpatialTransform | None) -> Mask:
+    """The part of a mask that ``grid`` can see, one voxel more on every side: the whole would be copied as numbers."""
+    if transform is not None and transform.displacement is not None:
+        return mask
+    span = _span(mask.grid, grid, np.eye(4) if transform is None else transform.affine, float(mask.grid.spacing.max()))
+    return mask if span is None else mask.cropped(*span)
 
 
 @njit(cache=True, nogil=True)
