@@ -6,6 +6,15 @@ import re
 from collections.abc import Sequence
 
 from liverpair.evaluate.labels.answers import ANSWERS_OPEN, ANSWERS_YES, answer
+from liverpair.evaluate.labels.benign import (
+    DENYING,
+    called_benign,
+    guessed,
+    is_benign_in_its_part,
+    metastasis_affirmed,
+    most_likely_benign,
+    qualified,
+)
 from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distance
 from liverpair.evaluate.labels.rivals import grade, is_one_of_two, is_taken_back
 from liverpair.evaluate.labels.rules import Hit
@@ -18,7 +27,6 @@ __all__ = ["polarity"]
 REMAINS_REACH = 4
 # "Faint focal DOTATATE uptake": words between the adjective and the uptake that it doubts.
 FAINT_REACH = 3
-_DENYING = frozenset({"negation_before", "negation_after", "answered_no", "refuted"})
 
 
 def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is_pet: bool) -> str:
@@ -30,7 +38,7 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     if hit.category not in ("benign", "treated") and dispelled:
         return dispelled
     if hit.category in ("benign", "treated"):
-        return "ignored" if (_DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
+        return "ignored" if (DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
     asked = covering.get("hypothetical")
     if asked and reading.words[asked.start] in ("ob", "whether", "if") and reading.has("indeterminate"):
         return "uncertain"  # "Cannot say whether metastasis"
@@ -45,13 +53,13 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return "uncertain"
     if hit.category == "metastasis" and answer(hit, reading) in ANSWERS_YES:
         return "present"
-    denials = [covering[category] for category in _DENYING & covering.keys()]
+    denials = [covering[category] for category in DENYING & covering.keys()]
     if not denials and hit.category == "metastasis" and is_one_of_two(hit, findings, reading):
         return "uncertain"
     overlapping = any(denial.start < hit.end and hit.start < denial.end for denial in denials)
     if denials and not overlapping and _stands_in_its_own_part(hit, reading):
         denials = []
-    if hit.category in ("lesion", "uptake") and _most_likely_benign(hit, reading, findings):
+    if hit.category in ("lesion", "uptake") and most_likely_benign(hit, reading, findings):
         return "benign"
     if "indeterminate" in covering and not _denial_prevails(denials, covering["indeterminate"], hit, reading):
         return "uncertain"
@@ -73,21 +81,6 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     if {"historical", "historical_after"} & covering.keys():
         return "ignored"
     return _affirmed(hit, reading, findings, is_pet, organ)
-
-
-def _most_likely_benign(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
-    """ "Questionable uptake, most likely artefact": the likeliest diagnosis holds, unless a metastasis rivals it."""
-    benign = [f for f in findings if f.category == "benign" and f.start >= hit.end]
-    if not benign or any(f.category in ("metastasis", "recurrence") for f in findings):
-        return False
-    if any(cue.category == "indeterminate" and cue.start >= benign[0].end for cue in reading.cues):
-        return False  # "most likely benign, but formally still indeterminate"
-    between = [cue for cue in reading.cues if cue.category == "affirm" and hit.end <= cue.start]
-    return any(0 <= benign[0].start - cue.end <= LIKELIEST_REACH for cue in between)
-
-
-# "Most likely a small respiratory artefact": words from the adverb to the diagnosis.
-LIKELIEST_REACH = 3
 
 
 def _dispelled(hit: Hit, reading: Reading) -> str:
@@ -245,11 +238,11 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "present" if not suspected or _has_affirm(cues) else "uncertain"
     if hit.category == "recurrence":
         return "uncertain" if hedged else "present"
-    if _called_benign(reading, findings) or _is_benign_in_its_part(hit, reading, findings):
+    if called_benign(reading, findings) or is_benign_in_its_part(hit, reading, findings):
         return "benign"
     if is_pet and any(cue.category == "non_avid" for cue in cues):
         return "non_avid"
-    hedged = hedged or any(f.category == "benign" and _guessed(f, reading) for f in findings)
+    hedged = hedged or any(f.category == "benign" and guessed(f, reading) for f in findings)
     if hit.category == "uptake":
         faint = any(cue.category == "faint" and 0 <= hit.start - cue.end <= FAINT_REACH for cue in cues)
         return _uptake(same_clause, hedged or faint, organ, reading)
@@ -257,7 +250,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     if (
         (avid and not hedged)
         or (organ == LIVER and any(cue.category == "affected" for cue in same_clause))
-        or _qualified(reading, hit, "malignant")
+        or qualified(reading, hit, "malignant")
         or (reading.has("suspicion") and _has_affirm(cues))
     ):
         doubted = (
@@ -267,7 +260,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
             or (reading.has("suspicion") and not _has_affirm(cues))
         )
         return "uncertain" if doubted else "present"
-    if _metastasis_affirmed(reading, findings):
+    if metastasis_affirmed(reading, findings):
         return "uncertain" if hedged else "neutral"
     if hedged or reading.has("suspicion"):
         return "uncertain"
@@ -323,83 +316,3 @@ def _quality_doubted(reading: Reading) -> bool:
 
 def _has_affirm(cues: Sequence[Hit]) -> bool:
     return any(cue.category in ("affirm", "confirmed") for cue in cues)
-
-
-def _qualified(reading: Reading, hit: Hit, category: str) -> bool:
-    """A qualifier of this category in the sentence that no negation reaches."""
-    for cue in reading.cues:
-        if cue.category != category or any(
-            f.start <= cue.start < f.end for f in reading.findings if f.category == "metastasis"
-        ):
-            continue
-        denied = any(
-            other.category in ("negation_before", "non_avid")
-            and other.end <= cue.start
-            and reading.clauses[other.start] == reading.clauses[cue.start]
-            and "," not in reading.words[other.end : cue.start]
-            for other in reading.cues
-        )
-        if not denied:
-            return True
-    return False
-
-
-def _called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
-    """A benign diagnosis in the sentence that no competing metastasis stands beside."""
-    benign = [f for f in findings if f.category == "benign" and not _denied(f, reading) and not _guessed(f, reading)]
-    rivals = [hit for hit in findings if hit.category == "metastasis" and not _denied(hit, reading)]
-    if not benign or rivals:
-        return False
-    return reading.other_tumour or not _qualified(reading, benign[0], "malignant")
-
-
-def _is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
-    """ "One suspected metastasis, two further lesions (12 mm, 5 mm) are cysts": the verb's part is the lesion's own."""
-    words = reading.words
-    behind = [f for f in findings if f.start >= hit.end]
-    if hit.category != "lesion" or not behind or behind[0].category != "benign" or _guessed(behind[0], reading):
-        return False
-    between = words[hit.end : behind[0].start]
-    outside = " ".join(between).replace("( ", "(").split("(")[0].split() + " ".join(between).split(")")[-1].split()
-    return bool(_IS & set(outside)) and not _IS_NOT & set(outside)
-
-
-_IS = frozenset({"ist", "sind", "entspricht", "entsprechen", "is", "are", "represents", "represent"})
-_IS_NOT = frozenset({"nicht", "not", "kein", "keine", "or", "oder", "versus", "vs", "dd", "and", "und", ";"})
-_GUESSES = (
-    "?",
-    "koennt",
-    "kann",
-    "mag",
-    "vielleicht",
-    "maybe",
-    "moeglich",
-    "evtl",
-    "eventuell",
-    "fraglich",
-    "denkbar",
-    "possib",
-    "may",
-    "might",
-    "could",
-    "perhaps",
-)
-
-
-def _guessed(hit: Hit, reading: Reading) -> bool:
-    """ "Möglicherweise Artefakt" is no diagnosis; "wahrscheinlich Zysten" is one."""
-    return any(
-        cue.category == "hedge"
-        and reading.words[cue.start].startswith(_GUESSES)
-        and covers(cue, hit, reading, forward=True, backward=False, over_comma=False)
-        for cue in reading.cues
-    )
-
-
-def _metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:
-    return any(hit.category == "metastasis" and not _denied(hit, reading) for hit in findings)
-
-
-def _denied(hit: Hit, reading: Reading) -> bool:
-    beside = {"hypothetical", "aside", "deferred", "historical", "historical_after"}
-    return bool((_DENYING | beside) & covering_cues(hit, reading).keys())

@@ -1,0 +1,116 @@
+"""Whether a sentence gives its lesion a benign diagnosis, and which of its diagnoses are denied or only guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from liverpair.evaluate.labels.reading import Reading
+from liverpair.evaluate.labels.rules import Hit
+from liverpair.evaluate.labels.scope import covering_cues, covers
+
+__all__ = [
+    "DENYING",
+    "called_benign",
+    "guessed",
+    "is_benign_in_its_part",
+    "metastasis_affirmed",
+    "most_likely_benign",
+    "qualified",
+]
+
+DENYING = frozenset({"negation_before", "negation_after", "answered_no", "refuted"})
+
+
+def most_likely_benign(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
+    """ "Questionable uptake, most likely artefact": the likeliest diagnosis holds, unless a metastasis rivals it."""
+    benign = [f for f in findings if f.category == "benign" and f.start >= hit.end]
+    if not benign or any(f.category in ("metastasis", "recurrence") for f in findings):
+        return False
+    if any(cue.category == "indeterminate" and cue.start >= benign[0].end for cue in reading.cues):
+        return False  # "most likely benign, but formally still indeterminate"
+    between = [cue for cue in reading.cues if cue.category == "affirm" and hit.end <= cue.start]
+    return any(0 <= benign[0].start - cue.end <= LIKELIEST_REACH for cue in between)
+
+
+# "Most likely a small respiratory artefact": words from the adverb to the diagnosis.
+LIKELIEST_REACH = 3
+
+
+def qualified(reading: Reading, hit: Hit, category: str) -> bool:
+    """A qualifier of this category in the sentence that no negation reaches."""
+    for cue in reading.cues:
+        if cue.category != category or any(
+            f.start <= cue.start < f.end for f in reading.findings if f.category == "metastasis"
+        ):
+            continue
+        denied = any(
+            other.category in ("negation_before", "non_avid")
+            and other.end <= cue.start
+            and reading.clauses[other.start] == reading.clauses[cue.start]
+            and "," not in reading.words[other.end : cue.start]
+            for other in reading.cues
+        )
+        if not denied:
+            return True
+    return False
+
+
+def called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
+    """A benign diagnosis in the sentence that no competing metastasis stands beside."""
+    benign = [f for f in findings if f.category == "benign" and not _denied(f, reading) and not guessed(f, reading)]
+    rivals = [hit for hit in findings if hit.category == "metastasis" and not _denied(hit, reading)]
+    if not benign or rivals:
+        return False
+    return reading.other_tumour or not qualified(reading, benign[0], "malignant")
+
+
+def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
+    """ "One suspected metastasis, two further lesions (12 mm, 5 mm) are cysts": the verb's part is the lesion's own."""
+    words = reading.words
+    behind = [f for f in findings if f.start >= hit.end]
+    if hit.category != "lesion" or not behind or behind[0].category != "benign" or guessed(behind[0], reading):
+        return False
+    between = words[hit.end : behind[0].start]
+    outside = " ".join(between).replace("( ", "(").split("(")[0].split() + " ".join(between).split(")")[-1].split()
+    return bool(_IS & set(outside)) and not _IS_NOT & set(outside)
+
+
+_IS = frozenset({"ist", "sind", "entspricht", "entsprechen", "is", "are", "represents", "represent"})
+_IS_NOT = frozenset({"nicht", "not", "kein", "keine", "or", "oder", "versus", "vs", "dd", "and", "und", ";"})
+_GUESSES = (
+    "?",
+    "koennt",
+    "kann",
+    "mag",
+    "vielleicht",
+    "maybe",
+    "moeglich",
+    "evtl",
+    "eventuell",
+    "fraglich",
+    "denkbar",
+    "possib",
+    "may",
+    "might",
+    "could",
+    "perhaps",
+)
+
+
+def guessed(hit: Hit, reading: Reading) -> bool:
+    """ "Möglicherweise Artefakt" is no diagnosis; "wahrscheinlich Zysten" is one."""
+    return any(
+        cue.category == "hedge"
+        and reading.words[cue.start].startswith(_GUESSES)
+        and covers(cue, hit, reading, forward=True, backward=False, over_comma=False)
+        for cue in reading.cues
+    )
+
+
+def metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:
+    return any(hit.category == "metastasis" and not _denied(hit, reading) for hit in findings)
+
+
+def _denied(hit: Hit, reading: Reading) -> bool:
+    beside = {"hypothetical", "aside", "deferred", "historical", "historical_after"}
+    return bool((DENYING | beside) & covering_cues(hit, reading).keys())
