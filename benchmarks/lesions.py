@@ -166,8 +166,8 @@ def _sizes(pair: SimulatedPair, image: Volume, detection: Detection, book: Book)
         ours = measured[candidate.label]
         vertices, triangles = mesh_of(detection.labels.mask(candidate.label).values, image.grid.spacing)
         rows = {
-            "liverpair": ours.diameter_mm,
-            "50 % contour": ours.equivalent_diameter_mm,
+            "liverpair": ours.equivalent_diameter_mm,  # the fitted ball's, or the 50 % contour's where none fits
+            "RECIST long axis": ours.long_axis_mm,
             "mask Feret": caliper(vertices),
             "mesh sphere": (6.0 * abs(mesh_volume(vertices, triangles)) / np.pi) ** (1 / 3),
         }
