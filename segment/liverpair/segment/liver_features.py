@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,3 +57,11 @@ class Features:
     def most_sd(self, x: float) -> float:
         """The largest credible sd of normal liver of intensity x in ``smooth``."""
         return self.relative[2] * abs(x) + self.absolute[2]
+
+    def stricter(self, share: float) -> Features:
+        """The same image, in which an organ's intensity may drift and vary by that share of what it may here."""
+
+        def less(limits: tuple[float, float, float]) -> tuple[float, float, float]:
+            return share * limits[0], share * limits[1], limits[2]
+
+        return replace(self, relative=less(self.relative), absolute=less(self.absolute))

@@ -15,8 +15,10 @@ from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray, depth, dilate, opened, surround
 from liverpair.segment.liver_shape import elsewhere, grow
 
-__all__ = ["Judgement", "QualityLimits", "judge"]
+__all__ = ["DOUBT", "Judgement", "QualityLimits", "judge"]
 
+#: The flag of a mask with thick parts that a stricter search leaves out.
+DOUBT = "doubtful_parts"
 #: A cross-section in the first or last slice larger than this: the field of view cuts the liver.
 TRUNCATED_CM2 = 10.0
 #: This far above or below its thickest part a liver has tapered off.
@@ -92,7 +94,7 @@ def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityL
         if facts["shell_alike"] > limits.most_alike_around:
             failures.append("no_border")
         if facts["doubtful_ml"] > limits.most_doubtful_ml:
-            reasons.append("doubtful_parts")
+            reasons.append(DOUBT)
         agreements = (facts["agreement_tight"], facts["agreement_loose"])
         if agreements[0] < limits.least_agreement_tight or agreements[1] < limits.least_agreement_loose:
             failures.append("unstable")
