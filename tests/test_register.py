@@ -193,6 +193,8 @@ GOOD = {
         ({"masked": 0.0, "identity_score": 0.7}, "rigid_only"),
         ({"masked": 0.0, "identity_score": 0.2}, "failed"),
         ({"identity_score": 0.7}, "rigid_only"),
+        ({"identity_score": 0.7, "bending_per_mm2": 9e-5}, "failed"),
+        ({"identity_score": 0.85, "bending_per_mm2": 2.5e-4}, "failed"),
         ({"bending_per_mm2": 2.5e-4}, "rigid_only"),
         ({"bending_per_mm2": 2.5e-4, "likeness_fine": 1.2}, "rigid_only"),
         ({"bending_per_mm2": 2.5e-4, "likeness_fine": 1.5}, "usable"),

@@ -44,10 +44,13 @@ class QualitySettings:
     and ``strain_share`` the weight that tells 80 right from 87 wrong pairs of five simulators best (native and enhanced
     CT; hepatobiliary and portal phase, T2, DWI). A usable registration scores at least ``usable_score``; below
     ``failed_score`` nothing distinguishes it from another patient's (wrong pairs reach 0.48; right ones whose map is
-    off by 3 mm and more, T2 mostly, 0.3–0.75; ordinary right ones 0.8–2.5). Without any mask the whole bodies are
-    compared, which say less and are strained otherwise: ``maskless_strain_share`` (right pairs 0.2–0.7, wrong ones up
-    to 0.26), ``maskless_score``, and never more than rigid_only. Below ``least_likeness`` (right pairs 0.44 and
-    more, without masks 0.37) the inside shows nothing, and a map without strain is no sign of anything. A map that
+    off by 3 mm and more, T2 mostly, 0.3–0.75; ordinary right ones 0.8–2.5). Two livers of one shape can be laid on each
+    other with little strain (a wrong pair of 250 scored 0.82), but then the finer levels bend the map to follow what is
+    not there: from a bending of ``bent_from`` (mm⁻²) on, more is asked, ``bent_score`` from ``bent_wholly`` on. Without
+    any mask the whole bodies are compared, which say less and are strained otherwise: ``maskless_strain_share`` (right
+    pairs 0.2–0.7, wrong ones up to 0.26), ``maskless_score``, and never more than rigid_only. Below
+    ``least_likeness`` (right pairs 0.44 and more, without masks 0.37) the inside shows nothing, and a map without
+    strain is no sign of anything. A map that
     bends by more than ``largest_bending`` (mm⁻²; breathing 0.5–6e-5) is trusted only where the images show such a
     motion: at the finest level, whose many control points follow noise as well, the inside must correlate
     ``rough_likeness`` above chance (a logarithm as above), and ``rough_step`` more for every e-fold of bending. On a
@@ -61,6 +64,9 @@ class QualitySettings:
     maskless_strain_share: float = 0.7
     usable_score: float = 0.78
     failed_score: float = 0.6
+    bent_score: float = 0.9
+    bent_from: float = 5e-5
+    bent_wholly: float = 1e-4
     maskless_score: float = 0.3
     least_likeness: float = 0.3
     minimal_overlap: float = 0.85
@@ -251,7 +257,7 @@ def decide(q: dict[str, Any], settings: QualitySettings) -> tuple[str, tuple[str
     masked = bool(q.get("masked", True))
     if not masked:
         doubts.append("no liver mask was given: the deformation cannot be judged inside the liver")
-    least = settings.failed_score if masked else settings.maskless_score
+    least = _least_score(q["bending_per_mm2"], settings) if masked else settings.maskless_score
     if not (q["identity_score"] >= least and q["likeness"] >= settings.least_likeness):
         failed.append(_identity_sentence(q, "as between two different livers"))
     elif masked and q["identity_score"] < settings.usable_score:
@@ -269,6 +275,13 @@ def decide(q: dict[str, Any], settings: QualitySettings) -> tuple[str, tuple[str
     return ("rigid_only", tuple(doubts)) if doubts else ("usable", ())
 
 
+def _least_score(bending: float, settings: QualitySettings) -> float:
+    """The identity score below which a masked pair fails: the more the map bends, the more is asked."""
+    bent = np.log(max(bending, settings.bent_from) / settings.bent_from)
+    share = min(float(bent / np.log(settings.bent_wholly / settings.bent_from)), 1.0)
+    return settings.failed_score + share * (settings.bent_score - settings.failed_score)
+
+
 def _folds(q: dict[str, Any]) -> bool:
     return bool(q["folded_fraction"] > 0 or q["jacobian_min"] <= LEAST_JACOBIAN)
 
@@ -281,5 +294,6 @@ def deforms_credibly(q: dict[str, Any]) -> bool:
 def _identity_sentence(q: dict[str, Any], conclusion: str) -> str:
     return (
         f"inside the liver the images correlate {np.exp(q['likeness']):.2f} times as well as by chance "
-        f"and the liver is strained by {100 * q['strain']:.0f} %: {conclusion} (score {q['identity_score']:.2f})"
+        f"and the liver is strained by {100 * q['strain']:.0f} % and bent by {1e5 * q['bending_per_mm2']:.1f}e-5 "
+        f"per mm²: {conclusion} (score {q['identity_score']:.2f})"
     )
