@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from liverpair.core.geometry import Grid
@@ -12,7 +14,7 @@ from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fluid import without_bright_bile, without_t2_fluid
 from liverpair.segment.liver_mode import OrganCore, peaks_of
 from liverpair.segment.liver_morphology import BoolArray, erode, fill_holes
-from liverpair.segment.liver_quality import QualityLimits, judge
+from liverpair.segment.liver_quality import DOUBT, Judgement, QualityLimits, judge
 from liverpair.segment.liver_shape import grow
 from liverpair.segment.liver_walls import without_walled_parts
 from numpy.typing import NDArray
@@ -92,27 +94,41 @@ def test_a_cyst_beside_a_dark_gallbladder_stays_when_the_gallbladder_goes() -> N
     assert kept[cyst].mean() > 0.95
 
 
+#: A liver for a search, a lesion inside it, and bowel that touches it.
+ORGAN = ellipsoid(GRID, (95.0, 118.5, 90.0), (60.0, 66.0, 70.0))
+LESION = ball((95.0, 118.5, 90.0), 22.0)
+BOWEL = ellipsoid(GRID, (150.0, 90.0, 90.0), (30.0, 24.0, 24.0)) & ~ORGAN
+
+
+def judged(part: BoolArray, limits: QualityLimits) -> Judgement:
+    """The liver with a part that is nearly as dense."""
+    hu = np.full(GRID.shape, -95.0)
+    hu[ORGAN] = 56.0
+    hu[part] = 45.5
+    image = ndimage.gaussian_filter(hu, 0.3).astype(np.float32)
+    body = body_of_ct(np.where(ball(CENTRE, 112.0), 50.0, -1000.0), GRID.spacing)
+    assert body is not None
+    allowed = np.ones(GRID.shape, dtype=bool)
+    scene = Features(GRID, image, image, body, allowed, (-20.0, 220.0), (0.0, 0.0, 0.0), (5.0, 4.0, 18.0))
+    liver = OrganCore((20, 40, 30), 40.0, 56.0, 2.0, ball((50.0, 118.5, 90.0), 12.0))
+    grown = grow(scene, liver)
+    return judge(scene, grown, liver, limits, grown)
+
+
 def test_a_lesion_that_a_stricter_search_leaves_out_is_no_doubt_and_a_leak_is() -> None:
-    organ = ellipsoid(GRID, (95.0, 118.5, 90.0), (60.0, 66.0, 70.0))
-    lesion, bowel = ball((95.0, 118.5, 90.0), 22.0), ellipsoid(GRID, (150.0, 90.0, 90.0), (30.0, 24.0, 24.0)) & ~organ
-
-    def doubts(parts: list[tuple[BoolArray, float]]) -> dict[str, float]:
-        hu = np.full(GRID.shape, -95.0)
-        for where, value in [(organ, 56.0), *parts]:
-            hu[where] = value
-        image = ndimage.gaussian_filter(hu, 0.3).astype(np.float32)
-        body = body_of_ct(np.where(ball(CENTRE, 112.0), 50.0, -1000.0), GRID.spacing)
-        assert body is not None
-        allowed = np.ones(GRID.shape, dtype=bool)
-        scene = Features(GRID, image, image, body, allowed, (-20.0, 220.0), (0.0, 0.0, 0.0), (5.0, 4.0, 18.0))
-        liver = OrganCore((20, 40, 30), 40.0, 56.0, 2.0, ball((50.0, 118.5, 90.0), 12.0))
-        grown = grow(scene, liver)
-        return judge(scene, grown, liver, QualityLimits(), grown).facts
-
-    inside, outside = doubts([(lesion, 45.5)]), doubts([(bowel, 45.5)])
+    inside, outside = judged(LESION, QualityLimits()).facts, judged(BOWEL, QualityLimits()).facts
     assert inside["doubtful_ml"] < 1.0
     assert inside["agreement_tight"] > 0.95
     assert outside["doubtful_ml"] > 10.0
+
+
+def test_a_doubt_fails_a_mask_where_it_is_told_to_and_flags_it_elsewhere() -> None:
+    limits = QualityLimits(most_doubtful_ml=10.0)
+    flagged, failed = judged(BOWEL, limits), judged(BOWEL, replace(limits, doubt_fails=True))
+    assert DOUBT in flagged.reasons
+    assert DOUBT in failed.reasons
+    assert (flagged.verdict, failed.verdict) == ("usable", "failed")
+    assert judged(LESION, replace(limits, doubt_fails=True)).verdict == "usable"
 
 
 def test_an_mr_border_on_its_own_grid_is_nearer_than_on_a_coarser_one() -> None:

@@ -49,6 +49,7 @@ class QualityLimits:
     least_agreement_tight: float = 0.9  # Dice with a stricter search; sound masks had 0.94 and more
     least_agreement_loose: float = 0.8  # Dice with a laxer one; sound masks had 0.87 and more
     most_doubtful_ml: float = 25.0  # thick parts that a stricter search leaves out: flagged, since they may be a leak
+    doubt_fails: bool = False  # whether such parts fail the mask
 
     def too_small(self, features: Features, mask: BoolArray) -> bool:
         """Whether a mask on the work grid is smaller than any whole liver."""
@@ -94,7 +95,7 @@ def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityL
         if facts["shell_alike"] > limits.most_alike_around:
             failures.append("no_border")
         if facts["doubtful_ml"] > limits.most_doubtful_ml:
-            reasons.append(DOUBT)
+            (failures if limits.doubt_fails else reasons).append(DOUBT)
         agreements = (facts["agreement_tight"], facts["agreement_loose"])
         if agreements[0] < limits.least_agreement_tight or agreements[1] < limits.least_agreement_loose:
             failures.append("unstable")
