@@ -53,8 +53,7 @@ class Registration:
     "rigid_only" means that no place is to be trusted beyond its bound, as if there were the rigid start only; what is
     returned is still the best that is known: the deformation with a bound that doubts it, and where the map folds or no
     liver mask was given the affine start. ``uncertainty``: mm (95 % bound of the error) on a coarse grid in the fixed
-    frame. ``quality``: plain numbers; ``reasons``: sentences
-    for a reader.
+    frame. ``quality``: plain numbers; ``reasons``: sentences for a reader.
     """
 
     transform: SpatialTransform | None

@@ -1,8 +1,8 @@
 """A second image of the fixed examination (PET) as evidence where the first one (a noisy CT) shows too little.
 
 Vessels are cold and many metastases hot on PET, at its 6–7 mm; alone it aligns worse than any CT, but where noise or
-a fatty liver hides the vessels of a native CT it holds the registration in place. Measured with 30 HU of noise: 95th
-percentile of the error 2.9 mm without, 2.0 mm with it.
+a fatty liver hides the vessels of a native CT it holds the registration in place (95th percentile of the error 3.1 mm
+without and 1.9 mm with it). Where the CT shows them for all its noise it adds nothing, and its breathing misleads.
 """
 
 from __future__ import annotations
