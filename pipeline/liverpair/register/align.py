@@ -14,7 +14,15 @@ from threadpoolctl import threadpool_limits
 from liverpair.core.geometry import Grid
 from liverpair.core.transform import SpatialTransform, interpolate
 from liverpair.core.volume import Mask, Volume
-from liverpair.register.deformable import Cost, DeformSettings, FreeForm, bending_weight, minimise, window_radius
+from liverpair.register.deformable import (
+    Cost,
+    DeformSettings,
+    FreeForm,
+    bending_weight,
+    minimise,
+    spline_space,
+    window_radius,
+)
 from liverpair.register.prepare import Scene, mask_box, scene
 from liverpair.register.quality import QualitySettings, decide, deforms_credibly, measure_quality
 from liverpair.register.second_channel import at_first, heard_with
@@ -211,11 +219,13 @@ def _deform(
         view = _scene(fixed, moving, fixed_liver, moving_liver, start.affine, box, level, deform)
         if view is None or float(view.weights.sum()) == 0:
             return None
-        begin = None if cost is None else _carry(results[-1].field, cost.scene.grid, view.grid)
+        before = view.grid if cost is None else cost.scene.grid
         cost = None  # the previous level's arrays are no longer needed (the first one's are kept below)
         cost = Cost.of(view, deform, second)
         coarse = cost if coarse is None else coarse
-        results.append(minimise(cost, knot, iterations, bending_weight(results, deform), begin))
+        weight = bending_weight(results, deform)
+        begin = spline_space(view, knot).fit(_carry(results[-1].field, before, view.grid)) if results else None
+        results.append(minimise(cost, knot, iterations, weight, begin))
         if level == 0:
             first = measure_quality(start.affine, cost, cost, results, 0.0, settings.quality)
             if _hopeless(first, settings.quality):

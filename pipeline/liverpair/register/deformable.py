@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from liverpair.core.volume import Volume
 from liverpair.register.bspline import BSplineSpace
 from liverpair.register.fluid import FluidSettings
-from liverpair.register.local_ncc import LocalCorrelation, sample
-from liverpair.register.prepare import Scene
+from liverpair.register.local_ncc import LocalCorrelation, mismatch_forces, sample
+from liverpair.register.prepare import DISTANCE_CLAMP_MM, Scene
 from liverpair.register.second_channel import SecondChannel, SecondSettings, second_channel
 
-__all__ = ["Cost", "DeformSettings", "FreeForm", "bending_weight", "minimise"]
+__all__ = ["Cost", "DeformSettings", "FreeForm", "bending_weight", "minimise", "spline_space"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +46,6 @@ class DeformSettings:
     pad_mm: float = 24.0
     fluid: FluidSettings | None = field(default_factory=FluidSettings)
     second: SecondSettings | None = field(default_factory=SecondSettings)
-
-
-@njit(cache=True, nogil=True)
-def _surface(
-    fixed: NDArray[np.float32], moved: NDArray[np.float32], weights: NDArray[np.float32], scale: float,
-    gradient: NDArray[np.float32],
-) -> float:  # fmt: skip
-    """Weighted mean squared difference (flat arrays); its voxel gradient is written."""
-    total = 0.0
-    for x in range(fixed.size):
-        d = (moved[x] - fixed[x]) * weights[x]
-        total += d * d
-        gradient[x] = 2 * scale * d * weights[x]
-    return total * scale
-
-
-@njit(cache=True, nogil=True)
-def _force(
-    metric: NDArray[np.float32], slope: NDArray[np.float32], surface: NDArray[np.float32],
-    surface_slope: NDArray[np.float32], share: float,
-) -> None:  # fmt: skip
-    """Voxel gradients by displacement, written over ``slope`` (3, n): −metric·slope + share·surface·slope."""
-    for d in range(3):
-        for x in range(metric.size):
-            slope[d, x] = -metric[x] * slope[d, x] + share * surface[x] * surface_slope[d, x]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,22 +87,11 @@ class Cost:
         if self.surface_share == 0 or scene.fixed_distance is None or scene.moving_distance is None:
             slope *= -metric
             return value, slope, similarity
-        surface_values, surface_slope = np.empty_like(values), np.empty_like(field)
-        sample(scene.moving_distance, offset, scene.spacing, field, self.active, surface_values, surface_slope)
-        weights = scene.distance_weights * self.active
-        count = max(float(weights.sum(dtype=np.float64)), 1.0)
-        gradient = np.empty_like(values)
-        scale = 1 / (count * 15.0**2)
-        mismatch = _surface(
-            scene.fixed_distance.ravel(), surface_values.ravel(), weights.ravel(), scale, gradient.ravel()
-        )
-        _force(
-            metric.ravel(),
-            slope.reshape(3, -1),
-            gradient.ravel(),
-            surface_slope.reshape(3, -1),
-            self.surface_share,
-        )
+        count = max(float((scene.distance_weights * self.active).sum(dtype=np.float64)), 1.0)
+        mismatch = mismatch_forces(
+            scene.fixed_distance, scene.moving_distance, offset, scene.spacing, field, self.active,
+            scene.distance_weights, 1 / (count * DISTANCE_CLAMP_MM**2), self.surface_share, metric, slope,
+        )  # fmt: skip
         return value + self.surface_share * mismatch, slope, similarity
 
     def correlation_map(
@@ -167,12 +130,17 @@ def bending_weight(coarser: Sequence[FreeForm], settings: DeformSettings) -> flo
     return settings.bending * max(share, settings.least_bending_share)
 
 
+def spline_space(scene: Scene, knot_mm: float) -> BSplineSpace:
+    """The deformations of a level whose control points lie ``knot_mm`` apart."""
+    return BSplineSpace.over(scene.grid.shape, scene.spacing, knot_mm)
+
+
 def minimise(
-    cost: Cost, knot_mm: float, iterations: int, bending: float, start: NDArray[np.float32] | None
+    cost: Cost, knot_mm: float, iterations: int, bending: float, start: NDArray[np.float64] | None
 ) -> FreeForm:
-    """Run L-BFGS-B over the control points of one level from the field ``start`` (zero if None)."""
-    space = BSplineSpace.over(cost.scene.grid.shape, cost.scene.spacing, knot_mm)
-    initial = np.zeros(space.controls) if start is None else space.fit(start)
+    """Run L-BFGS-B over the control points of one level from the coefficients ``start`` (zero if None)."""
+    space = spline_space(cost.scene, knot_mm)
+    initial = np.zeros(space.controls) if start is None else start
     evaluations = 0
 
     def objective(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

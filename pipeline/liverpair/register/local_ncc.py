@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from liverpair.register.window_sums import Rectangles, box_sum, box_sum_in_place, reach
 
-__all__ = ["LocalCorrelation", "sample"]
+__all__ = ["LocalCorrelation", "mismatch_forces", "sample"]
 
 Array = NDArray[np.float32]
 
@@ -45,6 +45,37 @@ def _statistics(
 
 
 @njit(cache=True, nogil=True)
+def _trilinear(
+    image: Array, x: float, y: float, z: float, spacing: float
+) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """Trilinear value of ``image`` at a voxel position, and the interpolant's own slope per mm along each axis.
+
+    Beyond the image the edge value continues with slope 0.
+    """
+    top0, top1, top2 = image.shape[0] - 1.001, image.shape[1] - 1.001, image.shape[2] - 1.001
+    inx, iny, inz = 0 <= x <= top0, 0 <= y <= top1, 0 <= z <= top2
+    x, y, z = min(max(x, 0.0), top0), min(max(y, 0.0), top1), min(max(z, 0.0), top2)
+    p, q, r = int(x), int(y), int(z)
+    fx, fy, fz = np.float32(x - p), np.float32(y - q), np.float32(z - r)
+    c000, c001 = image[p, q, r], image[p, q, r + 1]
+    c010, c011 = image[p, q + 1, r], image[p, q + 1, r + 1]
+    c100, c101 = image[p + 1, q, r], image[p + 1, q, r + 1]
+    c110, c111 = image[p + 1, q + 1, r], image[p + 1, q + 1, r + 1]
+    d00, d01, d10, d11 = c001 - c000, c011 - c010, c101 - c100, c111 - c110
+    v00, v01, v10, v11 = c000 + fz * d00, c010 + fz * d01, c100 + fz * d10, c110 + fz * d11
+    v0, v1 = v00 + fy * (v01 - v00), v10 + fy * (v11 - v10)
+    d0, d1 = d00 + fy * (d01 - d00), d10 + fy * (d11 - d10)
+    e0, e1 = v01 - v00, v11 - v10
+    nothing = np.float32(0)
+    return (
+        v0 + fx * (v1 - v0),
+        np.float32((v1 - v0) / spacing) if inx else nothing,
+        np.float32((e0 + fx * (e1 - e0)) / spacing) if iny else nothing,
+        np.float32((d0 + fx * (d1 - d0)) / spacing) if inz else nothing,
+    )
+
+
+@njit(cache=True, nogil=True)
 def sample(
     image: Array, offset: NDArray[np.float64], spacing: float, field: Array, active: NDArray[np.bool_],
     values: Array, slope: Array,
@@ -52,10 +83,8 @@ def sample(
     """Trilinear values of ``image`` at voxel + offset + field/spacing, and the interpolant's own slope per mm.
 
     ``field`` (3, n0, n1, n2) in mm; ``values`` (n0, n1, n2) and ``slope`` (3, n0, n1, n2) are written where
-    ``active``, zero elsewhere. Beyond the image the edge value continues with slope 0.
+    ``active``, zero elsewhere.
     """
-    n0, n1, n2 = image.shape
-    top0, top1, top2 = n0 - 1.001, n1 - 1.001, n2 - 1.001
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
             for k in range(values.shape[2]):
@@ -66,23 +95,39 @@ def sample(
                 x = i + offset[0] + field[0, i, j, k] / spacing
                 y = j + offset[1] + field[1, i, j, k] / spacing
                 z = k + offset[2] + field[2, i, j, k] / spacing
-                inx, iny, inz = 0 <= x <= top0, 0 <= y <= top1, 0 <= z <= top2
-                x, y, z = min(max(x, 0.0), top0), min(max(y, 0.0), top1), min(max(z, 0.0), top2)
-                p, q, r = int(x), int(y), int(z)
-                fx, fy, fz = np.float32(x - p), np.float32(y - q), np.float32(z - r)
-                c000, c001 = image[p, q, r], image[p, q, r + 1]
-                c010, c011 = image[p, q + 1, r], image[p, q + 1, r + 1]
-                c100, c101 = image[p + 1, q, r], image[p + 1, q, r + 1]
-                c110, c111 = image[p + 1, q + 1, r], image[p + 1, q + 1, r + 1]
-                d00, d01, d10, d11 = c001 - c000, c011 - c010, c101 - c100, c111 - c110
-                v00, v01, v10, v11 = c000 + fz * d00, c010 + fz * d01, c100 + fz * d10, c110 + fz * d11
-                v0, v1 = v00 + fy * (v01 - v00), v10 + fy * (v11 - v10)
-                values[i, j, k] = v0 + fx * (v1 - v0)
-                d0, d1 = d00 + fy * (d01 - d00), d10 + fy * (d11 - d10)
-                e0, e1 = v01 - v00, v11 - v10
-                slope[0, i, j, k] = (v1 - v0) / spacing if inx else 0
-                slope[1, i, j, k] = (e0 + fx * (e1 - e0)) / spacing if iny else 0
-                slope[2, i, j, k] = (d0 + fx * (d1 - d0)) / spacing if inz else 0
+                value, s0, s1, s2 = _trilinear(image, x, y, z, spacing)
+                values[i, j, k] = value
+                slope[0, i, j, k], slope[1, i, j, k], slope[2, i, j, k] = s0, s1, s2
+
+
+@njit(cache=True, nogil=True)
+def mismatch_forces(
+    fixed: Array, moving: Array, offset: NDArray[np.float64], spacing: float, field: Array,
+    active: NDArray[np.bool_], weights: Array, scale: float, share: float, metric: Array, slope: Array,
+) -> float:  # fmt: skip
+    """``scale`` × the weighted squared difference of ``fixed`` and the displaced ``moving``, and all forces.
+
+    Written over ``slope`` (3, n0, n1, n2), the first image's: −``metric`` · slope + ``share`` · the difference's own
+    gradient by the displacement. One pass: the maps' values and slopes side by side would be the peak of the memory.
+    """
+    total = 0.0
+    for i in range(fixed.shape[0]):
+        for j in range(fixed.shape[1]):
+            for k in range(fixed.shape[2]):
+                if not active[i, j, k]:
+                    slope[0, i, j, k] = slope[1, i, j, k] = slope[2, i, j, k] = 0
+                    continue
+                x = i + offset[0] + field[0, i, j, k] / spacing
+                y = j + offset[1] + field[1, i, j, k] / spacing
+                z = k + offset[2] + field[2, i, j, k] / spacing
+                value, s0, s1, s2 = _trilinear(moving, x, y, z, spacing)
+                d = (value - fixed[i, j, k]) * weights[i, j, k]
+                total += d * d
+                pull = share * np.float32(2 * scale * d * weights[i, j, k])
+                slope[0, i, j, k] = -metric[i, j, k] * slope[0, i, j, k] + pull * s0
+                slope[1, i, j, k] = -metric[i, j, k] * slope[1, i, j, k] + pull * s1
+                slope[2, i, j, k] = -metric[i, j, k] * slope[2, i, j, k] + pull * s2
+    return total * scale
 
 
 @njit(cache=True, nogil=True)

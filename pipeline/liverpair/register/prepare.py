@@ -157,7 +157,10 @@ def noise_variance(image: NDArray[np.float32], weights: NDArray[np.float32], rad
     """The window variance that the region's quietest windows reach (their ``share`` quantile)."""
     size = 2 * radius + 1
     mean = ndimage.uniform_filter(image, size)
-    variance = ndimage.uniform_filter(image * image, size) - mean * mean
+    variance = image * image  # every step is written over the one before: these are arrays of a whole box
+    ndimage.uniform_filter(variance, size, output=variance)
+    mean *= mean
+    variance -= mean
     inside = variance[weights > 0.5]
     return max(float(np.quantile(inside, share)), 1e-4) if len(inside) else 1e-3
 
@@ -197,9 +200,10 @@ def scene(
         wet = fluid_region(fixed_values, guide, spacing, fluid)
         use = (~wet).astype(np.float32) if wet.any() else None
     a = _tidy(fixed_values, guide > 0, fixed.unit)
-    full_guide = np.full(wide.shape, -15, dtype=np.float32)
-    full_guide[inner] = guide
-    b = _tidy(moving_values, full_guide > 0, moving.unit)
+    region = np.zeros(wide.shape, dtype=np.bool_)
+    region[inner] = guide > 0
+    b = _tidy(moving_values, region, moving.unit)
+    del fixed_values, moving_values, region  # what follows would otherwise be the peak of the memory
     noise = (
         noise_variance(a, weights, radius, noise_share),
         noise_variance(b[inner], weights, radius, noise_share),
@@ -219,5 +223,8 @@ def _tidy(values: NDArray[np.float32], region: NDArray[np.bool_], unit: Unit) ->
     centre = float(np.median(inside))
     spread = 1.4826 * float(np.median(np.abs(inside - centre)))
     spread = spread if spread > 0 else max(float(np.std(inside)), 1e-6)
-    out = (np.clip(values, low, high) - np.float32(centre)) / np.float32(spread)
-    return np.where(known, out, 0).astype(np.float32)
+    out = np.clip(values, np.float32(low), np.float32(high))
+    out -= np.float32(centre)
+    out /= np.float32(spread)
+    out[~known] = 0
+    return out
