@@ -22,15 +22,13 @@ from liverpair.core.lesion import Candidate, Detection, Nature
 from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.segment.mr_evidence import Sequence, SequencePeak, prepare_sequence, sequence_peaks
 from liverpair.segment.mr_joint import DISTORTED_MM, SHIFT_MM
-from liverpair.segment.mr_nature import Testimony, confidence_of, metastasis_share, nature_of, testimony
+from liverpair.segment.mr_kind import judge_small, kind_of
+from liverpair.segment.mr_nature import Testimony, confidence_of, testimony
 from liverpair.segment.mr_regions import DOUBTED_LOG_ODDS, MrRegion, paint_order, paint_regions, region_of
 from liverpair.segment.mr_small import (
-    SMALL_MM,
     SmallSearch,
     prepare_search,
-    small_evidence,
     small_foci,
-    small_log_odds,
     with_shape,
 )
 
@@ -220,39 +218,29 @@ class _Judged:
     share: float
     small: float | None
 
-
-def _small_odds(search: SmallSearch, foci: list[_Focus]) -> dict[int, tuple[float, float]]:
-    """Log-odds, as a metastasis and as fluid, of the foci small enough for the matched filters to judge, by number."""
-    small = [n for n, focus in enumerate(foci) if focus.lead.diameter_mm <= SMALL_MM[-1]]
-    if not small:
-        return {}
-    lps = np.stack([foci[n].lead.lps for n in small])
-    scale = np.array([int(np.argmin(np.abs(np.asarray(SMALL_MM) - foci[n].lead.diameter_mm))) for n in small])
-    evidence = small_evidence(search, lps, scale)
-    cells, fluid = small_log_odds(search, evidence), small_log_odds(search, evidence, fluid=True)
-    return {n: (float(a), float(b)) for n, a, b in zip(small, cells, fluid, strict=True)}
+    @property
+    def uncertain(self) -> bool:
+        """Whether it is called a metastasis with a reason to doubt that."""
+        return self.nature is Nature.METASTASIS and bool(self.reason)
 
 
 def _judge(
     sequences: dict[str, Sequence], search: SmallSearch, foci: list[_Focus], settings: MrDetectionSettings
 ) -> list[_Judged]:
     judged = []
-    small = _small_odds(search, foci)
+    small = judge_small(search, [focus.lead for focus in foci])
     for number, focus in enumerate(foci):
         evidence = testimony(sequences, focus.lead, settings.shift_mm)
-        nature, reason = nature_of(sequences, focus.lead, evidence)
-        first = confidence_of(sequences, focus.lead, evidence, nature)
-        cells = small[number][0] if number in small and nature is Nature.METASTASIS else None
+        kind = kind_of(sequences, focus.lead, evidence, small.get(number))
+        first = confidence_of(sequences, focus.lead, evidence, kind.nature)
+        cells = small[number].cells if number in small and kind.nature is Nature.METASTASIS else None
         if cells is not None:
             first = 1.0 / (1.0 + math.exp(-with_shape(cells, 0.0)))
         elif number in small:
-            first = min(first, 1.0 / (1.0 + math.exp(-small[number][1])))
+            first = min(first, 1.0 / (1.0 + math.exp(-small[number].fluid)))
         if first < settings.confidence_floor:
             continue
-        share, doubt = (1.0, "")
-        if nature is Nature.METASTASIS:
-            share, doubt = metastasis_share(sequences, focus.lead, evidence)
-        judged.append(_Judged(focus, evidence, None, nature, reason or doubt, first, share, cells))
+        judged.append(_Judged(focus, evidence, None, kind.nature, kind.reason, first, kind.share, cells))
     judged.sort(key=lambda item: -item.confidence)
     return judged
 
@@ -289,7 +277,7 @@ def _report(
                 z=max(item.evidence.z.values()),
                 confidence=confidence * item.share,
                 nature=item.nature,
-                flags=region.flags if item.share == 1.0 else (*region.flags, "uncertain_nature"),
+                flags=(*region.flags, "uncertain_nature") if item.uncertain else region.flags,
                 reason=item.reason,
             )
         )

@@ -18,7 +18,7 @@ from liverpair.core.lesion import Nature
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.segment.mr_evidence import Sequence, SequencePeak
 
-__all__ = ["Testimony", "confidence_of", "metastasis_share", "nature_of", "testimony"]
+__all__ = ["Testimony", "confidence_of", "core_ratio", "metastasis_share", "nature_of", "testimony"]
 
 #: log-odds that a proposal is a lesion before the sequences are heard: clutter outnumbers lesions.
 PRIOR_LOG_ODDS = -1.3
@@ -270,8 +270,10 @@ def metastasis_share(sequences: dict[str, Sequence], lead: SequencePeak, evidenc
     return share, f"Its nature is uncertain: no T2, diffusion or ADC image could be read there.{words}"
 
 
-def _ratio(sequences: dict[str, Sequence], role: str, lead: SequencePeak, evidence: Testimony) -> float | None:
-    """Core-to-liver ratio undone of partial volume; None where the sequence is absent or too coarse to tell.
+def core_ratio(
+    sequences: dict[str, Sequence], role: str, lead: SequencePeak, evidence: Testimony
+) -> tuple[float, float] | None:
+    """Core-to-liver ratio undone of partial volume, and its SD; None where the sequence is absent or too coarse.
 
     The recovery of the core is that of a ball of the lead's diameter under a Gaussian of the voxel's widths.
     """
@@ -283,4 +285,9 @@ def _ratio(sequences: dict[str, Sequence], role: str, lead: SequencePeak, eviden
     )
     if recovery < 0.2 or evidence.core_sd[role] / recovery > 0.5:
         return None
-    return 1.0 + evidence.core[role] / recovery
+    return 1.0 + evidence.core[role] / recovery, evidence.core_sd[role] / recovery
+
+
+def _ratio(sequences: dict[str, Sequence], role: str, lead: SequencePeak, evidence: Testimony) -> float | None:
+    found = core_ratio(sequences, role, lead, evidence)
+    return None if found is None else found[0]
