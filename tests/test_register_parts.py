@@ -20,14 +20,9 @@ from liverpair.register.quality import JACOBIAN_SLAB, QualitySettings, jacobian,
 from liverpair.register.resample import covered, resample, resample_labels, resample_mask
 from liverpair.register.start import StartSettings, mask_affine, mask_starts
 from liverpair.register.transform_io import from_itk, read_transform, write_transform
-from liverpair.register.uncertainty import (
-    UncertaintySettings,
-    error_bound,
-    local_strain,
-    noise_over_signal,
-    residual_pull,
-)
+from liverpair.register.uncertainty import Handed, UncertaintySettings, error_bound, local_strain, residual_pull
 from liverpair.register.window_sums import box_sum, box_sum_in_place, reach
+from numpy.typing import NDArray
 from scipy import ndimage
 
 
@@ -346,26 +341,34 @@ def _textured(seed: int, noise: float) -> Cost:
     return Cost.of(replace(view, fixed=texture[inner].copy(), moving=moving, weights=weights), DeformSettings())
 
 
-def test_more_noise_over_signal_widens_the_bound_and_so_does_a_displacement_that_is_not_trusted() -> None:
+def test_less_to_be_seen_a_rougher_motion_and_a_displacement_that_is_not_trusted_widen_the_bound() -> None:
     still = np.zeros((3, *_scene(3).fixed.shape), dtype=np.float32)
-    clear, grainy = _textured(3, 0.1), _textured(3, 1.5)
-    assert noise_over_signal(clear, still) < noise_over_signal(grainy, still)
     settings = UncertaintySettings()
-    bounds = [error_bound(cost, still, still, "deformation", settings).values for cost in (clear, grainy)]
+    costs = _textured(3, 0.1), _textured(3, 1.5)
+    shown = [float(cost.correlation_map(still).mean()) for cost in costs]
+    assert shown[0] > shown[1]
+    smooth = 1e-5
+    bounds = [
+        error_bound(cost, still, still, "deformation", settings, smooth, inner).values
+        for cost, inner in zip(costs, shown, strict=True)
+    ]
     assert (bounds[0] < bounds[1]).mean() > 0.9
+
+    def of(coarsest: NDArray[np.float32], handed: Handed, bending: float = smooth) -> NDArray[np.float32]:
+        return error_bound(costs[0], coarsest, still, handed, settings, bending, shown[0]).values
+
     moved = np.full_like(still, 3.0)
-    drifted = error_bound(clear, moved, still, "deformation", settings).values
+    drifted = of(moved, "deformation")
     assert drifted.min() > bounds[0].min()  # the levels disagree
-    between = (settings.smooth_bending + settings.rough_bending) / 2
-    rough = error_bound(clear, moved, still, "deformation", settings, between).values
-    rougher = error_bound(clear, moved, still, "deformation", settings, 3.0 * settings.rough_bending).values
+    rough, rougher = of(moved, "deformation", 3 * smooth), of(moved, "deformation", 9 * smooth)
     assert rougher.min() > rough.min() > drifted.min()
-    smooth = error_bound(clear, moved, still, "deformation", settings, settings.smooth_bending).values
-    np.testing.assert_array_equal(smooth, drifted)
-    doubtful = error_bound(clear, moved, still, "doubtful", settings).values
-    assert doubtful.min() > rougher.min()
-    rigid = error_bound(clear, still, still + np.float32(2.0), "affine", settings).values
+    np.testing.assert_allclose(rough / drifted, 3**settings.bending_power, rtol=1e-4)
+    assert of(moved, "doubtful").min() > rougher.min()
+    found = still + np.float32(2.0)
+    rigid = error_bound(costs[0], still, found, "affine", settings, smooth, shown[0]).values
     assert rigid.min() >= np.hypot(2.0, np.hypot(2.0, 2.0)) - 1e-3  # what was found is not used: it is error
+    nothing = error_bound(costs[0], still, still, "deformation", settings, smooth, float("nan")).values
+    assert (nothing > bounds[0]).all()  # no inside to be seen: as wide as it gets
 
 
 def test_the_pull_finds_a_shift_that_is_left() -> None:

@@ -263,7 +263,8 @@ def _judged(
         return Registration(None, verdict, None, quality, reasons)
     field = _carry(results[-1].field, final.scene.grid, coarse.scene.grid)
     handed = _handed(verdict, numbers)
-    bound = error_bound(coarse, results[0].field, field, handed, settings.uncertainty, results[-1].bending)
+    shown = results[-1].bending, numbers["inner_correlation"]
+    bound = error_bound(coarse, results[0].field, field, handed, settings.uncertainty, *shown)
     quality["uncertainty_median_mm"] = _median_inside(bound, coarse)
     quality["handed_over"] = handed
     if handed == "affine":

@@ -10,10 +10,18 @@ from numpy.typing import NDArray
 
 from liverpair.register.deformable import Cost, FreeForm
 from liverpair.register.local_ncc import sample
-from liverpair.register.uncertainty import BESIDE
 
 __all__ = ["QualitySettings", "decide", "deforms_credibly", "jacobian", "measure_quality"]
 
+#: The images are laid this far beside each other to see what chance gives: beyond a window's width, so that no
+#: structure is compared with itself, yet inside the same tissue.
+CHANCE_SHIFT_MM = 12.0
+#: Both ways along each axis, mm.
+BESIDE: tuple[tuple[float, float, float], ...] = tuple(
+    (sign * CHANCE_SHIFT_MM * (axis == 0), sign * CHANCE_SHIFT_MM * (axis == 1), sign * CHANCE_SHIFT_MM * (axis == 2))
+    for axis in range(3)
+    for sign in (1.0, -1.0)
+)
 #: Slabs in which the Jacobian is computed: its nine derivatives of a whole box would be the peak of the memory.
 JACOBIAN_SLAB = 16
 #: The liver's inside is judged block by block, about a window wide, so that each speaks for itself: what all people
