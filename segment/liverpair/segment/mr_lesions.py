@@ -24,6 +24,7 @@ from liverpair.segment.mr_evidence import Sequence, SequencePeak, prepare_sequen
 from liverpair.segment.mr_joint import DISTORTED_MM, SHIFT_MM
 from liverpair.segment.mr_kind import judge_small, kind_of
 from liverpair.segment.mr_nature import Testimony, confidence_of, testimony
+from liverpair.segment.mr_parting import Claim, part_kinds
 from liverpair.segment.mr_regions import DOUBTED_LOG_ODDS, MrRegion, paint_order, paint_regions, region_of
 from liverpair.segment.mr_small import (
     SmallSearch,
@@ -51,6 +52,8 @@ CLEAR_Z = 8.0
 #: Where shape or place speak against a focus' region, a sequence with a peak of its own from this response (SDs) on is
 #: asked: a neighbour or vessel is joined to it in every sequence that shows it, a lesion comes free in one.
 OWN_Z = 4.0
+#: Foci as likely as this are parted from neighbours of another nature.
+LIKELY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +266,7 @@ def _report(
             continue
         kept.append((confidence, item))
         regions.append(region)
+    regions = _parted_regions(kept, regions, main.grid)
     order = paint_order([confidence for confidence, _ in kept], regions)
     labels, survivors = paint_regions(shape, main.grid, [regions[n] for n in order])
     centres = _centroids(labels)
@@ -287,6 +291,15 @@ def _report(
         renumbered[candidate.label] = number
     numbered = (replace(candidate, label=n) for n, candidate in enumerate(candidates, start=1))
     return renumbered[labels], tuple(numbered)
+
+
+def _parted_regions(kept: list[tuple[float, _Judged]], regions: list[MrRegion], grid: Grid) -> list[MrRegion]:
+    """The regions, those of likely neighbours of different natures parted from one another."""
+    likely = [n for n, (confidence, _) in enumerate(kept) if confidence >= LIKELY]
+    leads = [item.focus.lead for _, item in kept]
+    claims = [Claim(regions[n], leads[n].lps, leads[n].diameter_mm, kept[n][1].nature.value) for n in likely]
+    parted = dict(zip(likely, part_kinds(claims, grid), strict=True))
+    return [parted.get(n, region) for n, region in enumerate(regions)]
 
 
 def _region(sequences: dict[str, Sequence], focus: _Focus, grid: Grid) -> MrRegion | None:

@@ -55,7 +55,10 @@ SKIN = (0.25, 0.45)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MrRegion:
-    """A focus on the main grid: its box, its voxels there, and what shape and place add to its log-odds."""
+    """A focus on the main grid: its box, its voxels there, and what shape and place add to its log-odds.
+
+    ``kind``: what it is taken for, set where it was parted from a neighbour of another kind.
+    """
 
     low: NDArray[np.int64]
     voxels: NDArray[np.bool_]
@@ -64,6 +67,7 @@ class MrRegion:
     centre_lps: NDArray[np.float64]
     log_odds: float
     flags: tuple[str, ...]
+    kind: str = ""
 
 
 def region_of(sequence: Sequence, grid: Grid, lead: SequencePeak) -> MrRegion | None:
@@ -242,11 +246,12 @@ def paint_regions(
     labels = np.zeros(shape, dtype=np.uint16)
     survivors: dict[int, int] = {}
     seeds: dict[int, tuple[int, int, int]] = {}
+    kinds: dict[int, str] = {}
     for number, region in enumerate(regions):
         window = tuple(slice(int(a), int(a) + n) for a, n in zip(region.low, region.voxels.shape, strict=True))
         target = labels[window]
         free = region.voxels & (target == 0)
-        whole = _part_of(region, target)
+        whole = _part_of(region, target, kinds)
         if whole > 0:
             before = _axes_ratio(labels == whole, grid.spacing)
             target[free] = whole
@@ -267,17 +272,21 @@ def paint_regions(
         if np.count_nonzero(free) < 0.5 * np.count_nonzero(region.voxels):
             continue
         survivors[number] = len(survivors) + 1
+        kinds[survivors[number]] = region.kind
         target[free] = survivors[number]
         seeds[survivors[number]] = place
     return labels, survivors
 
 
-def _part_of(region: MrRegion, painted: NDArray[np.uint16]) -> int:
+def _part_of(region: MrRegion, painted: NDArray[np.uint16], kinds: dict[int, str]) -> int:
     """The painted label that ``region`` touches without a valley between them; 0 where there is none.
 
-    At the contact of two lesions the contrast falls to about half of the core's; inside one it does not.
+    At the contact of two lesions the contrast falls to about half of the core's; inside one it does not. What was
+    parted as of two ``kinds`` is not joined again.
     """
     for label in np.unique(painted[painted > 0]):
+        if region.kind and kinds.get(int(label), "") not in ("", region.kind):
+            continue
         contact = binary_dilation(painted == label, iterations=2) & region.voxels
         enough = CONTACT_FRACTION * np.count_nonzero(region.voxels) ** (2 / 3)
         if np.count_nonzero(contact) >= enough and float(np.median(region.relative[contact])) >= NO_VALLEY:
