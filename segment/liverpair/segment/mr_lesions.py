@@ -52,6 +52,9 @@ CLEAR_Z = 8.0
 #: Where shape or place speak against a focus' region, a sequence with a peak of its own from this response (SDs) on is
 #: asked: a neighbour or vessel is joined to it in every sequence that shows it, a lesion comes free in one.
 OWN_Z = 4.0
+#: A small focus' log-odds are worth more than they say: a logistic recalibration over 24 examinations of three
+#: simulators (ten of them in no fit) gave 1.55 ± 0.32; 9 foci promised 0.2-0.5 had kept none, 13 at 0.5-0.9 eleven.
+SHARPER = 1.5
 #: Foci as likely as this are parted from neighbours of another nature.
 LIKELY = 0.5
 
@@ -321,7 +324,7 @@ def _region(sequences: dict[str, Sequence], focus: _Focus, grid: Grid) -> MrRegi
 def _with_region(item: _Judged, region: MrRegion) -> float:
     """Log-odds of a focus with what its region's shape and place say."""
     if item.small is not None:
-        return with_shape(item.small, region.log_odds)
+        return SHARPER * with_shape(item.small, region.log_odds)
     return math.log(max(item.confidence, 1e-9) / max(1 - item.confidence, 1e-9)) + region.log_odds
 
 
