@@ -10,6 +10,8 @@ from liverpair.evaluate.labels.text import Token
 
 __all__ = ["clauses_of"]
 
+_ARROWS = (["=", ">"], ["-", ">"])
+
 
 def clauses_of(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit], rules: Rules) -> list[int]:
     """Clause number of every token; clauses begin at adversatives, semicolons, and where a list restarts."""
@@ -24,9 +26,9 @@ def clauses_of(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit
     introducing = {cue.end for cue in cues if cue.category in ("indeterminate", "hedge", "affirm", "no_other")}
     for i, word in enumerate(words):
         joins = word in (",", "und", "and", "sowie", "-", "/")
-        if joins and (i + 1 in restarts or (i + 1 in numbers and word == ",")):
+        if joins and (i + 1 in restarts or (i + 1 in numbers and word == "," and i - 1 not in numbers)):
             starts.add(i + 1)
-        if word in (";", "|") or words[i - 1 : i + 1] == ["=", ">"] or (word == ":" and i > 0 and i not in introducing):
+        if word in (";", "|") or words[i - 1 : i + 1] in _ARROWS or (word == ":" and i > 0 and i not in introducing):
             starts.add(i + 1)
     resumed, behind = _resumptions(cues, words, rules), _behind_appositions(words, rules)
     clause = latest = before = 0

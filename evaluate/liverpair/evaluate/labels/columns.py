@@ -28,7 +28,7 @@ _UNIT = re.compile(r"(?:\b|_)(mm|cm)\b", re.IGNORECASE)
 _TWO_COLUMNS = re.compile(r"\s{8,}\S.*\S\s{3,}\S")
 _NUMBER = r"\d{1,3}(?:[.,]\d+)?"
 _SIZE = re.compile(
-    rf"^\s*(?:<|ca\.?|bis|max\.?)?\s*(?P<first>{_NUMBER})(?:\s*[x×*]\s*{_NUMBER})*\s*(?P<unit>mm|cm)?\s*(?:[/(].*)?$",
+    rf"^\s*(?:<|ca\.?|bis|max\.?)?\s*(?P<first>{_NUMBER})(?:\s*[x×*]\s*{_NUMBER})*\s*(?P<unit>mm|cm)?\s*(?:[/(].*|[,;]\s*(?:SUV|Krenning).*)?$",
     re.IGNORECASE,
 )
 _MONTHS = ("jan", "feb", "m[aä]r|mae", "apr", "ma[iy]", "jun", "jul", "aug", "sep", "o[ck]t", "nov", "de[cz]")

@@ -89,12 +89,27 @@ def _followed_lesion(readings: Sequence[Reading]) -> Fact | None:
         for mention in reading.mentions:
             if mention.organ != "liver" or mention.kind not in ("lesion", "metastasis"):
                 continue
-            benign = _is_benign_later(readings[number + 1 :], reading)
+            benign = _is_benign_later(readings[number + 1 :], reading) or _is_title_of_benign(
+                readings[number + 1 :], reading
+            )
             if mention.polarity == "followed" or (mention.polarity == "neutral" and course and not benign):
                 return Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
             if mention.polarity == "neutral" and neutral is None and not benign:
                 neutral = Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
     return neutral
+
+
+# "Liver observations": words of a line that only heads others.
+LONGEST_TITLE = 3
+
+
+def _is_title_of_benign(later: Sequence[Reading], reading: Reading) -> bool:
+    """ "LIVER OBSERVATIONS" above nothing but cysts and haemangiomas."""
+    words = [token for token in reading.sentence.tokens if token.kind == "word"]
+    below = [mention for other in later for mention in other.mentions if mention.organ == "liver"]
+    benign = [mention for mention in below if mention.polarity == "benign"]
+    others = [m for m in below if m.polarity not in ("benign", "absent", "ignored")]
+    return len(words) <= LONGEST_TITLE and bool(benign) and not others
 
 
 def _is_benign_later(later: Sequence[Reading], reading: Reading) -> bool:

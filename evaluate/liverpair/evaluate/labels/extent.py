@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from liverpair.evaluate.labels.counting import LARGEST_COUNT, read_counts
+from liverpair.evaluate.labels.counting import LARGEST_COUNT, numbers_left, read_counts
 from liverpair.evaluate.labels.former import corrected_sizes
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
+from liverpair.evaluate.labels.tenses import is_of_other_study, told_of_past
 
-__all__ = ["count_lesions", "counted_sizes", "sizes_at_place", "sizes_near", "without_past"]
+__all__ = ["count_lesions", "counted_sizes", "sizes_at_place", "sizes_near", "sizes_unnamed"]
 
 # "Number of liver metastases: 5": words before the colon.
 LONGEST_NUMBER_NAME = 5
@@ -21,8 +22,9 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
     correcting = _correcting(readings, rules)
     readings = correcting or readings
     sizes: list[float] = []
+    others: list[float] = []  # "on the outside CT the mass measured 62 mm": only where nothing else is known
     corrected = {taken for reading in readings for taken in corrected_sizes(reading.words)}
-    past = _told_of_past(readings, rules)
+    past = told_of_past(readings, rules)
     on_liver, block = bool(correcting), -1  # whether the last lesion spoken of was a counted one
     named_before = False  # whether the liver's lesions were named, denied ones, too
     subject = False  # and whether the one was that its sentence began with
@@ -33,6 +35,10 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
         for size in read_sizes(reading, rules):
             if size.mm in corrected or id(reading) in past:
                 continue
+            if unnamed_aside(reading) and size.mention is None:
+                continue  # "Incidental 41 mm infrarenal aneurysm."
+            if reading.has("resolved") and not reading.mentions and not reading.has("remains"):
+                continue  # "Segment 8, treated: 68 mm, completely necrotic"
             own = id(size.mention) in counted
             unnamed = size.mention is None and not size.foreign
             placed = (
@@ -45,7 +51,7 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             if own or (
                 unnamed and (placed or (meant and (not _names_whole_liver(reading) or _names_largest(reading))))
             ):
-                sizes.append(size.mm)
+                (others if is_of_other_study(reading, rules) else sizes).append(size.mm)
         named_before = any(m.organ == "liver" for m in reading.mentions) or (named_before and not reading.mentions)
         spoken = [
             mention
@@ -56,7 +62,15 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             on_liver, subject = id(spoken[-1]) in counted, id(spoken[0]) in counted
         elif any(hit.category == "other" for hit in reading.organ_hits):
             on_liver = subject = False
-    return sizes
+    return sizes or others
+
+
+_ASIDE = ("incidental", "nebenbefund", "beilaeufig", "zufallsbefund", "begleitbefund")
+
+
+def unnamed_aside(reading: Reading) -> bool:
+    """A finding beside the question that does not name the liver."""
+    return any(word.startswith(_ASIDE) for word in reading.words[:3]) and not reading.names_liver
 
 
 # "It is 31 mm today": the subject of the sentence before.
@@ -70,52 +84,9 @@ def _correcting(readings: Sequence[Reading], rules: Rules) -> list[Reading]:
     added = [reading for reading in readings if reading.sentence.section == "addendum"]
     right = any(cue.category == "correct" for reading in added for cue in rules.sizes.find(reading.words))
     liver = any(m.organ == "liver" and m.polarity == "present" for reading in added for m in reading.mentions)
+    # "The size should read 17 mm": of what was said before
+    liver = liver or not any(reading.mentions or reading.organ_hits for reading in added)
     return added if right and liver and any(read_sizes(reading, rules) for reading in added) else []
-
-
-def _told_of_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
-    """Identities of sentences headed by a former study, where another is headed by the present one.
-
-    "MRI of 3 March: largest 25 mm. MRI today: largest 19 mm."
-    """
-    past, present = set(), False
-    for reading in readings:
-        colon = reading.words.index(":") if ":" in reading.words else 0
-        categories = {cue.category for cue in rules.sizes.find(reading.words[:colon])}
-        told = any(token.kind in ("date", "number") for token in reading.sentence.tokens[:colon])
-        study = bool(rules.modalities.find(reading.words[:colon]))
-        if "current" in categories or _is_now(reading, rules):
-            present = True
-        elif _is_then(reading, rules) or categories & {"previous", "comparing"} or (told and study):
-            past.add(id(reading))
-    return past if present else set()
-
-
-_LINKS = frozenset({"auf", "to"})
-# A sentence is of the past if it opens with such a word: "Before cycle 1 there were four metastases".
-PAST_OPENING = 3
-
-
-def _is_now(reading: Reading, rules: Rules) -> bool:
-    cues = rules.sizes.find(reading.words)
-    return any(cue.category == "current" and reading.words[cue.start] not in _LINKS for cue in cues)
-
-
-def _is_then(reading: Reading, rules: Rules) -> bool:
-    """Told of the past as a whole: it opens or ends with the former time, and nothing in it is of today."""
-    cues = [cue for cue in rules.sizes.find(reading.words) if cue.category == "previous"]
-    last = len([word for word in reading.words if word != "."])
-    told = any(cue.start < PAST_OPENING or cue.end == last for cue in cues)
-    return told and not _is_now(reading, rules) and not reading.has("followed") and not reading.has("resolved")
-
-
-def without_past(readings: Sequence[Reading], rules: Rules) -> list[Reading]:
-    """The sentences but those of the past, where others tell of today."""
-    headed = _told_of_past(readings, rules)
-    then = [r for r in readings if r.mentions and (id(r) in headed or _is_then(r, rules))]
-    if not then or not any(_is_now(reading, rules) for reading in readings):
-        return list(readings)
-    return [reading for reading in readings if not any(reading is one for one in then)]
 
 
 def sizes_near(
@@ -156,6 +127,14 @@ def sizes_at_place(readings: Sequence[Reading], deciding: Reading | None, rules:
         if reading.sentence.section == deciding.sentence.section
         for place in _places(reading)
     }
+    if deciding.sentence.section == "addendum" and not places:
+        sizes = {
+            size.mm
+            for reading in readings
+            for size in read_sizes(reading, rules)
+            if size.mention is not None and not size.foreign and size.mention.organ == "liver"
+        }
+        return list(sizes) if len(sizes) == 1 else []
     if len(places) != 1 or deciding.sentence.section == "findings":
         return []
     return [
@@ -167,15 +146,40 @@ def sizes_at_place(readings: Sequence[Reading], deciding: Reading | None, rules:
     ]
 
 
+def sizes_unnamed(readings: Sequence[Reading], rules: Rules) -> list[float]:
+    """Where no lesion of the liver has a size: those of sentences that go on speaking of the liver.
+
+    "Segment 4: read as a cyst. Now 15 mm in the same place. Suspected metastasis."
+    """
+    found: list[float] = []
+    organ = ""
+    for reading in readings:
+        organs = {hit.category for hit in reading.organ_hits}
+        told = [m for m in reading.mentions if m.polarity not in ("ignored", "absent")]
+        if organs or told or reading.sentence.heading == "other":
+            organ = reading.last_organ if "other" not in organs else ""
+            continue
+        if reading.sentence.heading == "liver" or organ == "liver":
+            found += [size.mm for size in read_sizes(reading, rules) if size.mention is None and not size.foreign]
+    return found
+
+
 def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int | None:
     """The stated number; else the number of places at which single lesions are named; None for "multiple"."""
     numbers: list[int] = []
     by_name: list[int] = []  # counted as metastases; of "drei Herde, davon zwei Metastasen" the two
     places: set[str] = set()
     plural = single = False
+    left: list[int] = []  # "only two remain"
+    added: list[int] = []  # put right by an addendum
     for reading in readings:
         mentions = [m for m in reading.mentions if id(m) in counted]
         counts = read_counts(reading, mentions, rules)
+        if mentions or reading.names_liver:
+            left.extend(numbers_left(reading, rules))
+        if reading.sentence.section == "addendum":
+            added.extend(value for mention, value in counts if mention.kind == "metastasis")
+        numbers.extend(_listed_number(reading, mentions, rules))
         numbers.extend(value for _, value in counts)
         by_name.extend(value for mention, value in counts if mention.kind == "metastasis" and value > 1)
         if mentions:
@@ -187,12 +191,41 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
         elif mentions:
             single = True
             places.update(filter(None, [_place(reading)]))
+    if added or left:
+        return max(added or left)
     if by_name:
         return max(by_name)
     if max(numbers, default=0) > 1:
         return max(numbers)
     single = single or bool(numbers)
     return max(1, len(places)) if single and not plural else None
+
+
+def _listed_number(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> list[int]:
+    """ "Metastases: segment 2 13 mm, segment 5 22 mm": as many as segments with a size each, if the list is whole."""
+    if not any(not mention.singular for mention in mentions) or reading.has("quantity") or _gives_examples(reading):
+        return []
+    places = set(_named_places(reading))
+    sizes = [size for size in read_sizes(reading, rules) if not size.foreign]
+    return [len(places)] if len(places) == len(sizes) > 1 else []
+
+
+_EXAMPLES = (
+    "z.b.",
+    "exemplarisch",
+    "beispiel",
+    "example",
+    "e.g.",
+    "u.a.",
+    "etwa",
+    "representative",
+    "index",
+    "referen",
+)
+
+
+def _gives_examples(reading: Reading) -> bool:
+    return any(word.startswith(_EXAMPLES) for word in reading.words)
 
 
 def _stated_number(reading: Reading, rules: Rules) -> list[int]:
@@ -263,7 +296,7 @@ def _places(reading: Reading) -> set[str]:
 def _named_places(reading: Reading) -> Iterator[str]:
     for hit in reading.organ_hits:
         word = reading.words[hit.start]
-        if word.startswith("seg"):
+        if word.startswith(("seg", "lebersegment")):
             behind = (w for w in reading.words[hit.end : hit.end + 2] if w != ".")
             named = next(behind, "")
             if named in _ROMAN or named[:1].isdigit():

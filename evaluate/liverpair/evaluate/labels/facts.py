@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from liverpair.evaluate.labels.benign import qualified
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.rules import Rules
 
@@ -33,6 +34,8 @@ def facts_of(readings: Sequence[Reading], rules: Rules) -> list[Fact]:
         doubted, verdict = _doubted_next(reading, following), _verdict_next(reading, following)
         for mention in reading.mentions:
             fact = _fact(reading, mention, readings)
+            if fact is None and _described_next(mention, following, reading):
+                fact = Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
             if fact is None and verdict == "absent" and mention.organ == "liver" and mention.kind == "metastasis":
                 fact = Fact("absent", reading, mention, reading.sentence.section, mention.organ_known, True)
             if fact is not None:
@@ -127,8 +130,39 @@ def _verdict_next(reading: Reading, following: Reading | None) -> str:
     return "present" if following.has("confirmed") else ""
 
 
+_IT = _ALL_OF_THEM | {"it", "es", "er", "dieser", "dieses", "this", "each", "jeweils", "saemtlich"}
+
+
+def _described_next(mention: Mention, following: Reading | None, reading: Reading) -> bool:
+    """ "Two lesions in the liver. Both show restricted diffusion.": features in a sentence of its own."""
+    if mention.polarity != "neutral" or mention.kind != "lesion" or mention.organ != "liver" or following is None:
+        return False
+    hits = [hit for hit in reading.findings if hit.start == mention.start]
+    return (
+        following.sentence.block == reading.sentence.block
+        and following.words[0] in _IT
+        and not any(hit.category == "other" for hit in following.organ_hits)
+        and all(m.kind == "uptake" for m in following.mentions)
+        and not following.has("hedge")
+        and not following.has("indeterminate")
+        and bool(hits)
+        and qualified(following, hits[0], "malignant")
+    )
+
+
 def _after_verdict(fact: Fact, verdict: str) -> Fact:
     return replace(fact, status=verdict) if verdict and fact.status in ("present", "uncertain") else fact
+
+
+# What disturbs an image is no benign lesion unless it explains one.
+_DISTURBING = ("artef", "artif", "breathing", "noise", "rauschen", "bildrauschen", "bewegung", "misreg", "atemversch")
+
+
+def _only_disturbs(mention: Mention, reading: Reading) -> bool:
+    disturbs = any(
+        word.startswith(_DISTURBING) or "artef" in word for word in reading.words[mention.start : mention.end]
+    )
+    return disturbs and not any(hit.category in ("lesion", "metastasis", "uptake") for hit in reading.findings)
 
 
 def _fact(reading: Reading, mention: Mention, readings: Sequence[Reading]) -> Fact | None:
@@ -144,6 +178,8 @@ def _fact(reading: Reading, mention: Mention, readings: Sequence[Reading]) -> Fa
             return None  # "No metastasis" of an MRI of the spine
         return Fact("absent", reading, mention, section, organ == "liver" and mention.organ_known, strong)
     if organ != "liver":
+        return None
+    if polarity == "benign" and _only_disturbs(mention, reading):
         return None
     if polarity == "benign":
         return Fact("absent", reading, mention, section, False, False)

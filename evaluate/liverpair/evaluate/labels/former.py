@@ -17,6 +17,7 @@ __all__ = [
     "is_corrected",
     "is_difference",
     "is_year",
+    "opens_with_then",
 ]
 
 # Words between a date and the size that it dates: "on 3/2021: 12 mm", "1.9 cm in June".
@@ -158,6 +159,20 @@ def in_sum(cues: Sequence[Hit], words: Sequence[str], at: int) -> bool:
     return False
 
 
+# What a bracket tells behind these is of the past.
+_THEN = frozenset({"damals", "seinerzeit", "zuvor", "vormals", "then", "formerly", "previously", "vorher"})
+
+
+def opens_with_then(opening: int, words: Sequence[str]) -> bool:
+    """Whether the bracket at ``opening`` begins with a word of the past and tells of lesions, not of one size."""
+    closing = next((i for i in range(opening, len(words)) if words[i] == ")"), len(words))
+    return words[opening + 1 : opening + 2] != [] and words[opening + 1] in _THEN and closing - opening > LONGEST_VALUE
+
+
+# "(previously 14 x 12 mm)" is a value; what is longer tells something.
+LONGEST_VALUE = 6
+
+
 def in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: int) -> bool:
     """ "17 mm (Vor-PET 25 mm)", "9 mm (06/18: 15 mm)": a bracket of the past, behind a size outside it."""
     words = reading.words
@@ -166,10 +181,12 @@ def in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: int
         return False
     closing = next((i for i in range(unit, len(words)) if words[i] in (")", "]")), len(words))
     inside = {cue.category for cue in cues if opening < cue.start and cue.end <= closing}
+    if opens_with_then(opening, words):
+        return "current" not in inside  # "(then seven metastases, the largest 40 mm)"
     dated = any(token.kind == "date" for token in reading.sentence.tokens[opening:closing])
     sized = any(words[i] in ("mm", "cm") for i in range(opening))
     bare = start == opening + 1 and (unit + 1 == closing or "%" in words[opening:closing])
     # "22 mm (20 mm)", "22 mm (20 mm, +10 %)": a bare size in brackets right behind a size is the former one.
     behind_size = bare and words[opening - 1] in ("mm", "cm")
-    past = bool(dated or inside & {"previous", "previous_in_bracket"})
+    past = bool(dated or inside & {"previous", "previous_beside", "previous_in_bracket"})
     return sized and "current" not in inside and (past or behind_size)

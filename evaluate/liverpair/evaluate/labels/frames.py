@@ -19,7 +19,9 @@ _CLOSING = frozenset(
     {".", ")", '"', ",", "worden", "wurde", "wurden", "war", "waren", "ist", "sind", "hatte", "hatten"}
 )
 # Follow-up, disappearance or a finding of today: then the sentence speaks for itself.
-_OF_TODAY = frozenset({"followed", "course", "resolved", "remains", "confirmed", "refuted", "indeterminate"})
+_OF_TODAY = frozenset(
+    {"followed", "course", "resolved", "remains", "confirmed", "refuted", "indeterminate", "negation_after"}
+)
 
 
 def told_by_others(words: Sequence[str], cues: Sequence[Hit], rules: Rules) -> frozenset[int]:
@@ -31,12 +33,18 @@ def told_by_others(words: Sequence[str], cues: Sequence[Hit], rules: Rules) -> f
     if len(marks) % 2:
         marks.append(len(words))  # 'The report reads: "Multiple metastases.' goes on in the next sentence
     for first, last in zip(marks[::2], marks[1::2], strict=True):
-        if any(first - SOURCE_REACH <= hit.start < first or hit.start == last + 1 for hit in named) or any(
-            hit.category == "reporting" and hit.start > last for hit in named
+        if (
+            "(" in words[max(0, first - 3) : first]
+            or any(first - SOURCE_REACH <= hit.start < first or hit.start == last + 1 for hit in named)
+            or any(hit.category == "reporting" and hit.start > last for hit in named)
         ):
             told.update(range(first, last + 1))
+    if any(hit.category == "relative" for hit in sources):
+        told.update(range(len(words)))  # "Sister with liver metastases of a pancreatic cancer"
     if _is_hearsay(words, sources, cues, rules):
-        told.update(range(len(words)))
+        told.update(range(_end_of_hearsay(words, sources)))
+    told.update(_told_beside(words, sources))
+    told.update(_told_in_part(words, sources))
     end = _end_of_contrast(words, sources, cues, rules)
     told.update(range(end))
     return frozenset(told)
@@ -45,16 +53,81 @@ def told_by_others(words: Sequence[str], cues: Sequence[Hit], rules: Rules) -> f
 def _is_hearsay(words: Sequence[str], sources: Sequence[Hit], cues: Sequence[Hit], rules: Rules) -> bool:
     """ "Im Fremdbefund werden Metastasen angegeben.", "The outside CT report mentions metastases."."""
     said = {hit.category for hit in sources}
-    if not {"source", "reporting"} <= said or "own" in said or "(" in words:
+    today = any(cue.category in _OF_TODAY for cue in cues) or _current(words, rules)
+    if _according_to(words, sources) and not today and "own" not in said and ";" not in words:
+        return True
+    if not {"source", "reporting"} <= said or "own" in said or ("(" in words and not _PAST & set(words)):
         return False
-    if any(cue.category in _OF_TODAY for cue in cues) or _current(words, rules):
+    if today:
         return False
     first = next(hit for hit in sources if hit.category == "reporting")
     last = [hit for hit in sources if hit.category == "reporting"][-1]
     source = next(hit for hit in sources if hit.category == "source")
     sourced = {i for hit in sources if hit.category == "source" for i in range(hit.start, hit.end)}
     closes = all(words[i] in _CLOSING or i in sourced for i in range(last.end, len(words)))
-    return closes or 0 <= first.start - source.end <= 1
+    had = bool(_HAD & set(words[source.end : first.start]))  # "in the original report we had called it a metastasis"
+    return closes or had or 0 <= first.start - source.end <= 1
+
+
+_HAD = frozenset({"had", "hatten", "hatte"})
+
+
+def _according_to(words: Sequence[str], sources: Sequence[Hit]) -> bool:
+    """ "Laut Überweisung Lebermetastasen bekannt.": the sentence opens with whose words it tells."""
+    opening = next((hit for hit in sources if hit.start == 0 and " ".join(words[: hit.end]) in _ACCORDING), None)
+    return opening is not None and any(
+        hit.category == "source" and 0 < hit.start - opening.start <= SOURCE_WORDS for hit in sources
+    )
+
+
+# "According to the outside report": words up to the source.
+SOURCE_WORDS = 4
+
+
+_PAST = frozenset({"hatte", "hatten", "wurde", "wurden", "had"})
+# A document or study that a clause between commas may tell of.
+_TOLD_IN = ("report", "befund", "bericht", "letter", "brief", "mri", "mrt", "ct", "scan", "study", "untersuch", "exam")
+# "The outside MRI of 2022, where three metastases are described, ..."
+_WHERE = (("where",), ("in", "which"), ("which",), ("wo",), ("worin",), ("in", "dem"), ("in", "der"), ("in", "denen"))
+
+
+def _told_beside(words: Sequence[str], sources: Sequence[Hit]) -> set[int]:
+    """Positions of a clause between commas that tells what another study or report says."""
+    told: set[int] = set()
+    for comma in (i for i, word in enumerate(words) if word == ","):
+        opened = any(tuple(words[comma + 1 :][: len(w)]) == w for w in _WHERE)
+        named = any(hit.category == "source" and hit.end <= comma for hit in sources) or any(
+            word.startswith(_TOLD_IN) for word in words[:comma]
+        )
+        if not opened or not named:
+            continue
+        verbs = [h.end for h in sources if h.category == "reporting" and h.start > comma]
+        end = next((i for i in range(comma + 1, len(words)) if words[i] in (",", ";")), len(words))
+        if verbs and verbs[0] <= end:
+            told.update(range(comma, end))
+    return told
+
+
+_ACCORDING = frozenset({"laut", "lt", "gemaess", "per", "according to"})
+
+
+def _told_in_part(words: Sequence[str], sources: Sequence[Hit]) -> set[int]:
+    """ "Three lesions up to 50 mm according to the outside report; on our measurement 24 mm": the part before ";"."""
+    for first in sources:
+        named = " ".join(words[first.start : first.end]) in _ACCORDING
+        source = [h for h in sources if h.category == "source" and 0 <= h.start - first.end <= 1 and h is not first]
+        if not named or not source or ";" not in words[first.start :]:
+            continue
+        end = words.index(";", first.start)
+        start = max((i + 1 for i in range(first.start) if words[i] == ";"), default=0)
+        return set(range(start, end))
+    return set()
+
+
+def _end_of_hearsay(words: Sequence[str], sources: Sequence[Hit]) -> int:
+    """ "The outside report speaks of 50 mm; on our measurement it is 24 mm": others speak up to the semicolon."""
+    verb = next((hit.end for hit in sources if hit.category == "reporting"), 0)
+    return next((i for i in range(verb, len(words)) if words[i] == ";"), len(words))
 
 
 def _current(words: Sequence[str], rules: Rules) -> bool:

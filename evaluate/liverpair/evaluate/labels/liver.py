@@ -10,6 +10,7 @@ from liverpair.evaluate.labels.rules import Hit, Rules
 
 __all__ = [
     "PLUS",
+    "holds_several",
     "is_answered",
     "is_normal_except",
     "liver_is_doubted",
@@ -20,8 +21,10 @@ __all__ = [
 
 
 def liver_is_normal(reading: Reading) -> bool:
-    if not reading.names_liver:
-        return False
+    if not reading.names_liver or any(
+        cue.start in reading.told for cue in reading.cues if cue.category in ("normal", "physiological")
+    ):
+        return False  # "PET elsewhere: 'liver unremarkable'" is another's word
     if reading.sentence.heading == LIVER and _only_denies(reading.words):
         return True
     if liver_is_marked(reading, MINUS) or _names_nothing_there(reading):
@@ -77,6 +80,7 @@ def liver_is_doubted(reading: Reading) -> bool:
     return reading.sentence.heading == LIVER or (named and reading.sentence.section == "impression")
 
 
+_YES = frozenset({"ja", "yes"})
 PLUS, MINUS = frozenset({"+", "pos", "positiv", "positive"}), frozenset({"-", "neg", "negativ", "negative"})
 
 
@@ -99,7 +103,23 @@ def is_answered(reading: Reading, answers: frozenset[str]) -> bool:
     """ "LEBER: ja", "leber befund: suspekt": a line of a form that holds nothing but the answer."""
     words = [word for word in reading.words if word not in (".", ",")]
     colon = words.index(":") if ":" in words else -1
-    return reading.sentence.heading == LIVER and colon > 0 and colon + 2 == len(words) and words[-1] in answers
+    if reading.sentence.heading != LIVER or colon <= 0 or colon + 1 >= len(words) or words[colon + 1] not in answers:
+        return False
+    goes_on = reading.words[reading.words.index(":") + 2 :][:1]
+    return colon + 2 == len(words) or (words[colon + 1] in _YES and goes_on in ([","], [";"]) and not reading.mentions)
+
+
+_SEVERAL = ("mult", "bilob", "zahlr", "numer", "dissem", "diffus", "unzaehl", "innum")
+
+
+def holds_several(reading: Reading, rules: Rules) -> bool:
+    """ "Hep: bilobär multip., max 25 mm S7": a line of a form that leaves out the lesions' name."""
+    if reading.sentence.heading != LIVER or reading.mentions or reading.has("negation_before"):
+        return False
+    if any(organ.category == OTHER for organ in reading.organ_hits):
+        return False
+    sized = any(cue.category.startswith("unit") for cue in rules.sizes.find(reading.words))
+    return sized and any(word.startswith(_SEVERAL) for word in reading.words)
 
 
 def tells_course_of_liver(reading: Reading) -> bool:

@@ -15,6 +15,7 @@ from liverpair.evaluate.labels.clauses import clauses_of
 from liverpair.evaluate.labels.frames import told_by_others
 from liverpair.evaluate.labels.liver import (
     PLUS,
+    holds_several,
     is_answered,
     is_normal_except,
     liver_is_doubted,
@@ -22,7 +23,7 @@ from liverpair.evaluate.labels.liver import (
     liver_is_normal,
     tells_course_of_liver,
 )
-from liverpair.evaluate.labels.organs import Context, coordinated, organ_of, without_landmarks
+from liverpair.evaluate.labels.organs import Context, coordinated, organ_of, without_landmarks, without_vertebrae
 from liverpair.evaluate.labels.polarity import polarity
 from liverpair.evaluate.labels.reading import (
     LIVER,
@@ -44,7 +45,9 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     words = [rules.correct(t.text) if t.kind == "word" else t.text for t in sentence.tokens]
     words = ["," if word in rules.spoken_commas else word for word in words]
     reading = Reading(sentence, words, is_pet)
-    organs = rules.organs.find(words)
+    organs = without_vertebrae(rules.organs.find(words), words)
+    if context.lobes_elsewhere:
+        organs = [hit._replace(category=OTHER) if hit.category == LIVER else hit for hit in organs]
     reading.organ_hits = without_landmarks([hit for hit in organs if hit.category != "none"], words, sentence, rules)
     reading.cues = [cue for cue in rules.cues.find(words) if not _between_numbers(cue, sentence.tokens, words, rules)]
     reading.cues += rules.features.find(words)
@@ -56,8 +59,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     found = [hit for hit in found if hit.category != "uptake" or is_pet]
     reading.other_tumour = any(hit.category == "other_tumour" for hit in found)
     findings = [hit._replace(category="benign") if hit.category == "other_tumour" else hit for hit in found]
-    findings = [_treated_or_not(hit, reading) for hit in _behind_arrow(findings, words)]
-    findings = _without_places(findings, words)
+    findings = [_treated_or_not(hit, reading, context.after_ablation) for hit in _behind_arrow(findings, words)]
+    findings = [hit for hit in _without_places(findings, words) if not _is_texture(hit, words)]
     reading.findings = findings
     singular = {position for hit in rules.singular.find(words) for position in range(hit.start, hit.end)}
     for hit in findings:
@@ -69,7 +72,11 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     if _liver_is_denied(reading):
         reading.mentions = [m if m.organ != LIVER else replace(m, polarity="absent") for m in reading.mentions]
     reading.names_liver = sentence.heading == LIVER or any(hit.category == LIVER for hit in organs)
-    reading.liver_positive = (is_pet and liver_is_marked(reading, PLUS)) or is_answered(reading, ANSWERS_YES)
+    reading.liver_positive = (
+        (is_pet and liver_is_marked(reading, PLUS))
+        or is_answered(reading, ANSWERS_YES)
+        or holds_several(reading, rules)
+    )
     reading.liver_doubted = not reading.mentions and (
         liver_is_doubted(reading) or liver_is_marked(reading, ANSWERS_OPEN) or is_answered(reading, ANSWERS_OPEN)
     )
@@ -102,15 +109,26 @@ def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], ru
 _INSTEAD = frozenset({"statt", "anstelle", "anstatt", "instead", "rather"})
 # What a treatment leaves behind.
 _ALIVE = ("enhanc", "anreicher", "suspic", "suspek", "hyperint")
-_REMAINS = ("defekt", "defect", "areal", "hoehle", "cavity", "zone", "area")
+_REMAINS = ("defekt", "defect", "areal", "hoehle", "cavity", "zone", "area", "hypodensity", "hypodensitaet")
 
 
-def _treated_or_not(hit: Hit, reading: Reading) -> Hit:
+def _treated_or_not(hit: Hit, reading: Reading, after_ablation: bool) -> Hit:
     """ "Z.n. RFA, Defekt 30 mm": behind a treatment a defect is what it left, no lesion."""
     remains = hit.category == "lesion" and reading.words[hit.end - 1].endswith(_REMAINS)
+    if remains and after_ablation and not _is_alive_in_its_part(hit, reading):
+        return hit._replace(category="treated")
     if reading.has("malignant") or any(word.startswith(_ALIVE) for word in reading.words[hit.start : hit.end]):
         return hit  # "at the edge of the ablation zone an enhancing area"
     return hit._replace(category="treated") if remains and reading.has("historical") else hit
+
+
+def _is_alive_in_its_part(hit: Hit, reading: Reading) -> bool:
+    """ "Defect 38 mm, at its edge a new enhancing nodule": what another part tells is not said of the defect."""
+    words = reading.words
+    start = next((i + 1 for i in range(hit.start - 1, -1, -1) if words[i] in (",", ";", ":")), 0)
+    end = next((i for i in range(hit.end, len(words)) if words[i] in (",", ";")), len(words))
+    features = any(cue.category == "malignant" and start <= cue.start < end for cue in reading.cues)
+    return features or any(word.startswith(_ALIVE) for word in words[start:end])
 
 
 _EDGES = ("rand", "edge", "margin", "rim", "border", "saum", "peripher")
@@ -128,6 +146,18 @@ def _without_places(findings: list[Hit], words: Sequence[str]) -> list[Hit]:
         or hit.category != "benign"
         or not any(word.startswith(_EDGES) for word in words[max(0, hit.start - EDGE_REACH) : hit.start])
     ]
+
+
+_CYSTIC = ("zystisch", "cystic", "fatty", "verkalk", "calcif", "kalk", "kalzif", "einblut")
+_TEXTURES = ("nekro", "necro", "zentral", "central", "teil", "part", "degener", "einge", "solid", "focally")
+
+
+def _is_texture(hit: Hit, words: Sequence[str]) -> bool:
+    """ "62 mm, centrally cystic and necrotic": how a lesion looks inside, not what it is."""
+    if hit.category != "benign" or not words[hit.start].startswith(_CYSTIC):
+        return False
+    beside = [*words[max(0, hit.start - 1) : hit.start], *words[hit.end : hit.end + 2]]
+    return any(word.startswith(_TEXTURES) for word in beside)
 
 
 def _behind_arrow(findings: Sequence[Hit], words: Sequence[str]) -> list[Hit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from liverpair.evaluate.labels.rules import Hit, Rules
 from liverpair.evaluate.labels.sections import Sentence
 from liverpair.evaluate.labels.text import Token
 
-__all__ = ["Context", "coordinated", "organ_of", "without_landmarks"]
+__all__ = ["Context", "coordinated", "lobes_are_elsewhere", "organ_of", "without_landmarks", "without_vertebrae"]
 
 
 class Context(NamedTuple):
@@ -21,6 +22,56 @@ class Context(NamedTuple):
     by_lesion: bool  # a lesion of that organ was described there
     default: str  # organ of the examination
     is_pet: bool
+    after_ablation: bool = False  # the report tells of an ablation: a defect is what it left
+    lobes_elsewhere: bool = False  # the report speaks of a thyroid's lobes and names no liver
+
+
+# "Left lobe": of the liver, unless the report is about another organ with lobes.
+_LOBES = ("lob", "lappen", "linke", "rechte", "left", "right", "both", "either")
+_LOBED = ("thyr", "schilddr", "struma", "goit", "isthm")
+
+
+def lobes_are_elsewhere(told: Sequence[str], sentences: Sequence[Sentence], rules: Rules) -> bool:
+    """Whether a thyroid is spoken of, and no more of the liver than "left lobe"; ``told``: all words of the report."""
+    if not any(word.startswith(_LOBED) for word in told):
+        return False
+    liver = [
+        words_of[hit.start]
+        for words_of in (sentence.words for sentence in sentences)
+        for hit in rules.organs.find(words_of)
+        if hit.category == LIVER
+    ]
+    return all(word.startswith(_LOBES) for word in liver)
+
+
+# "S1" is a vertebra beside other bones.
+_VERTEBRA = re.compile(r"s[ .]?[1-5]")
+_BONES: tuple[str, ...] = (
+    "sacr",
+    "sakr",
+    "kreuzb",
+    "lwk",
+    "lws",
+    "bwk",
+    "vertebr",
+    "wirb",
+    "spin",
+    "lumb",
+    "skelet",
+    "bone",
+    "oss",
+)
+_BONES += ("knoch", "ili", "ischi", "femur", "rib", "rippe", "disc", "bandscheib", "nerv", "l1", "l2", "l3", "l4", "l5")
+
+
+def without_vertebrae(organs: list[Hit], words: Sequence[str]) -> list[Hit]:
+    """ "Sacrum at the level of S1", "L5/S1": no segment of the liver, which nothing else in the sentence names."""
+    if not any(word.startswith(_BONES) for word in words):
+        return organs
+    vertebrae = [hit for hit in organs if _VERTEBRA.fullmatch(" ".join(words[hit.start : hit.end]))]
+    if any(hit.category == LIVER and hit not in vertebrae for hit in organs):
+        return organs
+    return [hit._replace(category=OTHER) if hit in vertebrae else hit for hit in organs]
 
 
 def without_landmarks(organs: list[Hit], words: Sequence[str], sentence: Sentence, rules: Rules) -> list[Hit]:
@@ -110,8 +161,9 @@ def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Co
         cost = distance(mention, organ, reading.words, reading.clauses)
         if cost < best_cost:
             best, best_cost = groups[organ.start], cost
-    if best and best_cost < HEADING_COST:
-        return best, True
+    alone = best == LIVER and all(organ.category == LIVER for organ in reading.organ_hits)
+    if best and (best_cost < HEADING_COST or (alone and reading.sentence.heading == OTHER)):
+        return best, True  # below "Skelett: ..." a sentence that names no other organ than the liver
     if reading.sentence.heading:
         return reading.sentence.heading, True
     denied = any(

@@ -197,7 +197,9 @@ def _is_open_question(reading: Reading) -> bool:
     several = reading.words.count("?") > 1 and any(f.category == "benign" for f in reading.findings)  # "Filia? Zyste?"
     measured = any(token.kind == "number" for token in reading.sentence.tokens)
     lesion = next((f for f in reading.findings if f.category == "lesion"), None)
-    stated = lesion is not None and bool({",", "(", ":"} & set(reading.words[lesion.end :]))  # "Leberherd, Metastase?"
+    stated = lesion is not None and bool(
+        {",", "(", ":", "-"} & set(reading.words[lesion.end :])
+    )  # "Leberherd, Metastase?"
     return reading.sentence.question and not measured and not several and not stated
 
 
@@ -237,7 +239,8 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         )
         return "present" if not suspected or _has_affirm(cues) else "uncertain"
     if hit.category == "recurrence":
-        return "uncertain" if hedged else "present"
+        suspected = any(cue.category == "suspicion" and covers(cue, hit, reading, True, False) for cue in cues)
+        return "uncertain" if hedged or (suspected and not _has_affirm(cues)) else "present"
     if called_benign(reading, findings) or is_benign_in_its_part(hit, reading, findings):
         return "benign"
     if is_pet and any(cue.category == "non_avid" for cue in cues):

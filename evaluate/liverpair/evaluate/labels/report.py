@@ -12,13 +12,21 @@ from dataclasses import dataclass
 
 from liverpair.evaluate.labels.columns import read_table
 from liverpair.evaluate.labels.decision import decide
-from liverpair.evaluate.labels.extent import count_lesions, counted_sizes, sizes_at_place, sizes_near, without_past
+from liverpair.evaluate.labels.extent import (
+    count_lesions,
+    counted_sizes,
+    sizes_at_place,
+    sizes_near,
+    sizes_unnamed,
+)
 from liverpair.evaluate.labels.facts import Fact, facts_of
 from liverpair.evaluate.labels.markup import plain_text, repaired_text
 from liverpair.evaluate.labels.mentions import Context, Reading, read_sentence
+from liverpair.evaluate.labels.organs import lobes_are_elsewhere
 from liverpair.evaluate.labels.region import examined_elsewhere, only_what_was_seen, without_reason
 from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
 from liverpair.evaluate.labels.sentences import split_sentences
+from liverpair.evaluate.labels.tenses import present_of, without_past
 from liverpair.evaluate.labels.text import Token, tokenise
 
 __all__ = ["STATUSES", "ReportLabel", "label_report"]
@@ -52,7 +60,7 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     text, origin = repaired_text(text, origin, rules)
     tokens = tokenise(text)
     readings = _read(text, tokens, rules, modality)
-    facts = facts_of(readings, rules)
+    every, facts = readings, facts_of(readings, rules)
     for body in (without_reason(readings, text, rules), without_past(readings, rules)):
         if len(body) < len(readings) and (told := facts_of(body, rules)):
             readings, facts = body, told
@@ -82,6 +90,7 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     near = sizes_near(readings, decider, rules, doubted=status == "uncertain") or sizes_at_place(
         readings, decider, rules
     )
+    near = near or sizes_unnamed(every, rules)
     return ReportLabel(
         status,
         max(sizes or near, default=None),
@@ -138,6 +147,8 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
     only_liver = "liver" in organs and "other" not in organs  # all that a PET report speaks of
     elsewhere = examined_elsewhere(sentences, rules)
     default = "liver" if only_liver or (not is_pet and (organs & {"liver", "none"} or "other" not in organs)) else ""
+    ablated = any(word.startswith(_ABLATED) or "ablation" in word for word in words)
+    lobes_elsewhere = lobes_are_elsewhere(words, sentences, rules)
     readings = []
     carried, by_lesion, block = "", False, -1
     for sentence in sentences:
@@ -145,7 +156,7 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
             continue
         if sentence.block != block:
             carried, by_lesion, block = "", False, sentence.block
-        reading = read_sentence(sentence, rules, Context(carried, by_lesion, default, is_pet))
+        reading = read_sentence(sentence, rules, Context(carried, by_lesion, default, is_pet, ablated, lobes_elsewhere))
         reading = only_what_was_seen(reading, rules) if elsewhere else reading
         if reading.last_organ:
             carried, by_lesion = reading.last_organ, reading.last_is_lesion
@@ -153,11 +164,18 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
     return [] if _was_not_done(readings, rules) else readings
 
 
+_ABLATED = ("rfa", "mwa", "ablat", "ablad", "microwave", "mikrowell", "radiofreq", "cryoabl", "kryoabl")
+
+
 def _was_not_done(readings: Sequence[Reading], rules: Rules) -> bool:
     """ "Patient did not attend": a note in place of a report; what it names was only planned or asked for."""
     if not any(rules.not_done.find(reading.words) for reading in readings):
         return False
-    measured = any(cue.category.startswith("unit") for reading in readings for cue in rules.sizes.find(reading.words))
+    measured = any(
+        cue.category.startswith("unit")
+        for reading in present_of(readings, rules)
+        for cue in rules.sizes.find(reading.words)
+    )
     headed = any(reading.sentence.kind in ("findings", "impression") for reading in readings)
     denied = any(m.polarity == "absent" and m.organ == "liver" and m.organ_known for r in readings for m in r.mentions)
     return not measured and not headed and not denied

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from liverpair.evaluate.labels.answers import ANSWERS_NO, answer
-from liverpair.evaluate.labels.former import is_year
+from liverpair.evaluate.labels.former import is_year, opens_with_then
 from liverpair.evaluate.labels.reading import Reading, distance
 from liverpair.evaluate.labels.rules import Hit
 
@@ -56,16 +56,22 @@ def covering_cues(hit: Hit, reading: Reading) -> dict[str, Hit]:
             ahead = forward or (category == "negation_after" and _opens_clause(cue, reading))
             backward_too = backward or (category == "negation_before" and _looks_back(cue, reading))
             judged = category == "indeterminate" and _judges_what_stands_before(cue, hit, reading)
+            if category == "indeterminate" and _doubts_measure(cue, reading):
+                continue
             if cue.end <= hit.start and _stays_in_bracket(cue, hit, reading):
                 continue
             if category == "resolved" and _resolves_behind_colon(cue, hit, reading):
                 found[category] = cue
                 continue
+            if category == "negation_before" and _is_bare_not(cue, reading):
+                over_comma = False  # "not usable on plain CT, metastasis possible"
             if not judged and not covers(cue, hit, reading, ahead, backward_too, over_comma):
                 continue
             if cue.start >= hit.end and category.startswith("negation") and _is_in_bracket(cue, hit, reading):
                 continue
             if category == "negation_after" and cue.start >= hit.end and _has_own_lesion(cue, hit, reading):
+                continue
+            if category == "negation_after" and _concerns_other_study(cue, hit, reading):
                 continue
             if category == "negation_after" and cue.start >= hit.end and _is_attribute(cue, reading):
                 continue  # "8 mm spot, receptor-negative metastasis?"
@@ -100,6 +106,8 @@ def is_in_bracket_of_past(hit: Hit, reading: Reading) -> bool:
     opening = next((i for i in range(hit.start - 1, -1, -1) if words[i] in ("(", ")")), -1)
     if opening < 1 or words[opening] != "(":
         return False
+    if opens_with_then(opening, words):
+        return not any(cue.category == "remains" and cue.start > hit.end for cue in reading.cues)
     named = words[opening - 2] if words[opening - 1] in _STUDY and opening > 1 else words[opening - 1]
     return named.startswith(_FORMER) or _explains_past(opening, hit, reading)
 
@@ -113,6 +121,45 @@ def _explains_past(opening: int, hit: Hit, reading: Reading) -> bool:
         cue.category == "historical" and covers(cue, explained, reading, forward=True, backward=False, over_comma=False)
         for cue in reading.cues
     )
+
+
+# What is measured: a doubt in a part of the sentence that opens with it is one of the measure.
+_MEASURES: tuple[str, ...] = (
+    "number",
+    "anzahl",
+    "zahl",
+    "count",
+    "size",
+    "groess",
+    "diameter",
+    "durchm",
+    "ausdehn",
+    "extent",
+)
+_MEASURES += ("growth", "wachstum", "progres", "zunahme", "increase", "volum", "suvmax")
+# "Therefore the number of metastases": words before the measure.
+MEASURE_WITHIN = 4
+
+
+def _doubts_measure(cue: Hit, reading: Reading) -> bool:
+    """ "Their number cannot be determined": what is in doubt is how many they are, not what they are."""
+    words = reading.words
+    start = next((i + 1 for i in range(cue.start - 1, -1, -1) if words[i] in (",", ";", "(", ":")), 0)
+    opening = words[start : min(cue.start, start + MEASURE_WITHIN)]
+    if _CAUSES & set(opening):
+        return False  # "because of its size not to be characterised"
+    return any(word.startswith(_MEASURES) for word in opening) and not _DIAGNOSES & {
+        f.category for f in reading.findings if f.start >= cue.end
+    }
+
+
+_CAUSES = frozenset({"aufgrund", "wegen", "bei", "because", "due", "given", "owing", "dieser", "such", "this", "mit"})
+_DIAGNOSES = frozenset({"metastasis", "benign"})
+
+
+def _is_bare_not(cue: Hit, reading: Reading) -> bool:
+    """ "Nicht", "not" alone deny the words next to them, no list."""
+    return cue.end - cue.start == 1 and reading.words[cue.start] in ("nicht", "not")
 
 
 def _stays_in_bracket(cue: Hit, hit: Hit, reading: Reading) -> bool:
@@ -140,6 +187,25 @@ def _has_own_lesion(cue: Hit, hit: Hit, reading: Reading) -> bool:
         return False
     comma = cue.start - 1 - between[::-1].index(",")
     return any(comma < finding.start and finding.end <= cue.start for finding in reading.findings)
+
+
+# A denial in its own part of the sentence that names another method: "metastases, on CT not visible".
+_CT = ("ct", "lowdose", "computertomo", "sono", "ultras", "us", "szinti", "fdg", "nativ", "morpholog")
+_PET = ("pet", "dota", "sstr", "ssr", "rezeptor", "receptor")
+_MR = ("mr", "kernspin", "magnet")
+
+
+def _concerns_other_study(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    between = reading.words[hit.end : cue.start]
+    parted = max((i for i, word in enumerate(between) if word in (",", "(", "-", ";")), default=-1)
+    own, other = (_PET, (*_CT, *_MR)) if reading.is_pet else (_MR, (*_CT, *_PET))
+    part = [*between[parted + 1 :], *reading.words[cue.end : cue.end + METHOD_REACH]]
+    named = any(word.startswith(other) for word in part)
+    return parted >= 0 and named and not any(word.startswith(own) for word in part)
+
+
+# Words from the denial to the method: "not visible on CT".
+METHOD_REACH = 3
 
 
 def _is_attribute(cue: Hit, reading: Reading) -> bool:

@@ -21,6 +21,8 @@ LATEST_CONCLUDING = 3
 LONGEST_ADDENDUM_HEADING = 24
 # Sections that are read; all others are skipped while they last.
 _READ = frozenset({"findings", "impression", "addendum", "consensus", "organ"})
+# "Abdomen: ..." ends the organ of the heading before it ("Thorax: ...") and names none itself.
+_TRUNK = ("abdom", "oberbauch")
 # Sections that say nothing of today's findings but may be followed by findings without a heading.
 _OPENING = frozenset({"question", "technique"})
 
@@ -101,6 +103,8 @@ def _place(pieces: Sequence[Piece], rules: Rules) -> list[_Placed]:
             found, used = ("impression", used) if asked else ("", 0)
         while used:
             block += 1
+            if found == "region":
+                found = "" if kind in _READ else "organ"
             if found or (organ and kind not in _READ):
                 kind, run, number, line, paragraph = found or "organ", run + 1, 0, 0, 0
             heading = organ
@@ -246,6 +250,8 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
         return "", "", 0
     if not kind and rules.attributes.find(head):
         return "", "", 0
+    if not kind and named <= {"none"} and len(head) == 1 and head[0].startswith(_TRUNK):
+        return "region", "", colon + 1
     if not kind and (not organs or findings or any(t.kind == "number" for t in piece.tokens[start:colon])):
         return "", "", 0
     if kind not in ("", *_READ) and organs and sections[0].end != len(head):

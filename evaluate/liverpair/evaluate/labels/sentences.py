@@ -66,7 +66,7 @@ def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[Piece]:
             close(ends_line=False)
         if token.kind == "newline":
             blank = index + 1 < len(tokens) and tokens[index + 1].kind == "newline"
-            if blank or not _is_wrapped(tokens, index, text, width, rules):
+            if blank or not _is_wrapped(tokens, index, text, width if capitals else -width, rules):
                 close(ends_line=True)
                 depth = 0
             after_blank = after_blank or blank
@@ -179,19 +179,22 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int, rule
         _line_is_heading(tokens, _line_start(tokens, index)) or _line_is_heading(tokens, _next_line(tokens, index + 1))
     ):
         return False  # a form: "leber: suspekt" above "knochen: negativ"
+    if _has_label(tokens, index + 1) and _has_label(tokens, _line_start(tokens, index)):
+        return False  # "baseline - 9 lesions" above "post PRRT - 4 lesions"
     if before.text in (",", "/", "(") or before.hyphen:
         return True
     line = [token.text for token in tokens[_line_start(tokens, index) : index]]
     answered = before.text in rules.answers and bool(rules.findings.find(line))  # "Hepatic metastases: no"
     if before.text in rules.leading_on and not answered and not _line_is_heading(tokens, index + 1):
         return True  # "Abdomen: Keine" above "Lebermetastasen."
-    if text[after.start].islower() and not _lists_organs(tokens, index, rules):
+    if width > 0 and text[after.start].islower() and not _lists_organs(tokens, index, rules):
         return True
     if _line_is_heading(tokens, index + 1):
         return False
     line_start = text.rfind("\n", 0, before.end) + 1
     next_word_end = text.find(" ", after.end)
     word = (next_word_end if next_word_end > 0 else after.end) - after.start
+    width = abs(width)
     return width >= MIN_WRAP_WIDTH and before.end - line_start + 1 + word >= WRAP_SHARE * width
 
 
@@ -216,6 +219,20 @@ def _next_line(tokens: Sequence[Token], start: int) -> int:
 def _line_of(text: str, at: int) -> str:
     end = text.find("\n", at)
     return text[text.rfind("\n", 0, at) + 1 : end if end >= 0 else len(text)]
+
+
+# "post PRRT - 4 lesions": words before the dash.
+LONGEST_LABEL = 4
+
+
+def _has_label(tokens: Sequence[Token], start: int) -> bool:
+    """A dash between blanks within the first words of the line, behind a word."""
+    for at in range(start, min(len(tokens) - 1, start + LONGEST_LABEL + 1)):
+        if tokens[at].kind == "newline":
+            return False
+        if tokens[at].text == "-" and at > start and not tokens[at].glued and not tokens[at + 1].glued:
+            return True
+    return False
 
 
 def _line_is_heading(tokens: Sequence[Token], start: int) -> bool:

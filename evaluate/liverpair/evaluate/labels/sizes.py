@@ -90,7 +90,12 @@ def _before_now(raw: Sequence[_Raw], reading: Reading) -> list[_Raw]:
 
 
 # "Leber (Größe 18 cm)": words from the liver to its own size, which no lesion right behind the word has.
-_OWN_SIZE = frozenset({"(", ":", "groesse", "mit", "misst", "ist", "size", "measures", "is", "span", "with", "ca", "."})
+_OWN_SIZE = frozenset(
+    {"(", ":", "groesse", "mit", "misst", "ist", "size", "measures", "is", "span", "with", "ca", ".", "at"}
+)
+_OWN_SIZE |= {"at"}
+_OWN_SIZE |= {"dl", "volume", "in", "increased", "enlarged", "vergroessert", "vergroesserte", "massiv", "deutlich"}
+_OWN_SIZE |= {"maximal", "longitudinal", "diameter", "durchmesser", "dimensions", "of", "von", "up", "to", "bis", ","}
 LIVER_MM = 100.0
 
 
@@ -98,7 +103,7 @@ def _is_of_liver(words: Sequence[str], start: int, mm: float) -> bool:
     before = start - 1
     while before >= 0 and words[before] in _OWN_SIZE:
         before -= 1
-    return mm >= LIVER_MM and before >= 0 and words[before] in ("leber", "liver")
+    return mm >= LIVER_MM and before >= 0 and words[before] in ("leber", "liver", "hepar")
 
 
 def _put_right(raw: Sequence[_Raw], cues: Sequence[Hit]) -> int:
@@ -135,7 +140,11 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         chained = start == excluded + 2 and words[start - 1] in _RESPECTIVE
         chained = chained or (start == excluded + 3 and words[start - 1] == "." and words[start - 2] in _RESPECTIVE)
         no_size = (
-            chained or "not_a_size" in before | behind or "not_a_size_before" in before or "not_a_size_behind" in behind
+            chained
+            or "not_a_size" in before | behind
+            or "not_a_size_before" in before
+            or "not_a_size_behind" in behind
+            or ("lengthwise" in before | behind and (mm >= LIVER_MM or not (reading.mentions or out)))
         )
         if no_size:
             excluded = unit
@@ -213,12 +222,14 @@ def _opening_of(words: Sequence[str], at: int) -> int:
     return place if place >= 0 and words[place] == "(" else -1
 
 
+_LESIONS = ("met", "lesion", "laes", "herd", "fili", "foc", "depos", "nod", "leberm", "leberh", "mass", "rund")
 _STUDIES = ("vorunters", "vu", "vorbef", "voraufn", "unters", "mr", "ct", "pet", "study", "scan", "exam", "baseline")
 
 
 def _follows_study(cues: Sequence[Hit], words: Sequence[str], opening: int) -> bool:
     """Whether a former study is what the bracket explains."""
     near = [cue for cue in cues if 0 <= opening - cue.end <= STUDY_REACH and "," not in words[cue.end : opening]]
+    near = [cue for cue in near if not any(word.startswith(_LESIONS) for word in words[cue.end : opening])]
     named = any(word.startswith(_STUDIES) for cue in near for word in words[cue.start : opening])
     return (
         named
@@ -315,12 +326,16 @@ def _number(word: str) -> float:
     return float(word.replace(",", "."))
 
 
+# "Compared with the prior study a new 9 mm lesion": what is new has no former size.
+_NEW = ("neu", "new")
 _ARTICLES = frozenset({"ein", "eine", "einen", "einem", "einer", "a", "an"})
 
 
 def _names_study(between: Sequence[str]) -> bool:
     """ "New compared with 2023 a 9 mm focus": the word has its study already, the size is new."""
-    return len(between) >= 2 and between[-1] in _ARTICLES and any(is_year(w) or w[:1].isdigit() for w in between[:-1])
+    if len(between) < 2 or between[-1] not in _ARTICLES:
+        return False
+    return any(is_year(w) or w[:1].isdigit() or w.startswith(_NEW) for w in between[:-1])
 
 
 _TIMES = frozenset({"previous", "comparing", "current"})
