@@ -66,7 +66,11 @@ class Mask:
         """LPS mm of the centre of gravity, shape (3,); refused for an empty region."""
         if self.is_empty:
             raise GeometryRefusal("empty_mask", "an empty mask has no centroid")
-        return self.grid.to_world(np.argwhere(self.values).mean(axis=0))
+        middle = []
+        for axis in range(3):
+            held = np.count_nonzero(self.values, axis=tuple(a for a in range(3) if a != axis))
+            middle.append(float(np.arange(len(held)) @ held) / float(held.sum()))
+        return self.grid.to_world(middle)
 
     def bounds(self, margin_mm: float = 0.0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Index box (start, stop) of the region, widened by ``margin_mm`` and clipped to the grid."""

@@ -193,14 +193,28 @@ def _best_start(
 
 
 def _carry(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[np.float32]:
-    """A field (3, ...) on another grid, slab by slab: the points of a whole box would outweigh everything else."""
-    last = np.ascontiguousarray(np.moveaxis(values, 0, -1))
-    out = np.empty((3, *target.shape), dtype=np.float32)
-    for i in range(target.shape[0]):
-        slab = np.moveaxis(np.indices((1, *target.shape[1:])), 0, -1).reshape(-1, 3)
-        slab[:, 0] = i
-        out[:, i] = interpolate(last, source, target.to_world(slab)).T.reshape(3, *target.shape[1:])
+    """A field (3, n0, n1, n2) on another grid, trilinear; beyond the source its edge goes on.
+
+    Both grids lie along LPS, so that the axes can be carried one after the other.
+    """
+    out = values
+    for axis in range(3):
+        carried = np.tensordot(_linear_weights(source, target, axis), out, axes=(1, axis + 1))
+        out = np.ascontiguousarray(np.moveaxis(carried, 0, axis + 1))
     return out
+
+
+def _linear_weights(source: Grid, target: Grid, axis: int) -> NDArray[np.float32]:
+    """Linear interpolation of one axis, (target's voxels, source's voxels)."""
+    count, last = target.shape[axis], source.shape[axis] - 1
+    along = np.zeros((count, 3))
+    along[:, axis] = np.arange(count)
+    at = np.clip(source.to_index(target.to_world(along))[:, axis], 0, last)
+    low = np.minimum(at.astype(np.int64), max(last - 1, 0))
+    weights = np.zeros((count, last + 1), dtype=np.float32)
+    np.add.at(weights, (np.arange(count), low), 1 - (at - low))
+    np.add.at(weights, (np.arange(count), np.minimum(low + 1, last)), at - low)
+    return weights
 
 
 def _deform(
