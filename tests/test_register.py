@@ -150,6 +150,26 @@ def test_a_missed_left_lobe_does_not_drag_the_registration(case: Case) -> None:
     assert np.median(case.errors(result)) < 2.5
 
 
+def _whole_body(image: Volume, below: int, above: int) -> Volume:
+    """The image with its end slices repeated, as trunk and legs are much alike from slice to slice."""
+    affine = image.grid.affine.copy()
+    affine[:3, 3] = image.grid.to_world((0, 0, -below))
+    values = np.pad(image.values, ((0, 0), (0, 0), (below, above)), mode="edge")
+    n0, n1, n2 = values.shape
+    return Volume(values, Grid((n0, n1, n2), affine, image.grid.frame_of_reference), image.unit)
+
+
+@pytest.mark.parametrize("known", ["ct", "mr"])
+def test_the_liver_of_one_image_is_found_in_a_whole_body_ct_or_beside_one(case: Case, known: str) -> None:
+    slices = int(round(350.0 / case.ct.grid.spacing[2]))
+    ct = _whole_body(case.ct, slices, slices // 2)
+    values = np.pad(case.ct_liver.values, ((0, 0), (0, 0), (slices, slices // 2)))
+    ct_liver = Mask(values, ct.grid) if known == "ct" else None
+    found = register(ct, case.mr, ct_liver, case.mr_liver if known == "mr" else None, QUICK)
+    assert found.transform is not None, found.reasons
+    assert np.median(case.errors(found)) < 2.0
+
+
 def test_without_masks_the_bodies_start_it_and_only_the_affine_is_trusted(case: Case) -> None:
     result = register(case.ct, case.mr, None, None)
     assert result.verdict in ("rigid_only", "failed")

@@ -33,6 +33,7 @@ from liverpair.register.start import (
     maskless_starts,
     refine_affine,
 )
+from liverpair.register.start_along import AlongSettings, starts_along
 from liverpair.register.uncertainty import Handed, UncertaintySettings, error_bound, resolution
 
 __all__ = ["RegisterSettings", "Registration", "register"]
@@ -48,6 +49,7 @@ class RegisterSettings:
     """Everything about a registration that can be chosen."""
 
     start: StartSettings = field(default_factory=StartSettings)
+    along: AlongSettings = field(default_factory=AlongSettings)
     deform: DeformSettings = field(default_factory=DeformSettings)
     quality: QualitySettings = field(default_factory=QualitySettings)
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
@@ -173,23 +175,44 @@ def _best_start(
     settings: RegisterSettings,
     second: Volume | None,
 ) -> Start | None:
-    """Refine every candidate on the images and keep the one with the highest weighted local correlation."""
-    if fixed_liver is not None and moving_liver is not None:
-        candidates = mask_starts(fixed_liver, moving_liver, settings.start)
-    else:
-        candidates = maskless_starts(fixed, moving)
+    """Refine every candidate on the images and keep the one with the highest weighted local correlation.
+
+    Without both livers many more places are tried, shortly at first.
+    """
     deform = _unheard(settings.deform)
-    best: Start | None = None
-    for candidate in candidates:
+
+    def tried(candidate: Start, iterations: int) -> Start | None:
         box = _box(fixed, moving, fixed_liver, moving_liver, candidate.affine)
         view = _scene(fixed, moving, fixed_liver, moving_liver, candidate.affine, box, 0, deform)
-        if view is None or float(view.weights.sum()) == 0:
-            continue
+        compared = 0.0 if view is None else float(view.weights.sum())
+        if view is None or compared == 0:
+            return None
         cost = Cost.of(view, deform, second)
-        increment, similarity = refine_affine(cost, settings.start.refine_iterations, settings.start)
-        if best is None or similarity > best.similarity:
-            best = Start(candidate.name, candidate.affine @ increment, similarity)
-    return best
+        increment, similarity = refine_affine(cost, iterations, settings.start)
+        return Start(candidate.name, candidate.affine @ increment, similarity, compared)
+
+    if fixed_liver is not None and moving_liver is not None:
+        found = _each(tried, mask_starts(fixed_liver, moving_liver, settings.start), settings.start.refine_iterations)
+        return max(found, key=lambda start: start.similarity, default=None)
+    candidates = maskless_starts(fixed, moving)
+    if fixed_liver is not None:
+        candidates += starts_along(fixed, fixed_liver, moving, True, settings.along)
+    elif moving_liver is not None:
+        candidates += starts_along(moving, moving_liver, fixed, False, settings.along)
+    quick = _each(tried, candidates, settings.along.quick_iterations)
+    best = sorted(quick, key=_credit, reverse=True)[: settings.along.kept]
+    found = _each(tried, best, settings.start.refine_iterations)
+    return max(found, key=_credit, default=None)
+
+
+def _each(tried: Callable[[Start, int], Start | None], candidates: list[Start], iterations: int) -> list[Start]:
+    """Those that show something to compare, refined."""
+    return [start for candidate in candidates if (start := tried(candidate, iterations)) is not None]
+
+
+def _credit(start: Start) -> float:
+    """Correlation times how much is compared: a sliver of a liver can correlate with anything."""
+    return start.similarity * start.compared
 
 
 def _carry(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[np.float32]:

@@ -58,11 +58,15 @@ class StartSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
-    """A candidate: fixed LPS mm to moving LPS mm (4×4), where it came from, its weighted local correlation."""
+    """A candidate: fixed LPS mm to moving LPS mm (4×4), where it came from, its correlation, and over how much.
+
+    ``similarity``: weighted mean squared local correlation; ``compared``: the sum of its weights.
+    """
 
     name: str
     affine: Matrix
     similarity: float = 0.0
+    compared: float = 0.0
 
 
 def translation(shift: NDArray[np.float64]) -> Matrix:
