@@ -30,9 +30,14 @@ __all__ = ["LiverSegmentation", "LiverSettings", "correct_liver", "refine_liver"
 
 #: A whole liver was not missed for its shading or its neighbours: there is none at its place.
 NO_LIVER_ON_THE_RIGHT = frozenset({"no_large_organ_on_the_right", "too_small", "not_compact"})
-#: Where parts of a CT's liver are doubtful, a search with this share of the tolerances that leaves no doubt is nearer
-#: to the truth: a liver without vessels and bowel of nearly its intensity (cava 4 HU below it: 71 mL of it, then 5).
+#: Where parts of a liver are doubtful, a search with this share of the tolerances that leaves no doubt is nearer to the
+#: truth: a liver without vessels and bowel of nearly its intensity (cava 4 HU below it: 71 mL of it, then 5).
 STRICTER = 0.6
+#: A strict search's doubtful parts may be this share of its volume where the wide one failed.
+LITTLE_DOUBT = 0.03
+#: Share of the tissue just outside that may look like liver on T2 and diffusion (sound masks 0.045 and less; one that
+#: had lost a quarter of the liver 0.17).
+LEAST_BORDER = 0.1
 #: What a wide search's leak is told by.
 WIDE_ONLY = frozenset({DOUBT, "no_border", "unstable", "reaches_the_far_end", "leaks_to_the_left_or_back", "too_large"})
 ROLES = ("ct", "mr-hbp", "mr-t1-native", "mr-arterial", "mr-portal", "mr-t2", "mr-dwi", "mr-adc")
@@ -71,20 +76,29 @@ def segment_liver(
     """
     if role not in ROLES:
         raise UsageError(f"role {role!r} is not one of {', '.join(ROLES)}: no liver model exists for it")
-    if role == "mr-t2":  # visceral fat and bowel come so near to the liver that what may be a leak is one: Dice 0.70
-        settings = replace(settings, quality=replace(settings.quality, doubt_fails=True))
+    settings = replace(settings, quality=_limits(role, settings.quality))
     step = settings.work_spacing_mm
     features = prepare_ct(image, step) if role == "ct" else prepare_mr(image, role, step)
     if features is None:
         return LiverSegmentation(None, "failed", ("no_body",), 0.0, {})
     cores = find_cores(features)
     found = _search(image, role, settings, pet, features, cores)
-    if role == "ct" and found.core is not None and WIDE_ONLY.intersection(found.judgement.reasons):
-        again = _search(image, role, settings, pet, features.stricter(STRICTER), [found.core])
-        found = again.flagged(DOUBT) if again.usable and DOUBT not in again.judgement.reasons else found
+    if found.core is not None and WIDE_ONLY.intersection(found.judgement.reasons):
+        strict = replace(settings, quality=replace(settings.quality, doubt_fails=False))
+        again = _search(image, role, strict, pet, features.stricter(STRICTER), [found.core])
+        found = again.flagged(DOUBT) if again.usable and _surer(again, found) else found
     if not found.usable and NO_LIVER_ON_THE_RIGHT.intersection(found.judgement.reasons):
         found = _remnant(image, role, settings, pet, features) or found
     return _placed(image, role, features.grid, found)
+
+
+def _limits(role: str, quality: QualityLimits) -> QualityLimits:
+    """The limits for one kind of image: on T2 visceral fat and bowel come so near to the liver that what may be a leak
+    is one (Dice 0.70), and on T2 and diffusion a liver has a border to all that surrounds it."""
+    if role not in ("mr-t2", "mr-dwi"):
+        return quality
+    alike = min(quality.most_alike_around, LEAST_BORDER)
+    return replace(quality, doubt_fails=role == "mr-t2", most_alike_around=alike)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,9 +115,20 @@ class _Found:
     def usable(self) -> bool:
         return self.judgement.verdict == "usable"
 
+    @property
+    def doubtful_share(self) -> float:
+        facts = self.judgement.facts
+        return float(facts.get("doubtful_ml", 0.0)) / max(1.0, float(facts.get("volume_ml", 0.0)))
+
     def flagged(self, flag: str) -> _Found:
-        reasons = (*self.judgement.reasons, flag)
+        reasons = tuple(dict.fromkeys((*self.judgement.reasons, flag)))
         return replace(self, judgement=replace(self.judgement, reasons=reasons))
+
+
+def _surer(again: _Found, found: _Found) -> bool:
+    """Whether a strict search's answer replaces a wide one's: it leaves no doubt, or so little where that one failed
+    that it costs no more than a border does."""
+    return DOUBT not in again.judgement.reasons or (not found.usable and again.doubtful_share <= LITTLE_DOUBT)
 
 
 def _nothing(features: Features, core: OrganCore | None = None) -> _Found:
@@ -139,7 +164,7 @@ def _remnant(
     limits = replace(settings, quality=remnant_limits(settings.quality))
     for core in remnant_cores(features)[: settings.most_cores]:
         proven_by_pet = role == "ct" and pet is not None and pet_allows(pet, features, core) is not None
-        if not proven_by_pet and not (role == "mr-hbp" and is_distinct(features, core)):
+        if not proven_by_pet and not (role == "mr-hbp" and is_distinct(features, core, but_a_kidney=True)):
             continue
         found = _around(image, role, limits, pet, features, core, np.zeros(features.grid.shape, dtype=bool))
         if found.usable and not remnant_doubts(features, found.mask):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from liverpair.segment.liver_morphology import BoolArray, depth, fill_slices, largest, opened
+from liverpair.segment.liver_morphology import BoolArray, box_of, depth, dilate, fill_slices, largest, opened
 
 __all__ = ["Body", "body_of_ct", "body_of_mr"]
 
@@ -20,6 +20,11 @@ TISSUE_HU = -300.0
 TABLE_OPENING_MM = 10.0
 #: Air pockets smaller than this are bowel gas, larger ones may be a lung.
 LUNG_ML = 150.0
+#: Air that is kept around the trunk (mm): more than any closing reaches, to which an array's border is no edge.
+AIR_MM = 30.0
+#: A chest's wall that is thinner than the opening's ball lies within this of its lung (mm). Room air under a strap or
+#: beside an arm is darker than the median of any lung; a hollow table top lies behind the trunk.
+WALL_MM, ROOM_AIR_HU = 25.0, -960.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +49,25 @@ class Body:
         """−1 at the patient's right skin, 0 in the midline, +1 at the left, shape (ni, 1, nk)."""
         i = np.arange(self.inside.shape[0])[:, None]
         return ((i - self.midline) / self.half_width)[:, None, :]
+
+    def cropped(self, window: tuple[slice, slice, slice]) -> Body:
+        """The same body on the part of the grid inside an index window."""
+        first = [w.start or 0 for w in window]
+        return Body(
+            inside=self.inside[window],
+            tissue=self.tissue[window],
+            lung=self.lung[window],
+            skin_mm=self.skin_mm[window],
+            midline=self.midline[window[2]] - first[0],
+            half_width=self.half_width[window[2]],
+            middle=self.middle[window[2]] - first[1],
+            half_depth=self.half_depth[window[2]],
+        )
+
+    def window(self, spacing: NDArray[np.float64]) -> tuple[slice, slice, slice]:
+        """The trunk's index box with a margin of air, whole along k: all that a search needs to look at."""
+        i, j, _ = box_of(self.inside, int(np.ceil(AIR_MM / float(spacing.min()))))
+        return i, j, slice(0, self.inside.shape[2])
 
     def dorsal(self) -> NDArray[np.float64]:
         """−1 at the belly's skin, +1 at the back's, shape (1, nj, nk)."""
@@ -94,8 +118,24 @@ def body_of_ct(hu: NDArray[Any], spacing: NDArray[np.float64]) -> Body | None:
     """The trunk in a CT (HU on the work grid): the largest thing that no table top can be; None if empty."""
     tissue = hu > TISSUE_HU
     core = largest(opened(tissue, TABLE_OPENING_MM, spacing))
-    inside = fill_slices(core)
+    inside = _with_thin_chest(fill_slices(core), tissue, hu, spacing)
     return _describe(inside, inside & ~tissue, spacing)
+
+
+def _with_thin_chest(inside: BoolArray, tissue: BoolArray, hu: NDArray[Any], spacing: NDArray[np.float64]) -> BoolArray:
+    """The trunk with the lungs (and their wall) that its opening left open: a slender chest's wall holds no ball."""
+    if not inside.any():
+        return inside
+    labels, count = ndimage.label(fill_slices(largest(tissue)) & ~tissue & ~inside)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * float(np.prod(spacing)) / 1000
+    back = int(np.flatnonzero(inside.any(axis=(0, 2)))[-1])
+    out = inside
+    for n in np.flatnonzero(sizes >= LUNG_ML):
+        air = labels == n
+        if n == 0 or float(np.median(hu[air])) < ROOM_AIR_HU or np.median(np.nonzero(air)[1]) > back:
+            continue
+        out = out | air | (dilate(air, WALL_MM, spacing) & tissue)
+    return out if out is inside else fill_slices(out)
 
 
 def body_of_mr(signal: NDArray[Any], spacing: NDArray[np.float64]) -> Body | None:

@@ -9,7 +9,7 @@ from scipy import ndimage
 from liverpair.core.volume import Volume
 from liverpair.segment.liver_body import Body, body_of_ct
 from liverpair.segment.liver_features import Features, smooth_within
-from liverpair.segment.liver_grid import anatomical_grid, sample
+from liverpair.segment.liver_grid import anatomical_grid, part_of, sample
 from liverpair.segment.liver_morphology import BoolArray
 from liverpair.segment.liver_wall import inside_wall
 
@@ -29,20 +29,30 @@ SMOOTH_MM = 2.0
 #: nor above the lung's middle (mm); a lung in view limits a whole-body scan to the upper abdomen.
 BELOW_LUNG_MM = 260.0
 ABOVE_BASE_MM = 160.0
-AIR_HU = -500.0
+#: Both lungs end within this of each other (mm); other air lies lower.
+SAME_TOP_MM = 60.0
+
+
+def _lung_base(body: Body, spacing: NDArray[np.float64]) -> float | None:
+    """The lowest slice of the right lung; None where none is in view. Bowel may hold as much gas, but lies lower."""
+    labels, count = ndimage.label(body.lung)
+    tops = [int(np.flatnonzero((labels == n).any(axis=(0, 1)))[-1]) for n in range(1, count + 1)]
+    lungs = [n for n, top in enumerate(tops, 1) if (max(tops) - top) * spacing[2] <= SAME_TOP_MM]
+    right = np.isin(labels, lungs) & (body.lateral() < 0)
+    area = right.sum(axis=(0, 1)) * spacing[0] * spacing[1] / 100  # cm²
+    seen = np.flatnonzero(area > 20)
+    if len(seen) == 0:
+        return None
+    runs = np.split(seen, np.flatnonzero(np.diff(seen) > 1) + 1)
+    return float(max(runs, key=lambda run: float(area[run].sum()))[0])
 
 
 def _near_lung(body: Body, spacing: NDArray[np.float64]) -> BoolArray:
     """Slices (nk,) where the liver can be, judged by the right lung; all where no lung is in view."""
-    right = body.lung & (body.lateral() < 0)
-    area = right.sum(axis=(0, 1)) * spacing[0] * spacing[1] / 100  # cm²
-    seen = np.flatnonzero(area > 20)
     k = np.arange(body.inside.shape[2])
-    if len(seen) == 0:
+    base = _lung_base(body, spacing)
+    if base is None:
         return np.ones(len(k), dtype=bool)
-    runs = np.split(seen, np.flatnonzero(np.diff(seen) > 1) + 1)
-    lung = max(runs, key=lambda run: float(area[run].sum()))
-    base = float(lung[0])
     return np.asarray((k >= base - BELOW_LUNG_MM / spacing[2]) & (k <= base + ABOVE_BASE_MM / spacing[2]))
 
 
@@ -53,7 +63,9 @@ def prepare_ct(image: Volume, spacing_mm: float) -> Features | None:
     body = body_of_ct(hu, grid.spacing)
     if body is None:
         return None
-    clipped = np.clip(hu, -200.0, 400.0)
+    window = body.window(grid.spacing)
+    grid, body = part_of(grid, window), body.cropped(window)
+    clipped = np.clip(hu[window], -200.0, 400.0)
     quiet = ndimage.median_filter(clipped, size=3)
     soft = (quiet > SOFT_HU[0]) & (quiet < SOFT_HU[1])
     smooth = smooth_within(quiet, soft, SMOOTH_MM, grid.spacing)

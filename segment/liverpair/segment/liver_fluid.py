@@ -18,6 +18,8 @@ __all__ = ["FLUID_HU", "like_a_gallbladder", "without_bright_bile", "without_flu
 #: the liver around it by the second (shading makes no such step); its edge lies further out by ``BILE_EDGE_MM``, and
 #: it comes this near to the liver's surface.
 BILE, BILE_STEP, BILE_MM, BILE_EDGE_MM, BILE_DEEP_MM = 1.06, 1.1, 5.0, 2.0, 6.0
+#: Brighter than the liver around it by this factor it is bile whatever its form.
+BILE_SURE = 1.5
 #: The liver around it: this layer (mm), without what lies so near to the surface that it is mixed with the outside.
 BILE_AROUND_MM, BILE_MIXED_MM = (5.0, 13.0), 3.0
 #: Bile, ascites, gastric juice and cysts in CT (HU, noise-reduced), whatever the contrast phase; in a fatty liver
@@ -92,7 +94,9 @@ def without_bright_bile(features: Features, mask: BoolArray, core: OrganCore) ->
         below = float(np.argwhere(piece)[:, 2].mean()) < middle  # a coil's shading brightens the dome, too
         if not below or not around.any() or not (dilate(piece, BILE_DEEP_MM, spacing) & ~mask).any():
             continue
-        if np.median(features.smooth[piece]) > BILE_STEP * np.median(features.smooth[around]):
+        step = float(np.median(features.smooth[piece])) / float(np.median(features.smooth[around]))
+        # a coil at the belly brightens the liver's front by more than contrast does bile: form tells
+        if step > BILE_SURE or (step > BILE_STEP and like_a_gallbladder(piece, mask, features.grid.affine)):
             out &= ~dilate(piece, BILE_EDGE_MM, spacing)
     return out
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
 
-__all__ = ["anatomical_grid", "capped_grid", "mask_onto", "sample"]
+__all__ = ["anatomical_grid", "capped_grid", "mask_onto", "part_of", "sample"]
 
 
 def anatomical_grid(grid: Grid, spacing_mm: float) -> Grid:
@@ -27,6 +27,11 @@ def anatomical_grid(grid: Grid, spacing_mm: float) -> Grid:
     affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     affine[:3, 3] = (low + high) / 2 - (shape - 1) / 2 * spacing_mm
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine, grid.frame_of_reference)
+
+
+def part_of(grid: Grid, window: tuple[slice, slice, slice]) -> Grid:
+    """The part of ``grid`` inside an index window."""
+    return grid.cropped(np.asarray([w.start for w in window]), [w.stop for w in window])
 
 
 def capped_grid(grid: Grid, finest_mm: float) -> Grid:

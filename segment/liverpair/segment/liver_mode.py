@@ -137,11 +137,15 @@ def _deepest(
 
 
 def find_cores(
-    features: Features, place: NDArray[np.float64] | None = None, least_radius_mm: float = CORE_RADIUS_MM
+    features: Features,
+    place: NDArray[np.float64] | None = None,
+    least_radius_mm: float = CORE_RADIUS_MM,
+    bridged_mm: float = VESSEL_MM,
 ) -> list[OrganCore]:
     """What may be the liver's core, the likeliest first; empty where no thick homogeneous organ lies at its place.
 
     ``place``: how plausible each place is, in [0, 1]; right of the midline (``place_prior``) where None.
+    ``bridged_mm``: vessels and lesions up to this radius are bridged.
 
     Every peak of the histogram of quiet voxels at that place inside the physiological window proposes a band;
     the band that holds the thickest ball of one tissue comes first. A metastasis may hold a thicker ball than what it
@@ -159,7 +163,7 @@ def find_cores(
     for first, last in _bands(smooth, quiet, features.window):
         band = (smooth >= max(first, low)) & (smooth <= min(last, high)) & allowed
         # portal and hepatic veins cross every liver: what a ball of their radius cannot enter is bridged
-        band = fill_holes(close(band, VESSEL_MM, features.grid.spacing)) & body.tissue
+        band = fill_holes(close(band, bridged_mm, features.grid.spacing)) & body.tissue
         score, radius, at = _deepest(band, prior, features.grid.spacing)
         if radius < least_radius_mm:
             continue

@@ -24,7 +24,7 @@ TRUNCATED_CM2 = 10.0
 #: This far above or below its thickest part a liver has tapered off.
 END_REACH_MM = 120.0
 #: A stricter and a laxer search (share of the generous band, opening in mm) that a sure mask survives.
-TIGHT, LOOSE = (0.75, 7.0), (1.3, 4.0)
+TIGHT, TIGHT_OPENING_MM, LOOSE = 0.75, 7.0, (1.3, 4.0)
 #: Parts of the mask that a stricter search leaves out count where a ball of this radius (mm) fits in.
 DOUBTFUL_MM = 4.0
 #: Arms that a ball of this radius (mm) cannot enter.
@@ -50,6 +50,7 @@ class QualityLimits:
     least_agreement_loose: float = 0.8  # Dice with a laxer one; sound masks had 0.87 and more
     most_doubtful_ml: float = 25.0  # thick parts that a stricter search leaves out: flagged, since they may be a leak
     doubt_fails: bool = False  # whether such parts fail the mask
+    tight_opening_mm: float = TIGHT_OPENING_MM  # opening of the stricter search
 
     def too_small(self, features: Features, mask: BoolArray) -> bool:
         """Whether a mask on the work grid is smaller than any whole liver."""
@@ -86,12 +87,14 @@ def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityL
         failures.append("leaks_to_the_left_or_back")
     if facts["far_end_cm2"] > limits.most_far_end_cm2:
         failures.append("reaches_the_far_end")
+    if facts["cut_cm2"] > TRUNCATED_CM2:
+        failures.append("cut_off")
     if core.sd > features.most_sd(core.mode):
         failures.append("not_one_organ")
     if facts["in_band_fraction"] < limits.least_in_band:
         failures.append("not_homogeneous")
     if not failures:  # doubts cost two more searches: a mask that has failed already needs none
-        facts |= _doubts(features, mask, core, grown)
+        facts |= _doubts(features, mask, core, grown, limits.tight_opening_mm)
         if facts["shell_alike"] > limits.most_alike_around:
             failures.append("no_border")
         if facts["doubtful_ml"] > limits.most_doubtful_ml:
@@ -122,16 +125,26 @@ def _facts(features: Features, mask: BoolArray, core: OrganCore) -> dict[str, An
         "in_band_fraction": float((mask & band).sum()) / total,
         "fov_truncated": max(ends) > TRUNCATED_CM2,
         "far_end_cm2": max(far, default=0.0),
+        "cut_cm2": _cut(features, mask) * cm2,
         "components": int(ndimage.label(mask)[1]),
         "mode": core.mode,
         "sd": core.sd,
     }
 
 
-def _doubts(features: Features, mask: BoolArray, core: OrganCore, grown: BoolArray) -> dict[str, float]:
+def _cut(features: Features, mask: BoolArray) -> int:
+    """Voxels of the mask in the last slices that the search allowed within the field of view: none of a liver's."""
+    slices = np.flatnonzero(features.allowed.any(axis=(0, 1)))
+    ends = [int(k) for k in slices[[0, -1]] if 0 < k < mask.shape[2] - 1] if len(slices) else []
+    return max((int(mask[:, :, k].sum()) for k in ends), default=0)
+
+
+def _doubts(
+    features: Features, mask: BoolArray, core: OrganCore, grown: BoolArray, tight_opening_mm: float
+) -> dict[str, float]:
     """What a wrong mask shows without any truth: it changes with the search's settings, has arms, has no border."""
     spacing = features.grid.spacing
-    tight = grow(features, core, *TIGHT)
+    tight = grow(features, core, TIGHT, tight_opening_mm)
     loose = grow(features, core, *LOOSE)
     shell = dilate(mask, SHELL_MM[1], spacing) & ~dilate(mask, SHELL_MM[0], spacing) & features.body.tissue
     width = 3 * max(core.sd, features.least_sd(core.mode))

@@ -19,6 +19,8 @@ __all__ = ["FLAG", "remnant_cores", "remnant_doubts", "remnant_limits"]
 FLAG = "left_sided_remnant"
 #: A left lobe that has not regrown yet is thinner than a whole liver.
 CORE_RADIUS_MM = 20.0
+#: Vessels and lesions up to this radius are bridged: they part a small lobe where they would only dent a whole liver.
+BRIDGED_MM = 9.0
 #: The remnant's thickest part lies between these half widths from the midline (+ is left), in front of this depth.
 RIGHTMOST, LEFTMOST, DORSAL, SOFTNESS = -0.4, 0.3, 0.35, 0.06
 #: In MRI the brightest 0.5 % of the trunk bound the search, which are a good part of a small remnant: it may be
@@ -29,6 +31,8 @@ HEADROOM = 1.25
 LEAST_ML, MOST_ML, MOST_MISPLACED, MOST_ALIKE_AROUND = 250.0, 1800.0, 0.1, 0.12
 #: A remnant has this many times a whole liver's surface for its volume, and searches differ at the surface.
 THINNESS = 1.6
+#: The stricter search's opening (mm): a whole liver's would sever a lobe at its vessels.
+TIGHT_OPENING_MM = 5.0
 #: Lungs lie beside the heart on more than this share of its surface; of the liver's only the dome meets lung.
 MOST_LUNG, LUNG_MM = 0.3, 12.0
 #: One ball fills more than this share of a bladder or a large cyst; lobes are flat.
@@ -51,7 +55,8 @@ def _place(body: Body) -> NDArray[np.float64]:
 def remnant_cores(features: Features) -> list[OrganCore]:
     """Thick homogeneous organs at the midline, the likeliest first."""
     low, high = features.window
-    return find_cores(replace(features, window=(low, HEADROOM * high)), _place(features.body), CORE_RADIUS_MM)
+    brighter = replace(features, window=(low, HEADROOM * high))
+    return find_cores(brighter, _place(features.body), CORE_RADIUS_MM, BRIDGED_MM)
 
 
 def remnant_limits(limits: QualityLimits) -> QualityLimits:
@@ -69,6 +74,7 @@ def remnant_limits(limits: QualityLimits) -> QualityLimits:
         least_agreement_tight=1 - THINNESS * (1 - limits.least_agreement_tight),
         least_agreement_loose=1 - THINNESS * (1 - limits.least_agreement_loose),
         most_doubtful_ml=limits.most_doubtful_ml,
+        tight_opening_mm=TIGHT_OPENING_MM,
     )
 
 

@@ -61,6 +61,12 @@ LIVER_EXTENT_MM = 150.0
 #: intensity alone tells it from its neighbours, and a step within its own least credible sd parts nothing: 0.025 and
 #: less on hepatobiliary images, 0.06 where vessels or spleen look alike, 0.3 and more on native CT.
 DISTINCT = 0.04
+#: A lump behind a neck (of this share of its own thickness) beside the spine, between these half widths and this far
+#: back, whose centre lies this far (mm) below the liver's: the right kidney, which may have the liver's intensity on
+#: native CT and while it excretes hepatobiliary contrast. Livers have no neck there.
+KIDNEY_NECK, KIDNEY_LATERAL, KIDNEY_DORSAL, KIDNEY_BELOW_MM = 0.7, (-0.65, -0.1), 0.15, 25.0
+#: The largest region up to this is a kidney, which excretes the contrast that makes an MRI's liver distinct.
+KIDNEY_ML = 250.0
 #: Smaller lumps are lobe tips: only a clear step (1.5 sd) removes them.
 SMALL_LUMP_ML = 25.0
 #: The step between two lumps is taken over this distance on both sides of their interface.
@@ -203,11 +209,16 @@ def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.in
     return lumps, inner_all
 
 
-def is_distinct(features: Features, core: OrganCore) -> bool:
-    """Whether hardly any tissue at places that no liver reaches has the core's intensity."""
+def is_distinct(features: Features, core: OrganCore, but_a_kidney: bool = False) -> bool:
+    """Whether hardly any tissue at places that no liver reaches has the core's intensity (a kidney may)."""
     where = _no_liver(features) & features.body.tissue & (features.body.skin_mm > SKIN_MM)
     near = np.abs(features.smooth - core.mode) <= GENEROUS_SD * max(core.sd, features.least_sd(core.mode))
-    return float((near & where).sum()) < DISTINCT * max(1, int(where.sum()))
+    alike = int((near & where).sum())
+    if but_a_kidney:
+        labels, count = ndimage.label(near & where)
+        largest = int(np.bincount(labels.ravel(), minlength=count + 1)[1:].max(initial=0))
+        alike -= largest if largest * features.grid.voxel_volume_mm3 <= KIDNEY_ML * 1000 else 0
+    return alike < DISTINCT * max(1, int(where.sum()))
 
 
 def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float, distinct: bool) -> BoolArray:
@@ -241,9 +252,19 @@ def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float, d
         # the thinner the neck behind which a lump swells, the smaller a step says that it is another organ
         limit = STEP_AT_NECK + STEP_PER_RATIO * min(ratio, 1.0) if volume[lump] > SMALL_LUMP_ML else 1.5
         wrong = differs > limit or place[lump] > (0.3 if ratio < NECK_RATIO else 0.8)
+        wrong |= ratio < KIDNEY_NECK and volume[lump] > SMALL_LUMP_ML and _at_kidney(features, lumps, lump, home)
         if not wrong:
             kept.add(lump)
     return np.asarray(np.isin(lumps, sorted(kept)))
+
+
+def _at_kidney(features: Features, lumps: NDArray[np.int32], lump: int, home: int) -> bool:
+    """Whether a lump lies where the right kidney does, seen from the liver's thickest part."""
+    (i, j, k), (_, _, liver_k) = ([float(at.mean()) for at in np.nonzero(lumps == n)] for n in (lump, home))
+    lateral = (i - features.body.midline[int(k)]) / features.body.half_width[int(k)]
+    dorsal = (j - features.body.middle[int(k)]) / features.body.half_depth[int(k)]
+    below = (liver_k - k) * features.grid.spacing[2] > KIDNEY_BELOW_MM
+    return bool(KIDNEY_LATERAL[0] < lateral < KIDNEY_LATERAL[1] and dorsal > KIDNEY_DORSAL and below)
 
 
 def _step_across(features: Features, liver: BoolArray, lump: BoolArray) -> float:
