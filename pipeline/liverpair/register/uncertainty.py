@@ -62,11 +62,11 @@ class UncertaintySettings:
     and the finest level's answers, and the drift its mean over the region; a place that has few others around it to
     hold it (support, a share) is uncertain as the mean of few is.
 
-    The powers and the scale were fitted to the 95 % quantile of the error in 45 pairs of five simulators, ordinary and
+    The powers and the scale were fitted to the 95 % quantile of the error in 65 pairs of five simulators, ordinary and
     hard ones (T2 and DWI, noise, poor masks, half fields of view, 40 mm of motion), every simulator counted alike.
-    The ratio of that quantile to the bound scatters by 23 % from pair to pair, and that of the sum of noisy parts
-    that this replaces by 26 %; of a simulator's places 93 % (the one that bends livers most) to 99 % lie within it,
-    and in the fifths of a pair's places from the surest to the least sure 92 to 96 % do.
+    From pair to pair the ratio of that quantile to the bound scatters by 22 % (that of a sum of the parts, which this
+    replaces, by 26 %); of a simulator's places 92 % (the one whose livers bend most) to 99.5 % lie within it, and 92 to
+    96 % in each fifth of a pair's places from the surest to the least sure.
 
     Where only the start is handed over, ``untrusted_share`` × the root mean square of the displacement that was found
     is part of the error: 95 % of random displacements are shorter than 1.6 times that, and what a smooth map finds of a
@@ -79,9 +79,9 @@ class UncertaintySettings:
     that much.
     """
 
-    scale_mm: float = 1.02
+    scale_mm: float = 0.88
     bending_power: float = 0.2
-    inner_power: float = 0.4
+    inner_power: float = 0.5
     local_power: float = 0.5
     floor_mm: float = 0.85
     drift_share: float = 3.0
