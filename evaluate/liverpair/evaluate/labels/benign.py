@@ -58,7 +58,11 @@ def qualified(reading: Reading, hit: Hit, category: str) -> bool:
 def called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
     """A benign diagnosis in the sentence that no competing metastasis stands beside."""
     benign = [f for f in findings if f.category == "benign" and not _denied(f, reading) and not guessed(f, reading)]
-    rivals = [hit for hit in findings if hit.category == "metastasis" and not _denied(hit, reading)]
+    rivals = [
+        hit
+        for hit in findings
+        if hit.category == "metastasis" and hit.start not in reading.told and not _denied(hit, reading)
+    ]
     if not benign or rivals:
         return False
     return reading.other_tumour or not qualified(reading, benign[0], "malignant")

@@ -56,6 +56,7 @@ def _is_of_past(words: Sequence[str], position: int) -> bool:
 
 # What is left of former lesions: words between the number and the verb ("two of them are still seen").
 LEFT_REACH = 4
+_ONE = frozenset({"one", "eine", "einer", "single", "ein"})
 _ONLY = frozenset({"noch", "only", "still", "just", "lediglich", "nur"})
 _MORE = ("weiter", "ander", "further", "other", "additional", "more", "klein", "zusaetz")
 _LEFT = ("verblieb", "verbleib", "remain", "left", "persist", "still", "uebrig", "geblieben")
@@ -72,7 +73,9 @@ def numbers_left(reading: Reading, rules: Rules) -> list[int]:
         value = rules.numbers.get(words[at], 0)
         if tokens[at].kind == "number" and words[at].isdigit() and _is_free_number(reading, at, units):
             value = int(words[at])
-        if not 1 < value <= LARGEST_COUNT or _counts_other_things(words, at) or _is_of_past(words, at):
+        if value == 1 and not (at and words[at - 1] in ("only", "just", "noch") and words[at] in _ONE):
+            continue
+        if not 0 < value <= LARGEST_COUNT or _counts_other_things(words, at) or _is_of_past(words, at):
             continue
         behind = words[at + 1 : at + 1 + LEFT_REACH]
         stop = next((i for i, word in enumerate(behind) if word in (",", ";", "(", ":")), len(behind))
@@ -152,6 +155,9 @@ def _is_free_number(reading: Reading, position: int, units: set[int]) -> bool:
         "/",
         "suvmax",
         "suv",
+        "score",
+        "krenning",
+        "grade",
         "g",
         "grad",
         "von",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from liverpair.evaluate.labels.facts import Fact
+from liverpair.evaluate.labels.facts import Fact, is_left_open
 from liverpair.evaluate.labels.mentions import Reading
 
 __all__ = ["decide"]
@@ -92,6 +92,8 @@ def _followed_lesion(readings: Sequence[Reading]) -> Fact | None:
             benign = _is_benign_later(readings[number + 1 :], reading) or _is_title_of_benign(
                 readings[number + 1 :], reading
             )
+            if mention.polarity == "followed" and is_left_open(following, reading):
+                return Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
             if mention.polarity == "followed" or (mention.polarity == "neutral" and course and not benign):
                 return Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
             if mention.polarity == "neutral" and neutral is None and not benign:

@@ -45,6 +45,7 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
                 (reading.has("known") and named_before and not reading.mentions)
                 or reading.liver_positive
                 or bool(_place(reading))
+                or (not reading.mentions and _names_part(reading))
                 or _is_line_of_form(reading, rules)
             )
             meant = subject if reading.words[0] in _PRONOUNS else on_liver
@@ -193,6 +194,8 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             places.update(filter(None, [_place(reading)]))
     if added or left:
         return max(added or left)
+    if any(_is_uncounted(reading, counted) for reading in readings):
+        return None
     if by_name:
         return max(by_name)
     if max(numbers, default=0) > 1:
@@ -208,6 +211,15 @@ def _listed_number(reading: Reading, mentions: Sequence[Mention], rules: Rules) 
     places = set(_named_places(reading))
     sizes = [size for size in read_sizes(reading, rules) if not size.foreign]
     return [len(places)] if len(places) == len(sizes) > 1 else []
+
+
+_UNCOUNTED = ("innumer", "unzaehl", "zahllos", "zahlreich", "numerous", "multipl", "dissemin", "miliar")
+
+
+def _is_uncounted(reading: Reading, counted: set[int]) -> bool:
+    """ "Numerous further lesions": whatever number stands elsewhere is not that of all."""
+    plural = any(id(m) in counted and not m.singular and m.polarity != "absent" for m in reading.mentions)
+    return plural and any(word.startswith(_UNCOUNTED) for word in reading.words)
 
 
 _EXAMPLES = (
@@ -259,8 +271,9 @@ def _risen_number(reading: Reading, rules: Rules) -> list[int]:
         return []
     changes = {c.start for c in rules.sizes.find(words) if c.category == "link_change"}
     for at in range(1, len(words) - 2):
-        if at in changes and _number(words[at - 1], rules) and words[at + 2] not in ("mm", "cm", "x"):
-            return _number(words[at + 1], rules)
+        to = at + 1 + (words[at + 1] in ("jetzt", "nun", "aktuell", "now", "currently"))  # "von 12 auf jetzt 7"
+        if at in changes and _number(words[at - 1], rules) and words[to + 1 : to + 2] not in (["mm"], ["cm"], ["x"]):
+            return _number(words[to], rules)
     return []
 
 
@@ -335,6 +348,17 @@ _LARGEST = (
 def _names_whole_liver(reading: Reading) -> bool:
     """The sentence speaks of the liver itself, whose own size is no lesion's; a lobe or segment tells a place."""
     return any(hit.category == "liver" and reading.words[hit.start].startswith(_WHOLE) for hit in reading.organ_hits)
+
+
+_PARTS = ("seg", "dome", "caud", "kuppel", "leberkuppel", "leberdom", "lobus caud")
+
+
+def _names_part(reading: Reading) -> bool:
+    """ "First one dome segment eight, 26 mm": the places of lesions, all of them of the liver."""
+    hits = reading.organ_hits
+    return all(hit.category == "liver" for hit in hits) and any(
+        reading.words[hit.start].startswith(_PARTS) for hit in hits
+    )
 
 
 _WHOLE = ("leber", "liver", "hep", "organ", "parenchym")

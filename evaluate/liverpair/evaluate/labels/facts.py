@@ -9,7 +9,7 @@ from liverpair.evaluate.labels.benign import qualified
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.rules import Rules
 
-__all__ = ["Fact", "facts_of"]
+__all__ = ["Fact", "facts_of", "is_left_open"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +38,12 @@ def facts_of(readings: Sequence[Reading], rules: Rules) -> list[Fact]:
                 fact = Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
             if fact is None and verdict == "absent" and mention.organ == "liver" and mention.kind == "metastasis":
                 fact = Fact("absent", reading, mention, reading.sentence.section, mention.organ_known, True)
+            lesion = mention.polarity == "neutral" and mention.organ == "liver" and mention.kind == "lesion"
+            if fact is None and lesion and is_left_open(following, reading):
+                # "One lesion, 16 mm. I cannot say what it is."
+                fact = Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
             if fact is not None:
-                left_open = fact.status == "present" and _is_left_open(following, reading)
+                left_open = fact.status == "present" and is_left_open(following, reading)
                 fact = replace(fact, status="uncertain") if left_open else fact
                 fact = _after_verdict(fact, verdict)
                 if doubted and fact.status == "present" and not fact.strong:
@@ -96,18 +100,28 @@ def _doubted_next(reading: Reading, following: Reading | None) -> bool:
 
 
 # "Not resolved.", "Dignität unklar.": a doubt of so few words is one of what was said before.
-SHORT_DOUBT = 4
+SHORT_DOUBT = 7
 
 
-def _is_left_open(following: Reading | None, reading: Reading) -> bool:
-    return (
-        following is not None
-        and following.sentence.block == reading.sentence.block
-        and following.has("indeterminate")
-        and not following.mentions
-        and not following.organ_hits
-        and sum(token.kind == "word" for token in following.sentence.tokens) <= SHORT_DOUBT
+def is_left_open(following: Reading | None, reading: Reading) -> bool:
+    """Whether the next sentence, which names nothing, leaves open what this one's lesion is."""
+    if following is None or following.sentence.block != reading.sentence.block or not following.has("indeterminate"):
+        return False
+    words = [token.text for token in following.sentence.tokens if token.kind == "word"]
+    doubts = [cue for cue in following.cues if cue.category == "indeterminate"]
+    other = any(  # "Portal hypertension cannot be excluded" doubts something else
+        word.startswith(_EXCLUDED) and doubt.start > 0 and following.words[0] not in _SPEAKERS
+        for doubt in doubts
+        for word in following.words[doubt.start : doubt.end]
     )
+    short = len(words) <= (SHORT_DOUBT if following.words[0] in _SPEAKERS else SHORTEST_DOUBT)
+    return short and not other and not following.mentions and not following.organ_hits
+
+
+# A sentence that names nothing may be longer where it opens with a pronoun: "I cannot say what it is."
+SHORTEST_DOUBT = 4
+_SPEAKERS = frozenset({"i", "we", "it", "this", "ich", "wir", "es", "dies", "das", "dieser", "its", "dignitaet"})
+_EXCLUDED = ("exclu", "ruled", "ausz", "ausgeschl", "aussch")
 
 
 _ALL_OF_THEM = frozenset(
@@ -183,7 +197,7 @@ def _fact(reading: Reading, mention: Mention, readings: Sequence[Reading]) -> Fa
         return None
     if polarity == "benign":
         return Fact("absent", reading, mention, section, False, False)
-    if mention.kind == "recurrence" and not mention.organ_known:
+    if mention.kind == "recurrence" and not mention.organ_known and not reading.after_ablation:
         return None
     if polarity in ("present", "uncertain"):
         return Fact(polarity, reading, mention, section, mention.organ_known, strong)

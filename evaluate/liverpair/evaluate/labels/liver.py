@@ -118,8 +118,20 @@ def holds_several(reading: Reading, rules: Rules) -> bool:
         return False
     if any(organ.category == OTHER for organ in reading.organ_hits):
         return False
-    sized = any(cue.category.startswith("unit") for cue in rules.sizes.find(reading.words))
-    return sized and any(word.startswith(_SEVERAL) for word in reading.words)
+    units = [cue.start for cue in rules.sizes.find(reading.words) if cue.category.startswith("unit")]
+    if not units or reading.has("resolved") or reading.has("trace") or reading.sentence.question:
+        return False
+    placed = any(
+        0 < unit - hit.end <= PLACE_REACH and reading.words[hit.start].startswith(_SEGMENTS)
+        for hit in reading.organ_hits
+        for unit in units
+    )
+    return placed or any(word.startswith(_SEVERAL) for word in reading.words)
+
+
+# "Leber: S2 19 mm": words from the segment to its lesion's unit; segments as they are named.
+PLACE_REACH = 3
+_SEGMENTS = ("s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "seg", "si", "sv")
 
 
 def tells_course_of_liver(reading: Reading) -> bool:

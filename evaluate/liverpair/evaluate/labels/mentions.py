@@ -44,7 +44,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     is_pet = context.is_pet
     words = [rules.correct(t.text) if t.kind == "word" else t.text for t in sentence.tokens]
     words = ["," if word in rules.spoken_commas else word for word in words]
-    reading = Reading(sentence, words, is_pet)
+    reading = Reading(sentence, words, is_pet, after_ablation=context.after_ablation)
     organs = without_vertebrae(rules.organs.find(words), words)
     if context.lobes_elsewhere:
         organs = [hit._replace(category=OTHER) if hit.category == LIVER else hit for hit in organs]
@@ -53,6 +53,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     reading.cues += rules.features.find(words)
     reading.reopened = [hit.start for hit in rules.reopens.find(words)]
     reading.told = told_by_others(words, reading.cues, rules)
+    if len(reading.told) < len(words):  # what another calls suspicious is no suspicion of this reader
+        reading.cues = [cue for cue in reading.cues if cue.start not in reading.told]
     reading.clauses = clauses_of(sentence.tokens, words, reading.cues, rules)
     groups = coordinated(reading.organ_hits, sentence.tokens, words, rules)
     found = [hit for hit in rules.findings.find(words) if hit.category != "no_finding"]  # "Metastasensuche"

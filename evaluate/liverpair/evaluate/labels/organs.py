@@ -158,6 +158,8 @@ def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Co
         )
         if recurs and len(reading.organ_hits) > 1:
             continue  # "local recurrence" at the site that the sentence names
+        if mention.category == "metastasis" and context.carried == LIVER and _is_primary_site(organ, mention, reading):
+            continue  # "with her pancreatic neuroendocrine tumour a metastasis has to be ruled out"
         cost = distance(mention, organ, reading.words, reading.clauses)
         if cost < best_cost:
             best, best_cost = groups[organ.start], cost
@@ -179,6 +181,16 @@ def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Co
     if context.carried and (context.carried == LIVER or context.by_lesion or mention.category != "metastasis"):
         return context.carried, False
     return context.default, False
+
+
+_NET = ("neuroend", "net", "nen", "carcinoid", "karzinoid", "primar")
+
+
+def _is_primary_site(organ: Hit, mention: Hit, reading: Reading) -> bool:
+    """An organ that names the primary tumour, which no metastasis is in."""
+    apart = organ.end <= mention.start or organ.start >= mention.end
+    near = [*reading.words[max(0, organ.start - 3) : organ.start], *reading.words[organ.end : organ.end + 2]]
+    return organ.category == OTHER and apart and any(word.startswith(_NET) for word in near)
 
 
 _DISTANT = ("fernmeta", "fernfilia", "distant", "remote", "systemic")

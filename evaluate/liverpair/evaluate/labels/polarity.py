@@ -42,7 +42,10 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     asked = covering.get("hypothetical")
     if asked and reading.words[asked.start] in ("ob", "whether", "if") and reading.has("indeterminate"):
         return "uncertain"  # "Cannot say whether metastasis"
-    if {"aside", "hypothetical", "deferred"} & covering.keys() or _is_open_question(reading):
+    beside = {"aside", "hypothetical", "deferred"} & covering.keys()
+    if beside == {"hypothetical"} and reading.has("confirmed") and not reading.has("pseudo"):
+        beside = set()  # "the clinically suspected metastasis is confirmed"
+    if beside or _is_open_question(reading):
         return "ignored"
     if hit.category in ("metastasis", "lesion") and is_taken_back(hit, findings, reading):
         return "ignored" if hit.category == "metastasis" else "benign"
@@ -61,6 +64,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         denials = []
     if hit.category in ("lesion", "uptake") and most_likely_benign(hit, reading, findings):
         return "benign"
+    if hit.category == "uptake" and "indeterminate" in covering and _is_nonspecific(covering["indeterminate"], reading):
+        return "ignored"
     if "indeterminate" in covering and not _denial_prevails(denials, covering["indeterminate"], hit, reading):
         return "uncertain"
     negated = bool(denials)
@@ -81,6 +86,12 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     if {"historical", "historical_after"} & covering.keys():
         return "ignored"
     return _affirmed(hit, reading, findings, is_pet, organ)
+
+
+def _is_nonspecific(cue: Hit, reading: Reading) -> bool:
+    """ "Slightly heterogeneous uptake, most likely nonspecific": no lesion, unless a check is advised."""
+    named = reading.words[cue.start].startswith(("unspez", "nonspec", "non"))
+    return named and reading.has("affirm") and not reading.has("recheck")
 
 
 def _dispelled(hit: Hit, reading: Reading) -> str:

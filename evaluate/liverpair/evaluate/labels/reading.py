@@ -52,6 +52,7 @@ class Reading:
     liver_course: bool = False  # "hepatischer Progress": the course of what must be there
     names_liver: bool = False
     other_tumour: bool = False  # another tumour of the liver is named, which its malignant features belong to
+    after_ablation: bool = False  # the report tells of an ablation in the liver: a recurrence is there
     last_organ: str = NONE
     last_is_lesion: bool = False  # a lesion of ``last_organ`` was described, so that more of them may follow
 

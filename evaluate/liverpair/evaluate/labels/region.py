@@ -24,6 +24,7 @@ WORDS_BEFORE_STUDY = 3
 _STUDIES = ("pet", "mr", "dota", "dotan", "kernspin", "magnet", "gallium", "ga", "somatostatin", "ssr", "sstr")
 # What a sentence tells of a liver that this study did not show.
 _NOT_SEEN = frozenset({"known", "historical", "historical_after", "hypothetical", "deferred", "aside"})
+_ASKS = frozenset({"query", "?", "frage", "fragestellung", "hx", "history", "reason", "indikation", "indication"})
 _PAST = frozenset({"previous", "comparing", "neutral"})
 
 
@@ -89,7 +90,11 @@ def only_what_was_seen(reading: Reading, rules: Rules) -> Reading:
     reading.is_pet = False  # a PET of the whole body denies what it does not name, this one does not
     told = {cue.category for cue in reading.cues} & _NOT_SEEN
     told |= {hit.category for hit in rules.sizes.find(reading.words)} & _PAST
-    told |= {hit.category for hit in rules.regions.find(reading.words) if hit.category == "remark"}
+    told |= {
+        hit.category
+        for hit in rules.regions.find(reading.words)
+        if hit.category == "remark" or (hit.category == "reason" and reading.words[hit.start] in _ASKS)
+    }
     dated = any(token.kind == "date" or is_year(token.text) for token in tokens)
     seen = reading.names_liver and not told and not dated
     if seen:

@@ -151,12 +151,15 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
     lobes_elsewhere = lobes_are_elsewhere(words, sentences, rules)
     readings = []
     carried, by_lesion, block = "", False, -1
+    spoken: set[str] = set()  # organs in which something was found
     for sentence in sentences:
         if sentence.section == "skip":
             continue
         if sentence.block != block:
             carried, by_lesion, block = "", False, sentence.block
-        reading = read_sentence(sentence, rules, Context(carried, by_lesion, default, is_pet, ablated, lobes_elsewhere))
+        focus = "liver" if sentence.section != "findings" and spoken == {"liver"} else default
+        reading = read_sentence(sentence, rules, Context(carried, by_lesion, focus, is_pet, ablated, lobes_elsewhere))
+        spoken |= {m.organ for m in reading.mentions if m.organ and m.polarity not in ("absent", "ignored")}
         reading = only_what_was_seen(reading, rules) if elsewhere else reading
         if reading.last_organ:
             carried, by_lesion = reading.last_organ, reading.last_is_lesion
@@ -191,11 +194,35 @@ def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:
 def _counted_mentions(facts: Sequence[Fact], readings: Sequence[Reading], status: str) -> set[int]:
     """Identities of the mentions whose sizes and numbers count for this status."""
     counted = {id(f.mention) for f in facts if f.status == status and f.mention is not None}
-    for reading in readings:
+    for reading, following in zip(readings, [*readings[1:], None], strict=True):
+        called_benign = following is not None and _is_benign_verdict(following, reading)
         for mention in reading.mentions:
+            if called_benign and mention.singular and mention.polarity == "neutral":
+                continue
             if mention.organ == "liver" and mention.polarity in ("neutral", "followed", "non_avid", "bounded"):
                 counted.add(id(mention))
     return counted
+
+
+def _is_benign_verdict(following: Reading, reading: Reading) -> bool:
+    """ "Lesion C (segment 2, 25 mm): follows the blood pool. Haemangioma.": nothing but a benign name."""
+    named = following.mentions
+    own = all(any(m.start < hit.end and hit.start < m.end for m in named) for hit in following.organ_hits)
+    return (
+        following.sentence.block == reading.sentence.block
+        and bool(named)
+        and own
+        and all(m.kind == "benign" and m.polarity == "benign" for m in named)
+        and len(following.words) <= LONGEST_VERDICT
+        and not {"mm", "cm"} & set(following.words)
+        and not any(word.startswith(_OF_PARENCHYMA) for word in following.words)
+    )
+
+
+# "Steatosis.": of the liver, not of the lesion.
+_OF_PARENCHYMA = ("steato", "verfett", "fett", "fat", "sidero", "eisen", "iron")
+# "Haemangioma.", "Two cysts."
+LONGEST_VERDICT = 6
 
 
 def _speaks_of_several(facts: Sequence[Fact], status: str) -> bool:

@@ -60,12 +60,18 @@ def covering_cues(hit: Hit, reading: Reading) -> dict[str, Hit]:
                 continue
             if cue.end <= hit.start and _stays_in_bracket(cue, hit, reading):
                 continue
+            later = category in ("negation_after", "resolved") and cue.start >= hit.end
+            if later and _has_own_place(cue, hit, reading):
+                continue
             if category == "resolved" and _resolves_behind_colon(cue, hit, reading):
                 found[category] = cue
                 continue
             if category == "negation_before" and _is_bare_not(cue, reading):
                 over_comma = False  # "not usable on plain CT, metastasis possible"
-            if not judged and not covers(cue, hit, reading, ahead, backward_too, over_comma):
+            if category == "indeterminate" and _judges_another(cue, hit, reading):
+                continue
+            listed = category == "indeterminate" and _lists_diagnoses(cue, hit, reading)
+            if not (judged or listed) and not covers(cue, hit, reading, ahead, backward_too, over_comma):
                 continue
             if cue.start >= hit.end and category.startswith("negation") and _is_in_bracket(cue, hit, reading):
                 continue
@@ -157,6 +163,25 @@ _CAUSES = frozenset({"aufgrund", "wegen", "bei", "because", "due", "given", "owi
 _DIAGNOSES = frozenset({"metastasis", "benign"})
 
 
+def _judges_another(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Stable liver metastases, segment 2 focus needs follow-up": the judgement is on the lesion of its own part."""
+    between = reading.words[hit.end : cue.start]
+    if "," not in between or hit.end > cue.start:
+        return False
+    comma = cue.start - 1 - between[::-1].index(",")
+    own = [f for f in reading.findings if comma < f.start and f.end <= cue.start and f.category == "lesion"]
+    return bool(own) and hit.category == "metastasis" and not any(word in _JOINED for word in between)
+
+
+_DIFFERENTIAL = ("differen", "dd", "d.d.", "ddx", "possibilities", "considerations")
+
+
+def _lists_diagnoses(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "The differential includes an adenoma, a haemangioma and a metastasis": all of the list are in doubt."""
+    named = any(word.startswith(_DIFFERENTIAL) for word in reading.words[cue.start : cue.end])
+    return named and cue.end <= hit.start and ";" not in reading.words[cue.end : hit.start]
+
+
 def _is_bare_not(cue: Hit, reading: Reading) -> bool:
     """ "Nicht", "not" alone deny the words next to them, no list."""
     return cue.end - cue.start == 1 and reading.words[cue.start] in ("nicht", "not")
@@ -187,6 +212,16 @@ def _has_own_lesion(cue: Hit, hit: Hit, reading: Reading) -> bool:
         return False
     comma = cue.start - 1 - between[::-1].index(",")
     return any(comma < finding.start and finding.end <= cue.start for finding in reading.findings)
+
+
+def _has_own_place(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Metastases: S2 16 mm, S6 10 mm, S7 no longer seen": what is gone is the one of the last place."""
+    between = reading.words[hit.end : cue.start]
+    if "," not in between:
+        return False
+    comma = cue.start - 1 - between[::-1].index(",")
+    own = any(organ.category == "liver" and comma < organ.start < cue.start for organ in reading.organ_hits)
+    return own and bool({"mm", "cm"} & set(reading.words[hit.end : comma]))
 
 
 # A denial in its own part of the sentence that names another method: "metastases, on CT not visible".

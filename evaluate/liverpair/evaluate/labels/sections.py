@@ -250,7 +250,8 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
         return "", "", 0
     if not kind and rules.attributes.find(head):
         return "", "", 0
-    if not kind and named <= {"none"} and len(head) == 1 and head[0].startswith(_TRUNK):
+    trunk = [word for word in head if word not in ("upper", "lower", "oberes", "unteres", "rest", "und", "and")]
+    if not kind and named <= {"none"} and len(trunk) == 1 and trunk[0].startswith(_TRUNK):
         return "region", "", colon + 1
     if not kind and (not organs or findings or any(t.kind == "number" for t in piece.tokens[start:colon])):
         return "", "", 0

@@ -126,6 +126,8 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
         return token.text in rules.may_end and capital
     if token.text != "." or index == 0:
         return False
+    if following is not None and following.text in (",", ";"):
+        return False  # "bilobär multip., max. 25 mm"
     before = tokens[index - 1]
     if before.text in rules.sides and following is not None:
         return capital and not rules.organs.find([following.text])
