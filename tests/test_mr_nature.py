@@ -32,7 +32,7 @@ def _places(grid: Grid) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     return np.asarray(grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1)))
 
 
-def _image(role: str, looks: dict[str, tuple[float, float]]) -> Volume:
+def _image(role: str, looks: dict[str, tuple[float, float]], core_share: float = 0.28) -> Volume:
     grid = _grid(role)
     places = _places(grid)
     distance = np.linalg.norm(places - CENTRE, axis=-1)
@@ -40,7 +40,7 @@ def _image(role: str, looks: dict[str, tuple[float, float]]) -> Volume:
     rim, core = looks[role]
     values = np.where(inside, 1.0, 0.3)
     values[distance < DIAMETER_MM / 2] = rim
-    values[distance < 0.28 * DIAMETER_MM] = core
+    values[distance < core_share * DIAMETER_MM] = core
     noise = np.random.default_rng(5).normal(0, 0.08, grid.shape)
     return Volume((1000 * (values + noise)).astype(np.float32), grid, "")
 
@@ -66,6 +66,18 @@ def test_a_necrotic_metastasis_is_one_candidate_of_its_whole_size() -> None:
     found = detect_mr({role: _image(role, NECROTIC) for role in SPACING}, liver)
     near = [c for c in found.candidates if np.linalg.norm(c.centre_lps - CENTRE) < DIAMETER_MM / 2 + 3]
     assert len(near) == 1
+    volume = np.count_nonzero(found.labels.values == near[0].label) * grid.voxel_volume_mm3
+    assert (6 * volume / np.pi) ** (1 / 3) == pytest.approx(DIAMETER_MM, rel=0.1)
+
+
+@pytest.mark.parametrize("core_share", [0.2, 0.36])
+def test_a_thin_or_thick_rim_makes_it_one_metastasis_of_its_whole_size(core_share: float) -> None:
+    looks = NECROTIC | {"mr-hbp": (0.45, 0.22), "mr-dwi": (3.0, 0.85)}
+    grid = _grid("mr-hbp")
+    liver = Mask(np.all((_places(grid) > 12) & (_places(grid) < [108, 88, 93]), axis=-1), grid)
+    found = detect_mr({role: _image(role, looks, core_share) for role in SPACING}, liver)
+    near = [c for c in found.candidates if np.linalg.norm(c.centre_lps - CENTRE) < DIAMETER_MM / 2 + 3]
+    assert [c.nature for c in near] == [Nature.METASTASIS]
     volume = np.count_nonzero(found.labels.values == near[0].label) * grid.voxel_volume_mm3
     assert (6 * volume / np.pi) ** (1 / 3) == pytest.approx(DIAMETER_MM, rel=0.1)
 

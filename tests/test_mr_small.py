@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +135,17 @@ def test_silence_and_opposition_of_other_sequences_lower_the_odds(sequences: dic
     together = float(small_log_odds(search, evidence)[0])
     evidence.answer["mr-t2"][0], evidence.centre["mr-t2"][0] = -2.0, -3.0
     assert float(small_log_odds(search, evidence)[0]) < together - 4.0
+
+
+def test_what_is_no_darker_than_liver_is_no_lesion_however_it_answers(sequences: dict[str, Sequence]) -> None:
+    search = prepare_search(sequences)
+    place, scale = np.array([SMALL[0][0]]), np.array([1])
+    seen = small_evidence(search, place, scale)
+    between_bright_vessels = replace(search, smooth=np.zeros_like(search.smooth))
+    plain = small_evidence(between_bright_vessels, place, scale)
+    assert seen.answer["mr-hbp"][0] > 5.0
+    assert plain.answer["mr-hbp"][0] < 0.6 * seen.answer["mr-hbp"][0]
+    assert plain.answer["mr-t2"][0] == seen.answer["mr-t2"][0]
 
 
 def test_a_small_regions_shape_is_heard_little_and_agreement_counts_more_than_its_sum() -> None:

@@ -18,7 +18,7 @@ from liverpair.core.lesion import Nature
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.segment.mr_evidence import Sequence, SequencePeak
 
-__all__ = ["Testimony", "confidence_of", "core_ratio", "metastasis_share", "nature_of", "testimony"]
+__all__ = ["Testimony", "confidence_of", "core_ratio", "has_living_rim", "metastasis_share", "nature_of", "testimony"]
 
 #: log-odds that a proposal is a lesion before the sequences are heard: clutter outnumbers lesions.
 PRIOR_LOG_ODDS = -1.3
@@ -66,10 +66,12 @@ HBP_NEUTRAL, HBP_SLOPE, HBP_MOST = 0.35, 12.0, 1.5
 #: Log-odds of benign at which it is called so; above 0, since a missed metastasis is worse than an unread
 #: cyst.
 BENIGN_LOG_ODDS = 0.5
-#: Living tissue around a core of fluid (necrosis): on DWI the shell between these shares of the diameter is brighter
-#: than the core within CORE_SHARE by RIM_EXCESS of the liver's signal and RIM_SIGMAS of noise, and RIM_BRIGHT over the
-#: liver itself. A cyst's and a haemangioma's shell is never brighter than its core, but by partial volume with liver.
-RIM_SHARES, CORE_SHARE, RIM_EXCESS, RIM_SIGMAS, RIM_BRIGHT = (0.35, 0.6), 0.2, 0.25, 4.0, 0.3
+#: Living tissue around a core of fluid (necrosis): on DWI one of the shells between these shares of the diameter is
+#: brighter than the core within CORE_SHARE by RIM_EXCESS of the liver's signal and RIM_SIGMAS of noise, and RIM_BRIGHT
+#: over the liver itself. A cyst's and a haemangioma's shell is never brighter than its core. Rims are thin, and beyond
+#: half the diameter is liver: a wide shell would be mostly that; a scale may be 1.4 times smaller than its ball.
+RIM_SHELLS, CORE_SHARE = ((0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.35, 0.6)), 0.2
+RIM_EXCESS, RIM_SIGMAS, RIM_BRIGHT = 0.25, 4.0, 0.3
 #: Voxels that core and shell must have for a rim to be told.
 RIM_VOXELS = (3, 12)
 
@@ -222,19 +224,19 @@ def nature_of(sequences: dict[str, Sequence], lead: SequencePeak, evidence: Test
         odds += float(np.clip(6.0 * (adc - ADC_NEUTRAL), -2.0, 4.0))
         cystic += (adc - ADC_CYST) / 0.3
         words.append(f"diffusivity {adc:.1f} times the liver's")
-    if odds < BENIGN_LOG_ODDS or _living_rim(sequences.get("mr-dwi"), lead):
+    if odds < BENIGN_LOG_ODDS or has_living_rim(sequences.get("mr-dwi"), lead):
         return Nature.METASTASIS, ""
     nature = Nature.CYST if cystic > 0 else Nature.HAEMANGIOMA
     what = "free fluid" if nature is Nature.CYST else "slow blood"
     return nature, f"Reads as {what}: " + "; ".join(words) + "."
 
 
-def _living_rim(dwi: Sequence | None, lead: SequencePeak) -> bool:
+def has_living_rim(dwi: Sequence | None, lead: SequencePeak) -> bool:
     """Whether diffusion weighting shows a bright shell around a darker core: a necrotic metastasis."""
     if dwi is None:
         return False
     centre = dwi.grid.to_index(lead.lps)
-    reach = np.ceil(RIM_SHARES[1] * lead.diameter_mm / dwi.grid.spacing).astype(int) + 1
+    reach = np.ceil(RIM_SHELLS[-1][1] * lead.diameter_mm / dwi.grid.spacing).astype(int) + 1
     low = np.maximum(np.rint(centre).astype(int) - reach, 0)
     high = np.minimum(np.rint(centre).astype(int) + reach + 1, dwi.grid.shape)
     if np.any(high <= low):
@@ -245,11 +247,15 @@ def _living_rim(dwi: Sequence | None, lead: SequencePeak) -> bool:
     window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     values, inside = dwi.raw[window], dwi.domain[window]
     core = values[inside & (distance <= CORE_SHARE)]
-    shell = values[inside & (distance >= RIM_SHARES[0]) & (distance <= RIM_SHARES[1])]
-    if len(core) < RIM_VOXELS[0] or len(shell) < RIM_VOXELS[1]:
+    if len(core) < RIM_VOXELS[0]:
         return False
+    shells = (values[inside & (distance >= inner) & (distance <= outer)] for inner, outer in RIM_SHELLS)
+    return any(_is_rim(shell, core, dwi.noise) for shell in shells if len(shell) >= RIM_VOXELS[1])
+
+
+def _is_rim(shell: NDArray[np.float32], core: NDArray[np.float32], noise: float) -> bool:
     rim, middle = float(np.median(shell)), float(np.mean(core))
-    least = max(RIM_EXCESS, RIM_SIGMAS * dwi.noise * math.hypot(len(core) ** -0.5, 1.25 * len(shell) ** -0.5))
+    least = max(RIM_EXCESS, RIM_SIGMAS * noise * math.hypot(len(core) ** -0.5, 1.25 * len(shell) ** -0.5))
     return rim > RIM_BRIGHT and rim - middle > least
 
 

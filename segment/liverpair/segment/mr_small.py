@@ -84,6 +84,10 @@ SHAPE_SHARE, SHAPE_LEAST = 0.25, -9.0
 ANSWER_RANGE, CENTRE_RANGE = (-4.0, 5.0), (-4.0, 3.0)
 #: The neutral answer is half the typical one, within these bounds (noise alone reaches the first within the shift).
 NEUTRAL_RANGE, SHIFT_GAIN = (0.5, 3.0), 0.5
+#: A small ball's core reads at least this share of its contrast through the point spread; with what noise may hide of
+#: it (SDs of a smoothed reading, itself the third share of a voxel's), it bounds the main answer: between bright
+#: vessels plain liver is darker than all around it and answers like a ball, but is no darker than liver.
+CORE_SHARE, CORE_SDS, SMOOTHED_NOISE = 0.3, 2.0, 0.35
 #: Per share of the contrast that goes on through the focus, and to one side; per blobness, between these bounds.
 THROUGH_SLOPE, ALONG_SLOPE, BLOB_SLOPE, BLOB_RANGE = -3.0, -1.7, 6.5, (0.25, 0.8)
 #: Per mm nearer to the border than EDGE_MM (voxels at the border are half a neighbour's), to EDGE_MOST at most.
@@ -108,10 +112,10 @@ class SmallSearch:
 class SmallEvidence:
     """What is read at n places. ``lps`` (n, 3) mm; the rest (n,) each.
 
-    ``answer[role]``: the largest matched answer within the shift, less the shift's own improbability; ``centre[role]``
-    the answer without any shift; ``gain[role]`` what a ball of contrast 1 would answer. ``through`` and ``along``: how
-    much of the focus' contrast goes on in two opposite directions, or in one. ``blobness`` of the main sequence;
-    ``depth_mm`` in the searched region.
+    ``answer[role]``: the largest matched answer within the shift, less the shift's own improbability, and the main one
+    no more than what its core shows; ``centre[role]`` the answer without any shift; ``gain[role]`` what a ball of
+    contrast 1 would answer. ``through`` and ``along``: how much of the focus' contrast goes on in two opposite
+    directions, or in one. ``blobness`` of the main sequence; ``depth_mm`` in the searched region.
     """
 
     lps: FloatArray
@@ -223,12 +227,20 @@ def small_evidence(search: SmallSearch, lps: FloatArray, scale: NDArray[np.int64
             here, best, _ = _near(search.sequences[role], matched.z[n], lps[rows])
             answer[role][rows], centre[role][rows], gain[role][rows] = best, here, matched.gains[n]
     index = np.asarray(search.sequences[search.main].grid.to_index(_main_places(search, lps, scale)))
+    answer[search.main] = np.minimum(answer[search.main], _core_bound(search, index, gain[search.main]))
     through, along = _continuation(search, index, scale)
     at = tuple(np.clip(np.rint(index).astype(int), 0, np.asarray(search.depth.shape) - 1).T)
     blobness = np.stack([blob[at] for blob in search.blobness])[scale, np.arange(len(lps))]
     return SmallEvidence(
         lps, scale, answer, centre, gain, through, along, blobness.astype(np.float64), search.depth[at].astype(float)
     )
+
+
+def _core_bound(search: SmallSearch, index: FloatArray, gain: FloatArray) -> FloatArray:
+    """The largest main answer (n,) that a lesion could give whose core reads as the main sequence does there."""
+    core = map_coordinates(search.smooth, index.T, order=1, mode="nearest")
+    hidden = CORE_SDS * SMOOTHED_NOISE * search.sequences[search.main].noise
+    return np.asarray(gain * np.maximum(core + hidden, 0.0) / CORE_SHARE, dtype=np.float64)
 
 
 def _main_places(search: SmallSearch, lps: FloatArray, scale: NDArray[np.int64]) -> FloatArray:
