@@ -94,3 +94,63 @@ def test_an_addendum_takes_the_size_of_the_segment_that_it_judges() -> None:
 def test_the_liver_declared_free_undoes_a_treated_metastasis() -> None:
     text = "Target: metastasis segment 6 (19 mm before ablation).\nConclusion: complete ablation, liver free of tumour."
     assert label_report(text, "MR").status == "absent"
+
+
+@pytest.mark.parametrize(
+    ("text", "modality", "status"),
+    [
+        ("MRI liver. Brother died of liver metastases. Liver normal.", "MR", "absent"),
+        ("MRT Leber. Die Tante hatte Lebermetastasen. Leber ohne Herd.", "MR", "absent"),
+        ("In the original report we had called the segment 4 lesion a metastasis. It is FNH.", "MR", "absent"),
+        ("Laut Überweisung Lebermetastasen bekannt. Leber ohne fokale Läsion.", "MR", "absent"),
+        ("Liver: multiple metastases [carried over from prior, please disregard]. Homogeneous uptake.", "PT", "absent"),
+        ("Erstbefund: V. a. Lebermetastase S4. Eigene Beurteilung: Leber frei.", "PT", "absent"),
+        ("MRI stopped after the scout. Last year liver metastases up to 31 mm.", "MR", "not_mentioned"),
+        ("Liver and pancreas not assessable because of artefacts.", "MR", "not_mentioned"),
+        ("Thyroid: nodule in the left lobe with uptake. Right lobe normal.", "PT", "not_mentioned"),
+        ("MRT Becken. Läsion im Sakrum auf Höhe S2, metastasensuspekt.", "MR", "not_mentioned"),
+    ],
+)
+def test_who_is_spoken_of_and_what_was_seen_decide(text: str, modality: str, status: str) -> None:
+    assert label_report(text, modality).status == status
+
+
+@pytest.mark.parametrize(
+    ("text", "modality", "status"),
+    [
+        ("Two new SSTR-positive liver metastases, not visible on CT.", "PT", "present"),
+        ("Lebermetastasen, CT-graphisch nicht abgrenzbar.", "PT", "present"),
+        ("Liver metastases, their number cannot be determined.", "MR", "present"),
+        ("Lebermetastase 20 mm. Eine portale Hypertension ist nicht auszuschließen.", "MR", "present"),
+        ("Stable liver metastases, segment 2 focus needs follow-up.", "MR", "present"),
+        ("New enhancement at the ablation margin in segment 8, suspicious for local recurrence.", "MR", "uncertain"),
+        ("Previously indeterminate liver lesion, unchanged. Its nature remains uncertain.", "MR", "uncertain"),
+        ("One lesion in the left lobe of the liver, 16 mm. I cannot say what it is.", "MR", "uncertain"),
+        ("Liver lesion. The differential includes an adenoma, a haemangioma and a metastasis.", "MR", "uncertain"),
+        ("Die bislang unklare Leberläsion ist gewachsen und nun als Metastase zu werten.", "MR", "present"),
+    ],
+)
+def test_a_doubt_concerns_what_it_names(text: str, modality: str, status: str) -> None:
+    assert label_report(text, modality).status == status
+
+
+@pytest.mark.parametrize(
+    ("text", "millimetres", "count"),
+    [
+        (
+            "Compared with March (then five deposits, the largest 34 mm) only two liver metastases remain, 12 mm.",
+            12.0,
+            2,
+        ),
+        ("Liver metastases:\nbaseline - largest 44 mm\nmonth 3 - largest 36 mm\npresent - largest 19 mm", 19.0, None),
+        ("Leber: S3 20 mm SUVmax 22, S7 11 mm SUVmax 15. Hepatische Metastasen.", 20.0, None),
+        ("On the outside CT the segment 2 metastasis measured 25 mm. It measures 18 mm today.", 18.0, 1),
+        ("The largest metastasis of the liver is 20 x 19 mm axial and 24 mm craniocaudal.", 24.0, None),
+        ("Conclusion: Three liver metastases.\nAmendment: it should read one liver metastasis, 22 mm.", 22.0, 1),
+        ("Lebermetastasen, insgesamt acht an der Zahl, die größte 14 mm.", 14.0, 8),
+        ("Liver foci in segment 2 (12 mm), segment 5 (20 mm) and segment 7 (9 mm): metastases.", 20.0, 3),
+    ],
+)
+def test_extent_is_that_of_today(text: str, millimetres: float, count: int | None) -> None:
+    label = label_report(text, "PT")
+    assert (label.largest_mm, label.count) == (millimetres, count)

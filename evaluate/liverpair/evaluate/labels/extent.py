@@ -133,7 +133,10 @@ def sizes_at_place(readings: Sequence[Reading], deciding: Reading | None, rules:
             size.mm
             for reading in readings
             for size in read_sizes(reading, rules)
-            if size.mention is not None and not size.foreign and size.mention.organ == "liver"
+            if size.mention is not None
+            and not size.foreign
+            and size.mention.organ == "liver"
+            and size.mention.kind != "treated"
         }
         return list(sizes) if len(sizes) == 1 else []
     if len(places) != 1 or deciding.sentence.section == "findings":
@@ -143,7 +146,10 @@ def sizes_at_place(readings: Sequence[Reading], deciding: Reading | None, rules:
         for reading in readings
         if _places(reading) == places
         for size in read_sizes(reading, rules)
-        if size.mention is not None and not size.foreign and size.mention.organ == "liver"
+        if size.mention is not None
+        and not size.foreign
+        and size.mention.organ == "liver"
+        and size.mention.kind != "treated"
     ]
 
 
@@ -173,7 +179,8 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
     plural = single = False
     left: list[int] = []  # "only two remain"
     added: list[int] = []  # put right by an addendum
-    for reading in readings:
+    past = told_of_past(readings, rules)
+    for reading in (reading for reading in readings if id(reading) not in past):
         mentions = [m for m in reading.mentions if id(m) in counted]
         counts = read_counts(reading, mentions, rules)
         if mentions or reading.names_liver:

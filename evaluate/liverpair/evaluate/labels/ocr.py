@@ -26,6 +26,8 @@ _TORN = re.compile(r"(?<!\w)(?P<first>[^\W\d_]\w{2,})[ ](?P<second>[^\W_]\w{2,})
 _MISREAD_SIZE = re.compile(
     r"(?<![\w,.])(?P<number>(?=[\dlIO]*\d)(?=\d*[lIO])[\dlIO]{2,3})(?=\s?(?:mm|cm|crn|rnm|mrn)\b)"
 )
+# "4.O x 3.6 cm": a letter behind the decimal point.
+_MISREAD_DECIMAL = re.compile(r"(?<![\w,.])(?P<number>\d{1,2}[.,][lIO])(?=\s?(?:mm|cm|crn|rnm|mrn|x)\b)")
 _DIGITS = str.maketrans({"l": "1", "I": "1", "O": "0"})
 _CAPITAL_I = re.compile(r"\bl(?=[mn]\b|nd|mp|nt)")
 # A word with digits is a term of its own ("T1", "S5", "SSTR2") unless letters are the most of it.
@@ -44,7 +46,9 @@ def ocr_edits(text: str, rules: Rules) -> Iterator[Edit]:
         *(rules.sections, rules.sizes, rules.attributes, rules.modalities),
     )
     edits: list[Edit] = [
-        (m.start("number"), m.end("number"), m["number"].translate(_DIGITS)) for m in _MISREAD_SIZE.finditer(text)
+        (m.start("number"), m.end("number"), m["number"].translate(_DIGITS))
+        for pattern in (_MISREAD_SIZE, _MISREAD_DECIMAL)
+        for m in pattern.finditer(text)
     ]
     for word in _WORD.finditer(text):
         repaired = _UNITS.get(word.group()) or _repaired(word.group(), lexicons)

@@ -180,8 +180,13 @@ def _was_not_done(readings: Sequence[Reading], rules: Rules) -> bool:
         for cue in rules.sizes.find(reading.words)
     )
     headed = any(reading.sentence.kind in ("findings", "impression") for reading in readings)
-    denied = any(m.polarity == "absent" and m.organ == "liver" and m.organ_known for r in readings for m in r.mentions)
+    reports = [r for r in readings if not rules.not_done.find(r.words) or _DENIALS & set(r.words)]
+    denied = any(m.polarity == "absent" and m.organ == "liver" and m.organ_known for r in reports for m in r.mentions)
     return not measured and not headed and not denied
+
+
+# "Did not attend" denies no lesion, "no lesion" does.
+_DENIALS = frozenset({"kein", "keine", "keinen", "no", "without", "ohne"})
 
 
 def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:

@@ -29,6 +29,7 @@ _COPULAS = frozenset(
     | {"is", "was", "are", "were", "represents", "represent", "corresponds", "proves", "proved", "appears", "turns"}
     | {"ist", "sind", "war", "waren", "entspricht", "entsprechen", "handelt", "stellt", "erweist", "erwies", "zeigt"}
 )
+_MAY = ("kann", "koenn", "could", "may", "might", "can", "moegl", "possib", "perhaps", "eventuell", "evtl")
 _FURTHER = frozenset(
     {"further", "other", "others", "another", "additional", "weitere", "weiteren", "andere", "anderen"}
 )
@@ -67,6 +68,8 @@ def is_taken_back(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
     rivals = [other for other in findings if other.category == "metastasis" and other.start >= hit.end]
     behind = set(reading.words[hit.end :])
     between = reading.words[hit.end : benign[0].start]
+    if any(word.startswith(_MAY) for word in between):
+        return False  # "may also be an adenoma"
     if ";" in between or _FURTHER & set(between):
         return False  # "one suspected metastasis, two further lesions are cysts"
     if hit.category == "lesion":  # "thought to be metastases, are haemangiomas": the former name lies between

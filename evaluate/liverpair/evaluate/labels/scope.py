@@ -225,7 +225,8 @@ def _has_own_place(cue: Hit, hit: Hit, reading: Reading) -> bool:
 
 
 # A denial in its own part of the sentence that names another method: "metastases, on CT not visible".
-_CT = ("ct", "lowdose", "computertomo", "sono", "ultras", "us", "szinti", "fdg", "nativ", "morpholog")
+_SEQUENCES = ("phase", "sequen", "spaetphase", "fruehphase")
+_CT = (*_SEQUENCES, "ct", "lowdose", "computertomo", "sono", "ultras", "us", "szinti", "fdg", "nativ", "morpholog")
 _PET = ("pet", "dota", "sstr", "ssr", "rezeptor", "receptor")
 _MR = ("mr", "kernspin", "magnet")
 

@@ -137,11 +137,16 @@ def _question_answered(heading: Sequence[Token], placed: Sequence[_Placed]) -> t
 def _without_ambiguous(placed: Sequence[_Placed]) -> list[_Placed]:
     """ "Ergebnis" and "Diagnosis" head the impression behind findings; else the findings, and the question."""
     kinds = {one.kind for one in placed}
+    second_opinion = "own" in kinds
     out: list[_Placed] = []
     described = False
     for i, one in enumerate(placed):
         kind = one.kind
-        if kind == "diagnosis":
+        if kind == "own":
+            kind = "impression"
+        elif kind == "original":
+            kind = "comparison" if second_opinion else "findings"
+        elif kind == "diagnosis":
             alone = not any(later.run != one.run for later in placed[i:])
             kind = "impression" if described or alone else "question"
         elif kind == "result":

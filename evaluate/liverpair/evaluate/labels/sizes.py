@@ -78,6 +78,9 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
 def _before_now(raw: Sequence[_Raw], reading: Reading) -> list[_Raw]:
     """ "Lesion in segment 7: 61 mm - 30 mm - now 14 mm": what the same lesion had before it."""
     now = next((size for size in raw if size.now), None)
+    courses = [size for size in raw if _follows_cycles(size, reading.words)]
+    if now is None and len(courses) > 1:
+        now = courses[-1]  # "after 2 cycles 22 mm, after 4 cycles 15 mm"
     if now is None:
         return list(raw)
     named = [hit.start for hit in reading.organ_hits] + [m.start for m in reading.mentions]
@@ -87,6 +90,15 @@ def _before_now(raw: Sequence[_Raw], reading: Reading) -> list[_Raw]:
         else size
         for size in raw
     ]
+
+
+_CYCLES = ("zykl", "cycle", "kurs", "course", "gaben", "prrt")
+
+
+def _follows_cycles(size: _Raw, words: Sequence[str]) -> bool:
+    """ "After 4 cycles 15 mm": right behind a number of treatments."""
+    near = [word for word in words[max(0, size.start - BEFORE) : size.start] if word not in (":", "(", "-")]
+    return any(word in ("nach", "after", "post") for word in near) and near[-1:] != [] and near[-1].startswith(_CYCLES)
 
 
 # "Leber (Größe 18 cm)": words from the liver to its own size, which no lesion right behind the word has.
