@@ -10,6 +10,7 @@ from liverpair.segment.liver_body import body_of_ct
 from liverpair.segment.liver_border import BorderReach, refine_border
 from liverpair.segment.liver_ct import _lung_base
 from liverpair.segment.liver_features import Features
+from liverpair.segment.liver_kidney import without_right_kidney
 from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray
 from liverpair.segment.liver_quality import QualityLimits, judge
@@ -120,6 +121,36 @@ def test_a_kidney_of_the_livers_brightness_does_not_make_it_indistinct() -> None
     image = features(hu)
     assert not is_distinct(image, core)
     assert is_distinct(image, core, but_a_kidney=True)
+
+
+def excreting(kidney: float, left: float) -> tuple[Features, BoolArray, BoolArray, OrganCore]:
+    """A liver of 100 with a right kidney pressed into it without a neck, and a left kidney."""
+    liver, right = ball((80.0, 110.0, 150.0), 55.0), ball((72.0, 150.0, 128.0), 28.0)
+    hu = trunk(15.0, None)
+    hu[hu > 0] = 30.0
+    hu[liver] = 100.0
+    hu[right] = kidney
+    hu[ball((165.0, 150.0, 128.0), 28.0)] = left
+    core = OrganCore((27, 37, 50), 55.0, 100.0, 3.0, ball((80.0, 110.0, 150.0), 30.0))
+    smooth = ndimage.gaussian_filter(hu, 0.5)
+    body = body_of_ct(hu, GRID.spacing)
+    assert body is not None
+    where = np.ones(GRID.shape, dtype=bool)
+    return Features(GRID, smooth, smooth, body, where, (20.0, 200.0), (0.3, 0.06, 0.15), (0, 0, 0)), liver, right, core
+
+
+def test_a_right_kidney_that_looks_like_the_left_one_leaves_the_liver() -> None:
+    image, liver, right, core = excreting(86.0, 86.0)
+    kept = without_right_kidney(image, liver | right, core)
+    assert kept[ndimage.binary_erosion(right)].mean() < 0.05
+    assert kept[ndimage.binary_erosion(liver) & ~ball((72.0, 150.0, 128.0), 34.0)].all()
+
+
+@pytest.mark.parametrize(("kidney", "left"), [(100.0, 100.0), (86.0, 30.0), (60.0, 86.0)])
+def test_without_a_twin_nothing_leaves_the_liver(kidney: float, left: float) -> None:
+    """A kidney that only form could tell, no left kidney, and a lesion darker than the left kidney."""
+    image, liver, right, core = excreting(kidney, left)
+    assert np.array_equal(without_right_kidney(image, liver | right, core), liver | right)
 
 
 @pytest.mark.parametrize("step_mm", [3.0, 6.0])

@@ -20,7 +20,7 @@ from liverpair.segment.liver_morphology import (
     opened,
 )
 
-__all__ = ["elsewhere", "grow", "is_distinct", "leak_fraction", "local_mode"]
+__all__ = ["elsewhere", "grow", "is_distinct", "leak_fraction", "local_mode", "unreached"]
 
 #: Bands run from ±2 sd of the liver's core (95 % of its own voxels) to ±3 of the least credible sd of a whole liver.
 STRICT_SD, GENEROUS_SD, BANDS = 2.0, 3.0, 4
@@ -178,7 +178,7 @@ def leak_fraction(features: Features, mask: BoolArray, core: OrganCore) -> float
     return float((mask & elsewhere(features, core, mask)).sum()) / total
 
 
-def _no_liver(features: Features) -> BoolArray:
+def unreached(features: Features) -> BoolArray:
     """Left dorsal places, the left flank and the back: no liver reaches them, wherever its core lies."""
     lateral, dorsal = features.body.lateral(), features.body.dorsal()
     return np.asarray(((lateral > 0.15) & (dorsal > 0.1)) | (lateral > 0.75) | ((dorsal > 0.75) & (lateral > -0.35)))
@@ -187,7 +187,7 @@ def _no_liver(features: Features) -> BoolArray:
 def elsewhere(features: Features, core: OrganCore, mask: BoolArray) -> BoolArray:
     """Where no liver reaches: near the skin, left dorsal, back, heart, far below."""
     lateral = features.body.lateral()
-    bad = _no_liver(features)
+    bad = unreached(features)
     height = (np.arange(features.smooth.shape[2]) - core.centre[2]) * features.grid.spacing[2]
     far = (height < -BELOW_CORE_MM) | (height > ABOVE_CORE_MM)
     k = np.arange(mask.shape[2])
@@ -211,7 +211,7 @@ def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.in
 
 def is_distinct(features: Features, core: OrganCore, but_a_kidney: bool = False) -> bool:
     """Whether hardly any tissue at places that no liver reaches has the core's intensity (a kidney may)."""
-    where = _no_liver(features) & features.body.tissue & (features.body.skin_mm > SKIN_MM)
+    where = unreached(features) & features.body.tissue & (features.body.skin_mm > SKIN_MM)
     near = np.abs(features.smooth - core.mode) <= GENEROUS_SD * max(core.sd, features.least_sd(core.mode))
     alike = int((near & where).sum())
     if but_a_kidney:
