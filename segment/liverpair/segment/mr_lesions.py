@@ -219,10 +219,13 @@ def _foci(sequences: dict[str, Sequence], peaks: list[SequencePeak], settings: M
 def _whole(sequences: dict[str, Sequence], lead: SequencePeak, group: list[SequencePeak]) -> SequencePeak:
     """The peak that shows the whole of a lesion whose core of fluid led, else the lead.
 
-    Diffusion weighting proves it: around the place, at the larger peak's size, it shows a living rim.
+    Diffusion weighting proves it: at the larger peak's size, and not at the lead's, it shows a living rim.
     """
+    dwi = sequences.get("mr-dwi")
+    if has_living_rim(dwi, lead):
+        return lead
     larger = [p for p in group if p.diameter_mm >= LARGER * lead.diameter_mm and p.z >= OWN_Z]
-    rimmed = [p for p in larger if has_living_rim(sequences.get("mr-dwi"), p)]
+    rimmed = [p for p in larger if has_living_rim(dwi, p)]
     return max(rimmed, key=lambda p: p.z, default=lead)
 
 
