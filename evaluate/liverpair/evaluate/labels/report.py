@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from liverpair.evaluate.labels.columns import read_table
 from liverpair.evaluate.labels.decision import decide
 from liverpair.evaluate.labels.extent import (
-    count_lesions,
     counted_sizes,
     sizes_at_place,
     sizes_near,
@@ -28,6 +27,7 @@ from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
 from liverpair.evaluate.labels.sentences import split_sentences
 from liverpair.evaluate.labels.tenses import present_of, without_past
 from liverpair.evaluate.labels.text import Token, tokenise
+from liverpair.evaluate.labels.totals import count_lesions
 
 __all__ = ["STATUSES", "ReportLabel", "label_report"]
 

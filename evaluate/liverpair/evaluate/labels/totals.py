@@ -1,0 +1,145 @@
+"""How many: the number of liver lesions that a report's label counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from liverpair.evaluate.labels.counting import LARGEST_COUNT, numbers_left, read_counts
+from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.places import named_places, place_of
+from liverpair.evaluate.labels.rules import Rules
+from liverpair.evaluate.labels.sizes import read_sizes
+from liverpair.evaluate.labels.tenses import told_of_past
+
+__all__ = ["count_lesions"]
+
+# "Number of liver metastases: 5": words before the colon.
+LONGEST_NUMBER_NAME = 5
+
+
+def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) -> int | None:
+    """The stated number; else the number of places at which single lesions are named; None for "multiple"."""
+    numbers: list[int] = []
+    by_name: list[int] = []  # counted as metastases; of "drei Herde, davon zwei Metastasen" the two
+    places: set[str] = set()
+    plural = single = False
+    left: list[int] = []  # "only two remain"
+    added: list[int] = []  # put right by an addendum
+    past = told_of_past(readings, rules)
+    for reading in (reading for reading in readings if id(reading) not in past):
+        mentions = [m for m in reading.mentions if id(m) in counted]
+        counts = read_counts(reading, mentions, rules)
+        if mentions or reading.names_liver:
+            left.extend(numbers_left(reading, rules))
+        if reading.sentence.section == "addendum":
+            added.extend(value for mention, value in counts if mention.kind == "metastasis")
+        numbers.extend(_listed_number(reading, mentions, rules))
+        numbers.extend(value for _, value in counts)
+        by_name.extend(value for mention, value in counts if mention.kind == "metastasis" and value > 1)
+        if mentions:
+            by_name.extend(_risen_number(reading, rules))
+            by_name.extend(number for mention in mentions for number in _answered_number(mention, reading, rules))
+        numbers.extend(_stated_number(reading, rules))
+        if any(not mention.singular or _one_of_several(mention, reading) for mention in mentions):
+            plural = plural or not _is_summary(reading)
+        elif mentions:
+            single = True
+            places.update(filter(None, [place_of(reading)]))
+    if added or left:
+        return max(added or left)
+    if any(_is_uncounted(reading, counted) for reading in readings):
+        return None
+    if by_name:
+        return max(by_name)
+    if max(numbers, default=0) > 1:
+        return max(numbers)
+    single = single or bool(numbers)
+    return max(1, len(places)) if single and not plural else None
+
+
+def _listed_number(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> list[int]:
+    """ "Metastases: segment 2 13 mm, segment 5 22 mm": as many as segments with a size each, if the list is whole."""
+    if not any(not mention.singular for mention in mentions) or reading.has("quantity") or _gives_examples(reading):
+        return []
+    places = set(named_places(reading))
+    sizes = [size for size in read_sizes(reading, rules) if not size.foreign]
+    return [len(places)] if len(places) == len(sizes) > 1 else []
+
+
+_UNCOUNTED = ("innumer", "unzaehl", "zahllos", "zahlreich", "numerous", "multipl", "dissemin", "miliar")
+
+
+def _is_uncounted(reading: Reading, counted: set[int]) -> bool:
+    """ "Numerous further lesions": whatever number stands elsewhere is not that of all."""
+    plural = any(id(m) in counted and not m.singular and m.polarity != "absent" for m in reading.mentions)
+    return plural and any(word.startswith(_UNCOUNTED) for word in reading.words)
+
+
+_EXAMPLES = (
+    "z.b.",
+    "exemplarisch",
+    "beispiel",
+    "example",
+    "e.g.",
+    "u.a.",
+    "etwa",
+    "representative",
+    "index",
+    "referen",
+)
+
+
+def _gives_examples(reading: Reading) -> bool:
+    return any(word.startswith(_EXAMPLES) for word in reading.words)
+
+
+def _stated_number(reading: Reading, rules: Rules) -> list[int]:
+    """ "Anzahl: 3" on a line of its own in a block about the liver."""
+    words = reading.words
+    first = next((i for i, token in enumerate(reading.sentence.tokens) if token.kind == "word"), 0)
+    first = max(
+        [first, *(hit.end for hit in rules.organs.find(words) if hit.start == first and hit.category == "liver")]
+    )
+    named = [hit for hit in rules.attributes.find(words) if hit.category == "number" and hit.start == first]
+    liver = reading.sentence.heading in ("", "liver")
+    colon = words.index(":") if ":" in words else -1
+    if not named or not liver or not 0 < colon <= LONGEST_NUMBER_NAME or colon + 1 >= len(words):
+        return []
+    return _number(words[colon + 1], rules)
+
+
+def _answered_number(mention: Mention, reading: Reading, rules: Rules) -> list[int]:
+    """ "Lebermetastasen: 3, größte 12 mm", "Liver metastases? Yes, three"."""
+    rest = [word for word in reading.words[mention.end :] if word not in ("ja", "yes", ",")]
+    if len(rest) < 2 or rest[0] not in (":", "?") or mention.kind != "metastasis":
+        return []
+    told = reading.words[reading.words.index(rest[1], mention.end) :][1:2]
+    return _number(rest[1], rules) if not told or told[0] in (",", ".", ";", "(") else []
+
+
+def _risen_number(reading: Reading, rules: Rules) -> list[int]:
+    """ "Die Zahl der Lebermetastasen ist von 4 auf 6 gestiegen"."""
+    words = reading.words
+    if not any(hit.category == "number" for hit in rules.attributes.find(words)):
+        return []
+    changes = {c.start for c in rules.sizes.find(words) if c.category == "link_change"}
+    for at in range(1, len(words) - 2):
+        to = at + 1 + (words[at + 1] in ("jetzt", "nun", "aktuell", "now", "currently"))  # "von 12 auf jetzt 7"
+        if at in changes and _number(words[at - 1], rules) and words[to + 1 : to + 2] not in (["mm"], ["cm"], ["x"]):
+            return _number(words[to], rules)
+    return []
+
+
+def _number(word: str, rules: Rules) -> list[int]:
+    value = int(word) if word.isdigit() and len(word) <= 2 else rules.numbers.get(word, 0)
+    return [value] if 0 < value <= LARGEST_COUNT else []
+
+
+def _one_of_several(mention: Mention, reading: Reading) -> bool:
+    """ "Die größte Metastase", "another metastasis": a singular that implies others."""
+    return any(cue.category == "quantity" and 0 <= mention.start - cue.end <= 1 for cue in reading.cues)
+
+
+def _is_summary(reading: Reading) -> bool:
+    """A closing "Lebermetastasen." names the disease, not its extent."""
+    return reading.sentence.section == "impression" and not reading.has("followed") and not reading.has("quantity")
