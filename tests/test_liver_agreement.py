@@ -90,6 +90,18 @@ def test_what_ct_cannot_tell_from_liver_and_mri_can_is_a_leak() -> None:
     assert _causes(found) == [("ct", "leak_on_ct")]
 
 
+@pytest.mark.parametrize("hu", [LIVER_HU, LIVER_HU - 20.0])
+def test_a_capsule_metastasis_that_is_a_bay_of_the_mris_liver_and_not_of_the_cts_belongs_to_both(hu: float) -> None:
+    metastasis = _ball((100, 128, 84), (26, 26, 26)) & LIVER
+    ct, mr = _images()
+    ct, mr = _painted(ct, metastasis, hu), _painted(mr, metastasis, 180.0)
+    found = _compare(ct, mr, LIVER, LIVER & ~metastasis)
+    assert _causes(found) == [("ct", "lost_on_mr")]
+    beside = _ball((100, 160, 84), (26, 26, 26)) & ~LIVER  # what only touches the liver is no lesion of it
+    ct, mr = _painted(_images()[0], beside, hu), _painted(_images()[1], beside, 180.0)
+    assert ("ct", "lost_on_mr") not in _causes(_compare(ct, mr, LIVER | beside, LIVER))
+
+
 def test_what_mri_cannot_tell_from_liver_and_ct_can_is_a_leak_of_the_mri_unless_it_may_be_a_lesion() -> None:
     spleen = _ball((190, 130, 90), (22, 22, 22)) & ~LIVER
     ct, mr = _images()

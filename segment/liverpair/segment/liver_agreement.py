@@ -35,6 +35,9 @@ LEAST_VOXELS = 100
 OTHER_SD, OTHER_HU, OTHER_RATIO = 3.5, 12.0, (0.55, 1.8)
 #: Liver surrounds a metastasis, a cyst or a spared area by more than this share, a resection's bed by less.
 SURROUNDED = 0.5
+#: What CT cannot tell from liver and MRI shows to be none is a lesion where liver surrounds it by more than this share,
+#: and a neighbour (kidney, stomach, gallbladder) where by less.
+LESION_SURROUNDED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,12 @@ def compare_livers(
             on_ct, on_mr = (_level(image, region, both, grid) for image in (smooth_ct, smooth_mr))
             cause: Cause = "unexplained"
             if share <= settings.largest_share:
-                beside = surround(region, both) < SURROUNDED
-                cause = _only_mr(on_ct, on_mr, beside, volume, settings) if only_in == "mr" else _only_ct(on_ct, on_mr)
+                around = surround(region, both)
+                cause = (
+                    _only_mr(on_ct, on_mr, around < SURROUNDED, volume, settings)
+                    if only_in == "mr"
+                    else _only_ct(on_ct, on_mr, around)
+                )
             parts.append(LiverPart("mr" if only_in == "mr" else "ct", volume, cause, region))
     return _agreement(parts, size)
 
@@ -207,7 +214,10 @@ def _only_mr(on_ct: _Level, on_mr: _Level, beside: bool, volume_ml: float, setti
     return "unexplained" if lesion_like or not beside else "leak_on_mr"
 
 
-def _only_ct(on_ct: _Level, on_mr: _Level) -> Cause:
+def _only_ct(on_ct: _Level, on_mr: _Level, around: float) -> Cause:
     if _is_liver_mr(on_mr):
         return "unexplained" if _is_fluid(on_ct) else "lost_on_mr"
-    return "leak_on_ct" if _is_liver_ct(on_ct) else "unexplained"
+    if _is_liver_ct(on_ct):
+        return "lost_on_mr" if around > LESION_SURROUNDED else "leak_on_ct"
+    # A lesion at the capsule is a bay of the MRI's liver, and the CT's mask, which hardly sees it, goes over it.
+    return "unexplained" if _is_fluid(on_ct) or around < SURROUNDED else "lost_on_mr"
