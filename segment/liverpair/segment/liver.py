@@ -12,6 +12,7 @@ from liverpair.core.errors import UsageError
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
 from liverpair.segment.liver_border import FINEST_MR_MM, NEAR_AN_OUTLINE, BorderReach, refine_border
+from liverpair.segment.liver_capsule import with_capsule_lesions
 from liverpair.segment.liver_ct import prepare_ct
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fill import fill_lesions
@@ -195,6 +196,7 @@ def _around(
     grown = grow(features, core)
     coarse = fill_lesions(features, grown | lesion if grown.any() else grown, core)
     if role == "mr-hbp":
+        coarse = with_capsule_lesions(features, coarse, core)
         coarse = without_right_kidney(features, without_bright_bile(features, coarse, core), core)
     if role == "mr-t2":
         coarse = without_t2_fluid(features, coarse, core)
