@@ -14,6 +14,7 @@ from liverpair.core.transform import SpatialTransform
 from liverpair.core.units import Unit
 from liverpair.core.volume import Mask, Volume
 from liverpair.register.fluid import FluidSettings, fluid_region
+from liverpair.register.gaussian import gaussian_blur
 from liverpair.register.resample import covered, resample, resample_mask
 
 __all__ = ["Scene", "box_around", "crop_to", "region_weights", "scene", "signed_distance"]
@@ -97,7 +98,7 @@ def blurred(image: Volume, sigma_mm: float) -> Volume:
     """A Gaussian blur of ``sigma_mm`` on the native grid, less the voxel's own width (h²/12)."""
     spacing = image.grid.spacing
     sigma = np.sqrt(np.maximum(sigma_mm**2 - spacing**2 / 12, 0.0)) / spacing
-    return Volume(ndimage.gaussian_filter(image.values, sigma, mode="nearest", truncate=3.0), image.grid)
+    return Volume(gaussian_blur(image.values, sigma), image.grid)
 
 
 def signed_distance(mask: Mask, grid: Grid, transform: SpatialTransform | None = None) -> NDArray[np.float32]:
@@ -122,12 +123,20 @@ def _seen_by(mask: Mask, grid: Grid, transform: SpatialTransform | None) -> Mask
 
 
 @njit(cache=True, nogil=True)
-def _spread(squared: NDArray[np.float32], reach: int, step: float, out: NDArray[np.float32]) -> None:
-    """Lowest of the parabolas of curvature ``step``² along the middle axis of (p, n, q), written to ``out``."""
+def _spread(squared: NDArray[np.float32], reach: int, step: float, far: float, out: NDArray[np.float32]) -> None:
+    """Lowest of the parabolas of curvature ``step``² along the middle axis of (p, n, q), written to ``out``.
+
+    ``out`` begins as a copy of ``squared``; a line that nothing has reached yet (all ``far``) has nothing to spread.
+    """
     outer, n, inner = squared.shape
     for o in range(outer):
-        for i in range(n):
-            for j in range(max(0, i - reach), min(n, i + reach + 1)):
+        for j in range(n):
+            near = False
+            for t in range(inner):
+                near |= squared[o, j, t] < far
+            if not near:
+                continue
+            for i in range(max(0, j - reach), min(n, j + reach + 1)):
                 more = np.float32((i - j) * (i - j) * step * step)
                 for t in range(inner):
                     out[o, i, t] = min(out[o, i, t], squared[o, j, t] + more)
@@ -138,12 +147,14 @@ def _distance_to(region: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDA
 
     Axis by axis, and only as far as the clamp reaches: a full distance transform takes ten times the memory.
     """
-    squared = np.where(region, np.float32(0), np.float32(4 * DISTANCE_CLAMP_MM**2))
+    far = 4 * DISTANCE_CLAMP_MM**2
+    squared = np.where(region, np.float32(0), np.float32(far))
     shape = squared.shape
     for axis, step in enumerate(spacing):
         out = squared.copy()
         flat = (int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis + 1 :])))
-        _spread(squared.reshape(flat), int(np.ceil(DISTANCE_CLAMP_MM / step)) + 1, float(step), out.reshape(flat))
+        reach = int(np.ceil(DISTANCE_CLAMP_MM / step)) + 1
+        _spread(squared.reshape(flat), reach, float(step), far, out.reshape(flat))
         squared = out
     return np.sqrt(squared, out=squared)
 
