@@ -153,6 +153,38 @@ def test_without_a_twin_nothing_leaves_the_liver(kidney: float, left: float) -> 
     assert np.array_equal(without_right_kidney(image, liver | right, core), liver | right)
 
 
+def behind_a_wall(beside: bool) -> tuple[Features, BoolArray, BoolArray, OrganCore]:
+    """A right kidney exactly as bright as the liver, thin fat between them but for a neck; ``beside``: the kidney lies
+    behind, and what fat parts from the liver is a lobe of its own."""
+    liver, right = ball((80.0, 110.0, 150.0), 55.0), ball((72.0, 150.0, 128.0), 26.0)
+    hu = trunk(15.0, None)
+    hu[hu > 0] = 30.0
+    hu[liver | right] = 100.0
+    wall = ball((72.0, 150.0, 128.0), 31.0) & ~right & liver & ~ball((72.0, 122.0, 128.0), 3.5)
+    hu[wall] = 30.0
+    hu[ball((168.0, 150.0, 128.0), 26.0)] = 100.0
+    if beside:
+        hu[ball((72.0, 176.0, 100.0), 22.0) & ~ball((72.0, 150.0, 128.0), 32.0)] = 90.0
+    core = OrganCore((27, 37, 50), 55.0, 100.0, 3.0, ball((80.0, 110.0, 150.0), 30.0))
+    smooth = ndimage.gaussian_filter(hu, 0.5)
+    body = body_of_ct(hu, GRID.spacing)
+    assert body is not None
+    where = np.ones(GRID.shape, dtype=bool)
+    return Features(GRID, hu, smooth, body, where, (20.0, 200.0), (0.3, 0.06, 0.15), (0, 0, 0)), liver, right, core
+
+
+def test_a_kidney_as_bright_as_the_liver_leaves_it_where_thin_fat_parts_the_two_but_for_a_neck() -> None:
+    image, liver, right, core = behind_a_wall(beside=False)
+    kept = without_right_kidney(image, liver | right, core)
+    assert kept[right].mean() < 0.05
+    assert kept[liver & ~ball((72.0, 150.0, 128.0), 37.0)].all()
+
+
+def test_a_lobe_behind_a_neck_stays_where_the_right_kidney_lies_beside_the_liver() -> None:
+    image, liver, right, core = behind_a_wall(beside=True)
+    assert np.array_equal(without_right_kidney(image, liver | right, core), liver | right)
+
+
 @pytest.mark.parametrize("step_mm", [3.0, 6.0])
 def test_the_border_is_placed_as_well_on_thick_slices(step_mm: float) -> None:
     """A ball seen through voxels of 2 × 2 × ``step_mm`` with noise: Dice against its own half coverage."""
