@@ -1,35 +1,40 @@
-"""Patient-level bootstrap of everything that is a function of the four cells of a 2×2 table.
+"""Patient-level bootstrap of everything that is a function of sums over patients, as of the four cells of a 2×2 table.
 
-Patients with the same (tp, fp, fn, tn) are exchangeable, so drawing m patients with replacement is drawing
+Patients with the same sums are exchangeable, so drawing m patients with replacement is drawing
 how often each *pattern* occurs from a multinomial: the same distribution as resampling patients one by one,
 at a fraction of the cost, and independent of the order of the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["DEFINED_SHARE", "cell_measures", "percentile_intervals", "resample_cells"]
 
+_Number = TypeVar("_Number", np.int64, np.float64)
+
 #: An interval is withheld where fewer replicates than this share define the quantity: it would describe a
 #: selection.
 DEFINED_SHARE = 0.9
+#: Replicates that differ by less differ by rounding.
+NO_WIDTH = 1e-12
 
 
-def resample_cells(cells: NDArray[np.int64], replicates: int, seed: int) -> NDArray[np.int64]:
-    """Cells of the pooled table in each bootstrap replicate, shape (replicates, 4).
+def resample_cells(cells: NDArray[_Number], replicates: int, seed: int) -> NDArray[_Number]:
+    """Cells of the pooled table in each bootstrap replicate, shape (replicates, columns), in the type of ``cells``.
 
-    ``cells`` holds each patient's counts (tp, fp, fn, tn), shape (patients, 4).
+    ``cells`` holds each patient's counts, as (tp, fp, fn, tn), or other sums, shape (patients, columns).
     """
     if len(cells) == 0:
-        return np.zeros((replicates, 4), dtype=np.int64)
+        return np.zeros((replicates, cells.shape[1]), dtype=cells.dtype)
     patterns, often = np.unique(cells, axis=0, return_counts=True)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(cells), often / len(cells), size=replicates)
-    return np.asarray(drawn @ patterns, dtype=np.int64)
+    return np.asarray(drawn @ patterns, dtype=cells.dtype)
 
 
 def cell_measures(cells: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -55,17 +60,24 @@ def cell_measures(cells: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
 
 
 def percentile_intervals(
-    cells: NDArray[np.int64], replicates: int, seed: int, level: float = 0.95
+    cells: NDArray[Any],
+    replicates: int,
+    seed: int,
+    level: float = 0.95,
+    measures: Callable[[NDArray[Any]], Mapping[str, NDArray[np.float64]]] = cell_measures,
 ) -> tuple[Mapping[str, tuple[float, float] | None], Mapping[str, str]]:
-    """Percentile interval of every measure, and the reason for each one that is None."""
+    """Percentile interval of every measure, and the reason for each one that is None.
+
+    ``cells`` (patients, columns) are what each patient adds; ``measures`` takes pooled tables (..., columns).
+    """
     if len(cells) < 2:
         reason = "only one patient: nothing to resample" if len(cells) else "no patients"
-        names = cell_measures(np.zeros((1, 4), dtype=np.int64))
+        names = measures(np.zeros((1, cells.shape[1]), dtype=np.int64))
         return dict.fromkeys(names), dict.fromkeys(names, reason)
     tail = 100 * (1 - level) / 2
     intervals: dict[str, tuple[float, float] | None] = {}
     notes: dict[str, str] = {}
-    for name, values in cell_measures(resample_cells(cells, replicates, seed)).items():
+    for name, values in measures(resample_cells(cells, replicates, seed)).items():
         defined = values[np.isfinite(values)]
         if len(defined) < DEFINED_SHARE * replicates:
             intervals[name] = None
@@ -73,7 +85,7 @@ def percentile_intervals(
             continue
         low, high = np.percentile(defined, (tail, 100 - tail))
         intervals[name] = float(low), float(high)
-        if low == high:  # a width of 0 is not certainty
+        if high - low < NO_WIDTH:  # a width of 0 is not certainty
             intervals[name] = None
             notes[name] = "every bootstrap replicate gives the same value"
         elif len(defined) < replicates:

@@ -21,6 +21,7 @@ from liverpair.evaluate.intervals import Interval, clopper_pearson
 
 __all__ = [
     "FEW_CLUSTERS",
+    "LEAST_SE",
     "ClusterSums",
     "NotEstimable",
     "cluster_sums",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from liverpair.core.errors import UsageError
 from liverpair.evaluate.distributions import beta_quantile, binomial_cdf, chi2_tail, normal_quantile
+from liverpair.evaluate.kappa import cohen_kappa
 
 __all__ = [
     "Interval",
@@ -120,21 +121,7 @@ def kappa(t: Table) -> tuple[float, float] | None:
 
     None where chance agreement is complete (all units in one cell of the diagonal).
     """
-    n = t.total
-    if n == 0:
-        return None
-    p = ((t.tp / n, t.fn / n), (t.fp / n, t.tn / n))
-    row = [sum(r) for r in p]
-    column = [p[0][0] + p[1][0], p[0][1] + p[1][1]]
-    observed = p[0][0] + p[1][1]
-    chance = row[0] * column[0] + row[1] * column[1]
-    if chance >= 1:
-        return None
-    value = (observed - chance) / (1 - chance)
-    agree = sum(p[i][i] * (1 - (row[i] + column[i]) * (1 - value)) ** 2 for i in (0, 1))
-    differ = (1 - value) ** 2 * sum(p[i][1 - i] * (column[i] + row[1 - i]) ** 2 for i in (0, 1))
-    spread = agree + differ - (value - chance * (1 - value)) ** 2
-    return value, math.sqrt(max(spread, 0.0) / n) / (1 - chance)
+    return cohen_kappa([[t.tp, t.fn], [t.fp, t.tn]])
 
 
 def pabak(t: Table) -> float | None:

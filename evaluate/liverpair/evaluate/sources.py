@@ -6,7 +6,7 @@ reader sees how much of the result hangs on the source.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from liverpair.evaluate.estimates import as_json, estimate
 from liverpair.evaluate.labels.audit import LabelAudit
 from liverpair.evaluate.labels.audit_correction import correct_accuracy, label_error
 
-__all__ = ["ImageFacts", "accuracy_by_source", "consensus_trail", "contradictions", "label_correction"]
+__all__ = ["ImageFacts", "accuracy_by_source", "accuracy_of", "consensus_trail", "contradictions", "label_correction"]
 
 Row = Mapping[str, Any]
 EXAMINATIONS = (("MRI", "mr"), ("PET", "pet"))
@@ -51,14 +51,29 @@ def _verdicts(row: Row, source: str) -> tuple[str, str]:
     return found[0], found[1]
 
 
-def _cells(rows: Sequence[Row], source: str) -> dict[str, list[int]]:
-    """Each patient's (tp, fp, fn, tn) by one source."""
+def _cells(judged: Iterable[tuple[str, str, str]]) -> dict[str, list[int]]:
+    """Each patient's (tp, fp, fn, tn) from (patient, MRI's verdict, PET's verdict)."""
     cells: dict[str, list[int]] = {}
-    for row in rows:
-        cell = OUTCOMES.get(outcome(*_verdicts(row, source)))
+    for patient, mr, pet in judged:
+        cell = OUTCOMES.get(outcome(mr, pet))
         if cell is not None:
-            cells.setdefault(str(row["patient_id"]), [0, 0, 0, 0])[cell] += 1
+            cells.setdefault(patient, [0, 0, 0, 0])[cell] += 1
     return cells
+
+
+def _judged(rows: Sequence[Row], source: str) -> list[tuple[str, str, str]]:
+    return [(str(row["patient_id"]), *_verdicts(row, source)) for row in rows]
+
+
+def accuracy_of(judged: Sequence[tuple[str, str, str]], level: float = 0.95) -> dict[str, Any]:
+    """Counts, sensitivity and specificity of pairs given as (patient, MRI's verdict, PET's verdict)."""
+    cells = np.array(list(_cells(judged).values()), dtype=np.float64).reshape(-1, 4)
+    tp, fp, fn, tn = (int(v) for v in cells.sum(axis=0))
+    return {
+        "counts": {"tp": tp, "fp": fp, "fn": fn, "tn": tn, "open": len(judged) - tp - fp - fn - tn},
+        "sensitivity": as_json(estimate(ClusterSums(cells[:, 0], cells[:, 0] + cells[:, 2]), level)),
+        "specificity": as_json(estimate(ClusterSums(cells[:, 3], cells[:, 3] + cells[:, 1]), level)),
+    }
 
 
 def accuracy_by_source(rows: Sequence[Row], level: float = 0.95) -> list[dict[str, Any]]:
@@ -67,21 +82,8 @@ def accuracy_by_source(rows: Sequence[Row], level: float = 0.95) -> list[dict[st
     names = {"image": "images", "report": "reports"}
     if consensus:
         names |= {"image+consensus": "images and consensus", "report+consensus": "reports and consensus"}
-    found = []
-    for source, name in names.items():
-        cells = np.array(list(_cells(rows, source).values()), dtype=np.float64).reshape(-1, 4)
-        if not cells.sum():
-            continue
-        tp, fp, fn, tn = (int(v) for v in cells.sum(axis=0))
-        found.append(
-            {
-                "source": name,
-                "counts": {"tp": tp, "fp": fp, "fn": fn, "tn": tn, "open": len(rows) - tp - fp - fn - tn},
-                "sensitivity": as_json(estimate(ClusterSums(cells[:, 0], cells[:, 0] + cells[:, 2]), level)),
-                "specificity": as_json(estimate(ClusterSums(cells[:, 3], cells[:, 3] + cells[:, 1]), level)),
-            }
-        )
-    return found
+    found = [{"source": name, **accuracy_of(_judged(rows, source), level)} for source, name in names.items()]
+    return [s for s in found if s["counts"]["open"] < len(rows)]
 
 
 def label_correction(
@@ -91,7 +93,7 @@ def label_correction(
 
     UsageError where the audit did not cover a label (label_error).
     """
-    cells = [(c[0], c[1], c[2], c[3]) for _, c in sorted(_cells(rows, "report").items())]
+    cells = [(c[0], c[1], c[2], c[3]) for _, c in sorted(_cells(_judged(rows, "report")).items())]
     found = correct_accuracy(
         cells, label_error(audit, "MR"), label_error(audit, "PT"), min(replicates, 2000), seed, level
     )

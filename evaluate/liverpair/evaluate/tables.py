@@ -22,6 +22,8 @@ from liverpair.evaluate.concordance import ConcordanceSettings, concordance
 from liverpair.evaluate.flag_odds import cause_counts, flag_odds, size_sweep
 from liverpair.evaluate.pair_evidence import LesionEvidence, PairEvidence, Treatment
 from liverpair.evaluate.plain_tables import NO_VALUE, plain_rows, verdict
+from liverpair.evaluate.reader_agreement import reader_agreement, reader_settings
+from liverpair.evaluate.readings import parse_readings
 from liverpair.evaluate.records import LesionOutcome, PairCall
 from liverpair.evaluate.sources import accuracy_by_source, consensus_trail, contradictions
 from liverpair.evaluate.subgroups import number
@@ -199,15 +201,17 @@ def evaluate_tables(
     lesions: Rows | None = None,
     settings: ConcordanceSettings | None = None,
     attribution: AttributionSettings | None = None,
+    readings: Rows | None = None,
 ) -> TableEvaluation:
-    """Everything that bare tables allow; either table may be absent, not both.
+    """Everything that bare tables allow; any table may be absent, not all.
 
-    The concordance gains ``false_negative_causes``, ``false_positive_causes``, ``flag_odds`` and
-    ``size_sweep``.
+    The concordance gains ``false_negative_causes``, ``false_positive_causes``, ``flag_odds`` and ``size_sweep``, and
+    with ``readings`` (readings.py) ``readers``.
     """
-    if not calls and not lesions:
+    if not calls and not lesions and not readings:
         raise UsageError(
-            "there is nothing to evaluate: give a calls table, a lesions table, or both, with rows in them"
+            "there is nothing to evaluate: give a calls table, a lesions table, a readings table, or several, with "
+            "rows in them"
         )
     attribution = attribution or AttributionSettings()
     pairs, foci = parse_calls(calls or []), parse_lesions(lesions or [])
@@ -233,8 +237,11 @@ def evaluate_tables(
             result["images_against_reports"] = plain(
                 {"agreement": report_validation(said), "disagreements": contradicted}
             )
-        readings = [row for row in said if row["mr_consensus"] or row["pet_consensus"]]
-        result["consensus_trail"] = consensus_trail(said, readings)
+        settled = [row for row in said if row["mr_consensus"] or row["pet_consensus"]]
+        result["consensus_trail"] = consensus_trail(said, settled)
+    if readings is not None:
+        found = parse_readings(readings, {x.pair_id: x.patient_id for x in foci} | known or None)
+        result["readers"] = reader_agreement(found, said, reader_settings(result))
     answered = tuple(
         {
             "pair_id": c.pair_id,

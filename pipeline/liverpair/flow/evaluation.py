@@ -44,7 +44,7 @@ from liverpair.flow.report_facts import (
     write_report,
 )
 from liverpair.flow.source_facts import correction, foci_of_pairs, image_facts, said_of, suv_facts
-from liverpair.flow.study_reports import read_audit, read_consensus, reports_by_study
+from liverpair.flow.study_reports import read_audit, read_consensus, readers_of_study, reports_by_study
 from liverpair.flow.tables import Row
 from liverpair.flow.visibility import flagged_lesions, visibility_rows
 from liverpair.flow.workspace import Workspace
@@ -193,6 +193,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         "sources": accuracy_by_source(calls, settings.concordance.confidence_level),
         "label_correction": correction(calls, read_audit(workspace), settings),
         "consensus_trail": consensus_trail(calls, consensus.readings),
+        "readers": readers_of_study(workspace, calls, consensus, result),
         "diameter_agreement": agreement,
         "tolerance_sweep": sweep_tolerance(list(records.values())),
     }

@@ -32,6 +32,18 @@ def statistics_paragraph(result: Mapping[str, Any]) -> str:
         f"{result['bootstrap_replicates']} samples of patients (seed {result['seed']}). The size curve is a logistic "
         "regression on the logarithm of the diameter with a patient-clustered covariance; its 50 % and 90 % points "
         "have delta and Fieller intervals. Subgroups, causes and flags were not adjusted for multiplicity."
+        + _readers(result)
+    )
+
+
+def _readers(result: Mapping[str, Any]) -> str:
+    """How agreement between readers was measured, where there were readings."""
+    if not result.get("readers"):
+        return ""
+    return (
+        " Agreement between readers is of each reader's first reading, in percent and as Cohen's κ (for three readers "
+        "and more also Fleiss' κ and Gwet's AC1) over present, uncertain and absent; the weighted κ counts a step to "
+        "uncertain half. Their intervals are percentiles of the same bootstrap."
     )
 
 

@@ -144,6 +144,6 @@ def process(ws: Path, config: Path | None, run: Run) -> Answer:
         )
 
 
-def evaluate(ws: Path, config: Path | None, clinical: Path | None = None) -> Answer:
+def evaluate(ws: Path, config: Path | None, clinical: Path | None = None, readings: Path | None = None) -> Answer:
     """Tables and report."""
-    return _answer(stages.evaluate_stage(*_opened(ws, config), clinical))
+    return _answer(stages.evaluate_stage(*_opened(ws, config), clinical, readings))

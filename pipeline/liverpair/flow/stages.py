@@ -29,6 +29,7 @@ from liverpair.flow.pair_files import read_pair_stacks, read_pairs, write_pair_s
 from liverpair.flow.participants import Headers, keep_clinical, note_headers, write_examinations
 from liverpair.flow.progress import Tick
 from liverpair.flow.report_texts import LINKS, note_reports, write_report_objects
+from liverpair.flow.study_reports import keep_readings
 from liverpair.flow.tables import COLUMNS, Row, format_table
 from liverpair.flow.workspace import Workspace, write_text
 
@@ -195,10 +196,14 @@ def _is_done(workspace: Workspace, task: CaseTask) -> bool:
     return record is not None and record["key"] == task.key and record["status"] == "done"
 
 
-def evaluate_stage(workspace: Workspace, settings: Settings, clinical: Path | None = None) -> StageResult:
+def evaluate_stage(
+    workspace: Workspace, settings: Settings, clinical: Path | None = None, readings: Path | None = None
+) -> StageResult:
     """Calls, concordance, causes and the report, from the processed cases, the labels and what is known of patients."""
     if clinical is not None:
         keep_clinical(workspace, clinical)
+    if readings is not None:
+        keep_readings(workspace, readings)
     numbers = evaluate_workspace(workspace, settings)
     log.info("evaluate: %s", numbers)
     return StageResult(f"Report: {workspace.report / 'index.html'}", numbers, int(numbers["failed_cases"]))

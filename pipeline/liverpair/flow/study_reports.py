@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from liverpair.core.errors import UsageError
 from liverpair.evaluate.labels import StudyKey, assign_reports
 from liverpair.evaluate.labels.audit import LabelAudit, audit_from_json
 from liverpair.evaluate.plain_tables import verdict
+from liverpair.evaluate.reader_agreement import reader_agreement, reader_settings
+from liverpair.evaluate.readings import parse_readings, readings_of_consensus
 from liverpair.flow.label_files import AUDIT_FILE
-from liverpair.flow.tables import Row
+from liverpair.flow.tables import Row, format_table
 from liverpair.flow.user_tables import read_user_table
-from liverpair.flow.workspace import Workspace
+from liverpair.flow.workspace import Workspace, write_text
 
-__all__ = ["Consensus", "read_audit", "read_consensus", "reports_by_study"]
+__all__ = ["Consensus", "keep_readings", "read_audit", "read_consensus", "readers_of_study", "reports_by_study"]
 
+READINGS_FILE = "readings.csv"
 #: Of several reports on one study the strongest statement counts.
 STRENGTH = ("present", "uncertain", "absent", "not_mentioned")
 
@@ -95,6 +99,30 @@ def read_consensus(workspace: Workspace, pair_ids: Sequence[str]) -> Consensus:
         readings.append({**row, **said})
         counting.setdefault(row["pair_id"], {}).update({c: v for c, v in said.items() if v})
     return Consensus(counting, readings)
+
+
+def keep_readings(workspace: Workspace, path: Path) -> None:
+    """Put the user's table of independent readings into the workspace, after a look whether it can be read."""
+    rows = read_user_table(path)
+    parse_readings(rows, {row["pair_id"]: row["patient_id"] for row in workspace.read_table("pairs")})
+    write_text(workspace.tables / READINGS_FILE, format_table(tuple(rows[0]), rows))
+
+
+def readers_of_study(
+    workspace: Workspace, calls: Sequence[Row], consensus: Consensus, concordance: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Agreement between the readers of tables/readings.csv; without it, between named readers of consensus.csv.
+
+    None where there is neither.
+    """
+    patients = {str(call["pair_id"]): str(call["patient_id"]) for call in calls}
+    path = workspace.tables / READINGS_FILE
+    if path.exists():
+        return reader_agreement(parse_readings(read_user_table(path), patients), calls, reader_settings(concordance))
+    found = readings_of_consensus(consensus.readings, patients)
+    if len({r.reader for r in found}) < 2:
+        return None
+    return reader_agreement(found, calls, reader_settings(concordance), independent=False)
 
 
 def read_audit(workspace: Workspace) -> LabelAudit | None:

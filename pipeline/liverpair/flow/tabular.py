@@ -34,11 +34,14 @@ def _case_view(call: Row, attribution: Row | None, extra: Mapping[str, Any]) -> 
     return CaseView(pair, {**call, **sources}, attribution, (), None, ())
 
 
-def evaluate_tables(calls: Path | None, lesions: Path | None, output: Path, settings: Settings) -> Answer:
-    """Concordance, causes and report of plain tables, written to ``output``."""
+def evaluate_tables(
+    calls: Path | None, lesions: Path | None, output: Path, settings: Settings, readings: Path | None = None
+) -> Answer:
+    """Concordance, causes, agreement between readers and report of plain tables, written to ``output``."""
     call_rows = read_user_table(calls) if calls is not None else None
     lesion_rows = read_user_table(lesions) if lesions is not None else None
-    found = evaluate_rows(call_rows, lesion_rows, settings.concordance, settings.attribution)
+    read = read_user_table(readings) if readings is not None else None
+    found = evaluate_rows(call_rows, lesion_rows, settings.concordance, settings.attribution, read)
     attributions = {a.pair_id: attribution_row(a) for a in found.attribution}
     extras = {call.pair_id: call.attributes for call in parse_calls(call_rows or [])}
     sizes = [

@@ -39,6 +39,7 @@ OPTIONAL = (
     "consensus_trail",
     "threshold_sweep",
     "flag_odds_false_positive",
+    "readers",
     "subgroup_tests",
     "precision",
     "predictive_values",
@@ -183,6 +184,7 @@ def _environment() -> Environment:
         human=wording.human,
         cause=wording.cause,
         chance=wording.chance,
+        ends=wording.ends,
         words=wording.words,
     )
     return environment
@@ -224,6 +226,7 @@ def _sections(data: ReportData, drawn: Mapping[str, Any]) -> dict[str, str]:
         ("misses", "Causes", True),
         ("lesions", "Lesion size", bool(data.sizes)),
         ("validation", "Sources of the verdicts", bool(c.get("images_against_reports"))),
+        ("readers", "Readers", bool(c.get("readers"))),
         ("interval", "Interval", "interval" in drawn),
         ("missing", "Missing data", True),
         ("pairs", "Pairs", bool(data.cases)),

@@ -113,6 +113,51 @@ def _accuracy(c: Mapping[str, Any]) -> dict[str, list[Row]]:
     return tables | {name: [_spread(r) for r in c.get(name) or ()] for name in FLAT}
 
 
+#: The coefficients of agreement between readers, as concordance.json names them.
+COEFFICIENTS = ("kappa", "kappa_weighted", "pabak", "ac1", "fleiss_kappa", "fleiss_kappa_weighted")
+
+
+def _coefficients(found: Mapping[str, Any]) -> Row:
+    """Every coefficient of a comparison with its standard error and intervals."""
+    row: Row = {}
+    for name in COEFFICIENTS:
+        if name in found:
+            row |= {name: found[name]["value"], f"{name}_se": found[name]["standard_error"]}
+            row |= {f"{name}_{key}": v for key, v in _intervals(found[name]["intervals"]).items()}
+    return row
+
+
+def _readers(c: Mapping[str, Any]) -> dict[str, list[Row]]:
+    """Agreement between readers, one row a comparison: two readers, one reader twice, a reader and a source."""
+    r = c.get("readers") or {}
+    who = {
+        "two_readers": ("reader_a", "reader_b"),
+        "repeated": ("reader", "reader"),
+        "against_sources": ("reader", "source"),
+    }
+    rows: list[Row] = []
+    for kind, (a, b) in who.items():
+        for x in r.get(kind, ()):
+            own = {"kind": kind, "examination": x["examination"], "first": x[a], "second": x[b]}
+            own |= {"not_evaluable": x["not_evaluable"], "categories": ";".join(x["categories"])}
+            own |= {"table": ";".join(str(n) for row in x["table"] for n in row)}
+            rows.append(own | {f"agreement_{k}": v for k, v in _estimate(x["agreement"]).items()} | _coefficients(x))
+    several = [
+        {key: x[key] for key in ("examination", "readers", "pairs", "read_by_all", "patients", "ratings")}
+        | {"categories": ";".join(x["categories"]), "agreement": x["agreement"]["value"]}
+        | {f"agreement_{key}": v for key, v in _intervals(x["agreement"]["intervals"]).items()}
+        | _coefficients(x)
+        for x in r.get("all_readers", ())
+    ]
+    accuracy = [{"reader": x["reader"], **x["counts"], **_measures(x)} for x in r.get("accuracy", ())]
+    return {
+        "readers": list(r.get("readers", ())),
+        "reader_agreement": rows,
+        "reader_agreement_all": several,
+        "reader_accuracy": accuracy,
+    }
+
+
 def _lesions(c: Mapping[str, Any]) -> dict[str, list[Row]]:
     curve = c.get("size_curve") or {}
     points = []
@@ -161,7 +206,7 @@ def report_tables(
     concordance: Mapping[str, Any], cases: Sequence[Mapping[str, Any]], lists: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
     """Name → (columns, rows) of every table that has rows. ``lists``: further tables as they are."""
-    found = _accuracy(concordance) | _lesions(concordance) | _cases(cases)
+    found = _accuracy(concordance) | _readers(concordance) | _lesions(concordance) | _cases(cases)
     found |= {name: [dict(row) for row in rows] for name, rows in lists.items()}
     return {
         name: (tuple(dict.fromkeys(key for row in rows for key in row)), rows) for name, rows in found.items() if rows

@@ -12,6 +12,7 @@ __all__ = [
     "cause",
     "chance",
     "days",
+    "ends",
     "headline",
     "human",
     "interval_mm",
@@ -140,6 +141,11 @@ def chance(value: float | None) -> str:
     return DASH if value is None else said_percent(value)
 
 
+def ends(interval: Sequence[float]) -> str:
+    """The interval of a coefficient of agreement: "0.63 to 0.93"; nothing for none."""
+    return " to ".join(number(v, 2) for v in interval)
+
+
 def interval_mm(interval: Any) -> str:
     """An interval of sizes, or the word that says why there is none."""
     if isinstance(interval, str):
@@ -185,6 +191,9 @@ def headline(concordance: Mapping[str, Any]) -> str:
     """The study's result in one sentence, with cluster-robust intervals."""
     counts, estimates = concordance["counts"], concordance["estimates"]
     judged = sum(counts[key] for key in ("tp", "fp", "fn", "tn"))
+    readers = concordance.get("readers")
+    if readers and readers["said"] and not concordance.get("pairs", judged):
+        return " ".join(readers["said"][:3])
     if judged == 0:
         return "No pair could be judged: see the flow diagram and the list of pairs for the reasons."
     parts: list[str] = []

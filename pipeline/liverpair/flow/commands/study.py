@@ -233,8 +233,17 @@ def evaluate(
         Path | None,
         typer.Option("--lesions", help="CSV of patient_id, pair_id, lesion_id, long_axis_mm, detected."),
     ] = None,
+    readings: Annotated[
+        Path | None,
+        typer.Option(
+            "--readings",
+            help="Independent readings for the agreement between readers, with a workspace or bare tables: CSV of "
+            "pair_id, reader, mr, pet (present, absent, uncertain, not_evaluable) [, read_at; patient_id where the "
+            "readings stand alone]. They change no verdict; a consensus does (tables/consensus.csv).",
+        ),
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="With --calls or --lesions.")
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="With --calls, --lesions or --readings.")
     ] = None,
     clinical: ClinicalTable = None,
     config: Config = None,
@@ -242,18 +251,18 @@ def evaluate(
 ) -> Answer:
     """Concordance with intervals, causes of false negatives, and the report: from a workspace, or from bare tables.
 
-    Example without images: liverpair evaluate --calls calls.csv -o results
+    Example without images: liverpair evaluate --calls calls.csv --readings readings.csv -o results
     """
     from liverpair.flow import config as settings
     from liverpair.flow import run, tabular
 
-    if calls is not None or lesions is not None:
+    if calls is not None or lesions is not None or (readings is not None and ws is None):
         if ws is not None or output is None:
-            raise UsageError("with --calls or --lesions give -o DIR and no workspace.")
-        return tabular.evaluate_tables(calls, lesions, output, settings.load_settings(config))
+            raise UsageError("with --calls or --lesions give -o DIR and no workspace; with --readings one of the two.")
+        return tabular.evaluate_tables(calls, lesions, output, settings.load_settings(config), readings)
     if ws is None:
         raise UsageError("give a workspace, or --calls CALLS.csv -o DIR.")
-    return run.evaluate(ws, config, clinical)
+    return run.evaluate(ws, config, clinical, readings)
 
 
 def add_to(app: typer.Typer) -> None:
