@@ -65,7 +65,7 @@ def print_curves(title: str, curves: dict[str, Curve], rate: float) -> None:
 
 
 def print_sizes(sizes: list[tuple[float, dict[str, float]]]) -> None:
-    print("\ndiameter of lesions found on MRI: mean ± SD and mean absolute error (mm) against the equivalent sphere")
+    print("\ndiameters on MRI: mean ± SD and mean absolute error (mm), each against its own of the true shape")
     methods = list(dict.fromkeys(name for _, row in sizes for name in row))
     print(f"{'mm':>8s} {'n':>4s}" + "".join(f"{m:>24s}" for m in methods))
     for low, high in ((3.0, 6.0), (6.0, 10.0), (3.0, 10.0), (10.0, 99.0)):

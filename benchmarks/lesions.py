@@ -38,6 +38,7 @@ from benchmarks._lesion_insertions import insertion_trials
 from benchmarks._lesion_peers import PEERS, Found, Scene, levels, matched_filter
 from benchmarks._lesion_small import detection_cost, small_pair
 from benchmarks._lesion_tables import Curve, print_curves, print_reliability, print_sizes
+from benchmarks._lesion_truth import true_sizes
 
 #: Seeds that no setting was chosen on.
 SEEDS: Final = (501, 502, 503, 504)
@@ -165,13 +166,14 @@ def _sizes(pair: SimulatedPair, image: Volume, detection: Detection, book: Book)
     for candidate, lesion in best.values():
         ours = measured[candidate.label]
         vertices, triangles = mesh_of(detection.labels.mask(candidate.label).values, image.grid.spacing)
-        rows = {
-            "liverpair": ours.equivalent_diameter_mm,  # the fitted ball's, or the 50 % contour's where none fits
-            "RECIST long axis": ours.long_axis_mm,
-            "mask Feret": caliper(vertices),
-            "mesh sphere": (6.0 * abs(mesh_volume(vertices, triangles)) / np.pi) ** (1 / 3),
+        true = true_sizes(pair, lesion)
+        rows = {  # each beside what it measures of the true shape; ours is the fitted ball's, or the 50 % contour's
+            "liverpair sphere": (ours.equivalent_diameter_mm, true.sphere_mm),
+            "liverpair long axis": (ours.long_axis_mm, true.axial_mm),
+            "mask Feret": (caliper(vertices), true.feret_mm),
+            "mesh sphere": ((6.0 * abs(mesh_volume(vertices, triangles)) / np.pi) ** (1 / 3), true.sphere_mm),
         }
-        book.sizes.append((lesion.diameter_mm, {k: v - lesion.diameter_mm for k, v in rows.items() if v is not None}))
+        book.sizes.append((lesion.diameter_mm, {k: v - t for k, (v, t) in rows.items() if v is not None}))
 
 
 def _emission(pair: SimulatedPair, book: Book, peers: bool) -> None:

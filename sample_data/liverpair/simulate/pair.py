@@ -67,7 +67,8 @@ class TrueLesion:
     """One lesion as it really is; centres LPS mm in the two examinations' frames.
 
     ``diameter_mm`` is the equivalent-sphere diameter, ``long_axis_mm`` twice the largest semi-axis, ``tlr`` the true
-    uptake over liver before any blur; an "inflammation" is on PET only.
+    uptake over liver before any blur; an "inflammation" is on PET only. ``semi_axes`` (3, 3): the ellipsoid's semi-axes
+    (mm) as columns in the PET/CT's frame.
     """
 
     lesion_id: str
@@ -79,6 +80,7 @@ class TrueLesion:
     mr_lps: NDArray[np.float64]
     depth_mm: float
     contrast: float
+    semi_axes: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,6 +150,7 @@ def _true_lesion(
         motion.forward(lesion.centre)[0] + mr_offset,
         float(anatomy.depth[index]),
         request.contrast,
+        lesion.turn * lesion.radii,
     )
 
 
