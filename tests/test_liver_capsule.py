@@ -31,12 +31,14 @@ def towards(x: float, y: float, z: float, depth_mm: float) -> tuple[float, float
     return float(place[0]), float(place[1]), float(place[2])
 
 
-def found(dark: BoolArray, outside: BoolArray) -> tuple[BoolArray, BoolArray]:
+def found(dark: BoolArray, outside: BoolArray, necrosis: BoolArray | None = None) -> tuple[BoolArray, BoolArray]:
     """The liver with what was given back to it, and what it was without the ``dark`` part."""
     liver = ball(MIDDLE, RADIUS)
     image = np.full(GRID.shape, FAT)
     image[liver] = LIVER
     image[dark | outside] = DARK
+    if necrosis is not None:
+        image[necrosis] = FAT
     smooth = ndimage.gaussian_filter(image, 0.4).astype(np.float32)
     inside = np.ones(GRID.shape, dtype=bool)
     line = np.full(GRID.shape[2], 35.0)
@@ -52,6 +54,16 @@ def found(dark: BoolArray, outside: BoolArray) -> tuple[BoolArray, BoolArray]:
 def test_a_lesion_that_bulges_at_the_ribs_or_the_dome_comes_back(radius: float, way: tuple[float, ...]) -> None:
     lesion = ball(towards(way[0], way[1], way[2], radius - 3.0), radius)
     out, before = found(lesion, np.zeros(GRID.shape, dtype=bool))
+    assert (out & lesion).sum() > 0.9 * lesion.sum()
+    assert (out & ~lesion & ~before).sum() < 0.15 * lesion.sum()
+
+
+@pytest.mark.parametrize("way", [(-1.0, 0.0, 0.3), (-0.5, -0.5, 1.0)])
+def test_a_large_necrotic_lesion_that_touches_the_diaphragm_comes_back_without_it(way: tuple[float, ...]) -> None:
+    centre = towards(way[0], way[1], way[2], 18.0)
+    lesion = ball(centre, 24.0)
+    diaphragm = ball(MIDDLE, RADIUS + 6.0) & ~ball(MIDDLE, RADIUS)
+    out, before = found(lesion, diaphragm, necrosis=ball(centre, 12.0))
     assert (out & lesion).sum() > 0.9 * lesion.sum()
     assert (out & ~lesion & ~before).sum() < 0.15 * lesion.sum()
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import OrganCore
-from liverpair.segment.liver_morphology import BoolArray, close, dilate, opened, surround
+from liverpair.segment.liver_morphology import BoolArray, box_of, close, dilate, fill_holes, opened, surround
 
 __all__ = ["with_capsule_lesions"]
 
@@ -19,8 +19,11 @@ CLOSINGS_MM = (25.0, 50.0)
 #: Darker than this share of the liver's intensity is no liver; brighter than that share of the bay's own is the same
 #: tissue still (suppressed fat is not).
 DARK, SAME = 0.8, 0.6
-#: Bays are parted from clefts, and lesions from what they touch, by these radii (mm).
-BAY_MM, PARTED_MM = 4.0, 3.0
+#: Bays are parted from clefts by this radius (mm), and lesions from what they touch by the first of these at which they
+#: end: the diaphragm and the muscles that a metastasis touches are thinner than a metastasis.
+BAY_MM, PARTED_MM = 4.0, (3.0, 5.0, 7.0)
+#: Beside a lesion (mm).
+BESIDE_MM = 6.0
 #: A lesion ends this near to its bay (mm; or the bay's own diameter); a stomach, a kidney, muscle and fat go on.
 REACH_MM = 18.0
 #: It is not larger than this many times the part in the bay, with this margin (mL).
@@ -39,20 +42,29 @@ def _bays(mask: BoolArray, dark: BoolArray, spacing: NDArray[np.float64]) -> Ite
             yield labels == n
 
 
-def _grown(bay: BoolArray, alike: BoolArray, spacing: NDArray[np.float64]) -> BoolArray | None:
-    """The tissue that the bay's is part of; None where it goes on."""
-    diameter = float(np.cbrt(6 / np.pi * bay.sum() * np.prod(spacing)))
-    reach = max(REACH_MM, diameter)
-    near = dilate(bay, reach, spacing)
-    labels, _ = ndimage.label(opened(alike & near, PARTED_MM, spacing) | bay)
-    whole = np.isin(labels, np.unique(labels[bay]))
-    rim = near & ~dilate(bay, reach - 2 * float(spacing.max()), spacing)
-    return None if bool((whole & rim).any()) else np.asarray(whole)
+def _grown(bay: BoolArray, alike: BoolArray, mask: BoolArray, spacing: NDArray[np.float64]) -> Iterator[BoolArray]:
+    """The tissue that the bay's is part of, parted ever more strictly from what it touches, wherever it ends.
+
+    What ``alike`` and the liver enclose belongs to it: a metastasis is necrotic inside.
+    """
+    reach = max(REACH_MM, float(np.cbrt(6 / np.pi * bay.sum() * np.prod(spacing))))
+    window = box_of(bay, int(np.ceil(reach / float(spacing.min()))) + 2)
+    part, liver = bay[window], mask[window]
+    near = dilate(part, reach, spacing)
+    rim = near & ~dilate(part, reach - 2 * float(spacing.max()), spacing)
+    tissue = fill_holes(alike[window] | liver) & ~liver & near
+    for parted_mm in PARTED_MM:
+        labels, _ = ndimage.label(opened(tissue, parted_mm, spacing) | part)
+        whole = np.isin(labels, np.unique(labels[part]))
+        if not bool((whole & rim).any()):
+            out = np.zeros(bay.shape, dtype=bool)
+            out[window] = whole
+            yield out
 
 
 def _bulges_up(features: Features, whole: BoolArray, mask: BoolArray) -> bool:
     """Whether the way from the liver beside it to the lesion leads up or sideways rather than down."""
-    beside = dilate(whole, 2 * PARTED_MM, features.grid.spacing) & mask
+    beside = dilate(whole, BESIDE_MM, features.grid.spacing) & mask
     way = features.grid.to_world(np.argwhere(whole).mean(axis=0)) - features.grid.to_world(
         np.argwhere(beside).mean(axis=0)
     )
@@ -75,9 +87,10 @@ def with_capsule_lesions(features: Features, mask: BoolArray, core: OrganCore) -
         if not bay.any():
             continue
         alike = dark & ~out & (features.smooth > SAME * float(np.median(features.smooth[bay])))
-        whole = _grown(bay, alike, spacing)
-        if whole is None or float(whole.sum()) * voxel > GROWTH * float(bay.sum()) * voxel + MARGIN_ML:
-            continue
-        if surround(whole, out) > LEAST_CONTACT and _bulges_up(features, whole, out):
-            out = out | whole
-    return np.asarray(close(out, PARTED_MM, spacing) & (out | features.body.tissue)) if out is not mask else mask
+        most = GROWTH * int(bay.sum()) + MARGIN_ML / voxel
+        for whole in _grown(bay, alike, out, spacing):
+            fits = int(whole.sum()) <= most and surround(whole, out) > LEAST_CONTACT
+            if fits and _bulges_up(features, whole, out):
+                out = out | whole
+                break
+    return np.asarray(close(out, PARTED_MM[0], spacing) & (out | features.body.tissue)) if out is not mask else mask
