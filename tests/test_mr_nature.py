@@ -12,7 +12,7 @@ from liverpair.core.volume import Mask, Volume
 from liverpair.segment.mr_evidence import SequencePeak, prepare_sequence
 from liverpair.segment.mr_lesions import detect_mr
 from liverpair.segment.mr_nature import Testimony as Said
-from liverpair.segment.mr_nature import confidence_of
+from liverpair.segment.mr_nature import confidence_of, has_living_rim
 
 #: Signals against liver of a lesion's rim and of its core (0.28 diameters around its middle), by sequence.
 NECROTIC = {"mr-hbp": (0.45, 0.3), "mr-t2": (2.3, 5.5), "mr-dwi": (3.2, 1.25)}
@@ -105,3 +105,19 @@ def test_diffusion_weighting_that_surely_shows_nothing_speaks_more_than_one_that
     assert odds(0.05, 0.04, 24.0) < odds(0.3, 0.04, 24.0) - 2.5
     assert odds(0.05, 0.2, 24.0) > odds(0.05, 0.04, 24.0) + 1.0  # noise may hide what a metastasis would show
     assert odds(0.05, 0.04, 3.0) > odds(0.05, 0.04, 24.0) + 1.0  # a few voxels prove little
+
+
+@pytest.mark.parametrize(("rim", "living"), [(2.1, True), (5.5, False)])
+def test_a_shell_that_diffusion_weighting_keeps_where_t2_has_lost_its_core_is_living(rim: float, living: bool) -> None:
+    """A necrosis as bright on diffusion weighting as what lives around it; an even haemangioma loses both at once."""
+    looks = {"mr-hbp": (0.45, 0.45), "mr-t2": (rim, 5.5), "mr-dwi": (2.6, 2.6)}
+    grid = _grid("mr-hbp")
+    liver = Mask(np.all((_places(grid) > 12) & (_places(grid) < [108, 88, 93]), axis=-1), grid)
+    sequences = {}
+    for role in ("mr-t2", "mr-dwi"):
+        prepared = prepare_sequence(role, _image(role, looks, 0.25), liver, (16.0,), 20.0, 6.0, 12.0)
+        assert prepared is not None
+        sequences[role] = prepared
+    lead = SequencePeak("mr-dwi", CENTRE, 20.0, 20.0, 0.8)
+    assert not has_living_rim(sequences["mr-dwi"], lead)
+    assert has_living_rim(sequences["mr-dwi"], lead, sequences["mr-t2"]) is living

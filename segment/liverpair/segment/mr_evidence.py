@@ -45,7 +45,8 @@ class Sequence:
     ``contrast`` [i, j, k] = sign·(I/background − 1): positive where a metastasis would differ from the liver,
     zero outside ``domain``. ``raw`` = I/background − 1 everywhere in the crop (for what lies beyond the
     liver). ``noise`` is the robust SD of voxels' contrast in the liver. ``responses[s]`` is the weakest
-    curvature in units of its own robust SD for ``diameters[s]``, ``blobness[s]`` its λ₁/√(λ₂λ₃).
+    curvature in units of its own robust SD for ``diameters[s]``, ``blobness[s]`` its λ₁/√(λ₂λ₃). ``darkness``: the
+    liver's signal against an ordinary liver's where iron took some (mr_dark), else 1.
     """
 
     role: str
@@ -60,6 +61,7 @@ class Sequence:
     responses: tuple[NDArray[np.float32], ...]
     blobness: tuple[NDArray[np.float32], ...]
     steps: tuple[tuple[int, int, int], ...]
+    darkness: float = 1.0
 
     def sample(self, values: NDArray[np.float32], lps: NDArray[np.float64], order: int = 1) -> NDArray[np.float64]:
         """Values of an array on this grid at points (n, 3) LPS mm; 0 outside."""
@@ -112,16 +114,18 @@ def prepare_sequence(
     background_sigma_mm: float,
     closing_mm: float,
     margin_mm: float,
+    beyond: Mask | None = None,
 ) -> Sequence | None:
     """Crop, normalise and filter one sequence; None where it does not cover the liver.
 
     ``liver`` may be on another grid of the same frame. ``closing_mm`` restores lesions at the capsule that a
-    liver mask leaves out.
+    liver mask leaves out; ``beyond`` is searched, too, but says nothing of the liver.
     """
     on_grid = mask_on_grid(liver, image.grid)
     if np.count_nonzero(on_grid) < 200:
         return None
-    start, stop = Mask(on_grid, image.grid).bounds(margin_mm)
+    searched = on_grid if beyond is None else on_grid | mask_on_grid(beyond, image.grid)
+    start, stop = Mask(searched, image.grid).bounds(margin_mm)
     crop = image.cropped(start, stop)
     window = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
     inside = np.ascontiguousarray(on_grid[window])
@@ -132,7 +136,7 @@ def prepare_sequence(
     if level <= 0:
         return None
     raw = values / np.maximum(background, 0.1 * level) - 1
-    domain = _closed(inside, spacing, closing_mm)
+    domain = _closed(np.ascontiguousarray(searched[window]), spacing, closing_mm)
     sign = SIGN.get(role, 1)
     contrast = np.where(domain, sign * raw, 0).astype(np.float32)
     _, noise = robust_sd(contrast[inside])

@@ -78,7 +78,7 @@ def _small_kind(
     answers = {}
     for role, (z, gain) in small.answers.items():
         seen = sequences[role].sign * evidence.core[role] - 2.0 * evidence.core_sd[role] if role in BOUNDING else 0.0
-        answers[role] = Answer(z, gain, max(seen, 0.0))
+        answers[role] = Answer(z, gain, max(seen, 0.0), sequences[role].darkness)
     shares = kind_shares(answers, lead.diameter_mm, core_ratio(sequences, "mr-adc", lead, evidence))
     share, words = shares[Nature.METASTASIS], kind_words(answers)
     if share < (UNCERTAIN_BELOW if core is not Nature.METASTASIS else BENIGN_BELOW):

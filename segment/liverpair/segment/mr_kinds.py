@@ -56,12 +56,14 @@ SHARE_STEPS, CONTRAST_STEPS, SPAN = 24, 27, 2.6
 class Answer:
     """A sequence's answer ``z`` (SDs) to a ball of SMALL_MM's largest diameter, and what contrast 1 would give.
 
-    ``least``: the contrast that the core is seen to have at least.
+    ``least``: the contrast that the core is seen to have at least. ``darkness``: the liver's signal against an ordinary
+    one's, of which every kind's contrast grows.
     """
 
     z: float
     gain: float
     least: float = 0.0
+    darkness: float = 1.0
 
 
 def kind_shares(
@@ -94,6 +96,7 @@ def _likelihood(
     weights = np.exp(-0.5 * steps**2)
     weights /= weights.sum()
     contrast = median * np.exp(math.hypot(spread, error) * steps) if median > 0 else spread * steps
+    contrast = contrast if answer.darkness == 1.0 else (1.0 + contrast) / answer.darkness - 1.0
     weights *= np.where(contrast >= SURE_SHARE * answer.least, 1.0, UNSURE)
     off = answer.z - SHIFT_GAIN - answer.gain * shares[:, None] * contrast
     usual, other = np.exp(-0.5 * off**2), np.exp(-0.5 * (off / OUTLIER_SD) ** 2) / OUTLIER_SD

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfftn, next_fast_len, rfftn
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from liverpair.core.units import FWHM_PER_SIGMA
+from liverpair.segment.delineate import within
 from liverpair.segment.scale_space import robust_sd
 
 __all__ = ["SMALL_MM", "Matched", "match_balls"]
@@ -37,6 +38,9 @@ SPECTRUM_MM = 100.0
 LEAST_POWER = 0.1
 #: A frequency is part of what was acquired where its power exceeds this share of the low frequencies' median.
 BAND_SHARE = 0.1
+#: What is over the first (SDs, of either sign) as far as a ball of the second's radius (mm) fits in is too large to be
+#: a small focus, and rings in a whitened filter: it is taken out with a border as wide as the third (mm, blur).
+LARGE_SDS, LARGE_RADIUS_MM, LARGE_BORDER_MM = 4.0, 5.0, 2.0
 #: Padding (mm) that keeps the filter from wrapping around.
 PAD_MM = 16.0
 
@@ -55,6 +59,7 @@ def match_balls(
     contrast: NDArray[np.float32], liver: NDArray[np.bool_], spacing: NDArray[np.float64], noise: float
 ) -> Matched:
     """Filter a contrast image (lesions positive, liver 0) whose voxels in ``liver`` have the robust SD ``noise``."""
+    contrast = _without_large(contrast, spacing, noise)
     shape = tuple(
         next_fast_len(n + math.ceil(PAD_MM / h), real=True) for n, h in zip(contrast.shape, spacing, strict=True)
     )
@@ -74,6 +79,14 @@ def match_balls(
         answers.append(np.asarray((answer - middle) / sd, dtype=np.float32))
         gains.append(_at_origin(template * weight, shape) / sd)
     return Matched(tuple(answers), tuple(gains))
+
+
+def _without_large(contrast: NDArray[np.float32], spacing: NDArray[np.float64], noise: float) -> NDArray[np.float32]:
+    """The contrast, 0 in and beside what is too large to be a small focus."""
+    core = distance_transform_edt(np.abs(contrast) > LARGE_SDS * noise, sampling=spacing) > LARGE_RADIUS_MM
+    if not core.any():
+        return contrast
+    return np.where(within(core, spacing, LARGE_RADIUS_MM + LARGE_BORDER_MM), np.float32(0), contrast)
 
 
 def _spectrum(

@@ -72,6 +72,9 @@ BENIGN_LOG_ODDS = 0.5
 #: half the diameter is liver: a wide shell would be mostly that; a scale may be 1.4 times smaller than its ball.
 RIM_SHELLS, CORE_SHARE = ((0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.35, 0.6)), 0.2
 RIM_EXCESS, RIM_SIGMAS, RIM_BRIGHT = 0.25, 4.0, 0.3
+#: Of its core's contrast a shell must surely keep the first share on diffusion weighting, and no more than the second
+#: on T2, to be living tissue around fluid that diffusion weighting shows as bright (T2 shines through).
+RIM_KEPT, RIM_LOST = 0.75, 0.55
 #: Voxels that core and shell must have for a rim to be told.
 RIM_VOXELS = (3, 12)
 
@@ -224,33 +227,66 @@ def nature_of(sequences: dict[str, Sequence], lead: SequencePeak, evidence: Test
         odds += float(np.clip(6.0 * (adc - ADC_NEUTRAL), -2.0, 4.0))
         cystic += (adc - ADC_CYST) / 0.3
         words.append(f"diffusivity {adc:.1f} times the liver's")
-    if odds < BENIGN_LOG_ODDS or has_living_rim(sequences.get("mr-dwi"), lead):
+    if odds < BENIGN_LOG_ODDS or has_living_rim(sequences.get("mr-dwi"), lead, sequences.get("mr-t2")):
         return Nature.METASTASIS, ""
     nature = Nature.CYST if cystic > 0 else Nature.HAEMANGIOMA
     what = "free fluid" if nature is Nature.CYST else "slow blood"
     return nature, f"Reads as {what}: " + "; ".join(words) + "."
 
 
-def has_living_rim(dwi: Sequence | None, lead: SequencePeak) -> bool:
-    """Whether diffusion weighting shows a bright shell around a darker core: a necrotic metastasis."""
+def has_living_rim(dwi: Sequence | None, lead: SequencePeak, t2: Sequence | None = None) -> bool:
+    """Whether diffusion weighting shows a bright shell around a darker core: a necrotic metastasis.
+
+    Or, where ``t2`` is given, a shell as bright as its core where T2 has lost the core's brightness already.
+    """
     if dwi is None:
         return False
-    centre = dwi.grid.to_index(lead.lps)
-    reach = np.ceil(RIM_SHELLS[-1][1] * lead.diameter_mm / dwi.grid.spacing).astype(int) + 1
-    low = np.maximum(np.rint(centre).astype(int) - reach, 0)
-    high = np.minimum(np.rint(centre).astype(int) + reach + 1, dwi.grid.shape)
-    if np.any(high <= low):
-        return False
-    ranges = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
-    index = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1)
-    distance = np.linalg.norm((index - centre) * dwi.grid.spacing, axis=-1) / lead.diameter_mm
-    window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    values, inside = dwi.raw[window], dwi.domain[window]
-    core = values[inside & (distance <= CORE_SHARE)]
+    core, shells = _shells(dwi, lead)
     if len(core) < RIM_VOXELS[0]:
         return False
-    shells = (values[inside & (distance >= inner) & (distance <= outer)] for inner, outer in RIM_SHELLS)
-    return any(_is_rim(shell, core, dwi.noise) for shell in shells if len(shell) >= RIM_VOXELS[1])
+    if any(_is_rim(shell, core, dwi.noise) for shell in shells if len(shell) >= RIM_VOXELS[1]):
+        return True
+    return t2 is not None and _outlasts(dwi, core, shells, *_shells(t2, lead))
+
+
+def _shells(sequence: Sequence, lead: SequencePeak) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+    """The relative contrasts in the core and in each of RIM_SHELLS around the lead; none beyond the sequence's crop."""
+    centre = sequence.grid.to_index(lead.lps)
+    reach = np.ceil(RIM_SHELLS[-1][1] * lead.diameter_mm / sequence.grid.spacing).astype(int) + 1
+    low = np.maximum(np.rint(centre).astype(int) - reach, 0)
+    high = np.maximum(np.minimum(np.rint(centre).astype(int) + reach + 1, sequence.grid.shape), low)
+    ranges = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
+    index = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1)
+    distance = np.linalg.norm((index - centre) * sequence.grid.spacing, axis=-1) / lead.diameter_mm
+    window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    values, inside = sequence.raw[window], sequence.domain[window]
+    shells = [values[inside & (distance >= inner) & (distance <= outer)] for inner, outer in RIM_SHELLS]
+    return values[inside & (distance <= CORE_SHARE)], shells
+
+
+def _outlasts(
+    dwi: Sequence,
+    core: NDArray[np.float32],
+    shells: list[NDArray[np.float32]],
+    fluid: NDArray[np.float32],
+    fluid_shells: list[NDArray[np.float32]],
+) -> bool:
+    """Whether diffusion weighting keeps its core's contrast in a shell where T2 has lost much of its own.
+
+    The border's blur takes both away together, diffusion weighting first (its voxels are coarser): a shell that keeps
+    the one without the other is of another tissue than its core.
+    """
+    middle = float(np.mean(core))
+    if len(fluid) < RIM_VOXELS[0] or middle <= RIM_BRIGHT or float(np.mean(fluid)) <= RIM_BRIGHT:
+        return False
+    for shell, around in zip(shells, fluid_shells, strict=True):
+        if len(shell) < RIM_VOXELS[1] or len(around) < RIM_VOXELS[1]:
+            continue
+        error = RIM_SIGMAS * dwi.noise * math.hypot(len(core) ** -0.5, 1.25 * len(shell) ** -0.5)
+        kept = (float(np.median(shell)) - error) / middle
+        if kept >= RIM_KEPT and float(np.median(around)) <= RIM_LOST * float(np.mean(fluid)):
+            return True
+    return False
 
 
 def _is_rim(shell: NDArray[np.float32], core: NDArray[np.float32], noise: float) -> bool:
@@ -281,7 +317,8 @@ def core_ratio(
 ) -> tuple[float, float] | None:
     """Core-to-liver ratio undone of partial volume, and its SD; None where the sequence is absent or too coarse.
 
-    The recovery of the core is that of a ball of the lead's diameter under a Gaussian of the voxel's widths.
+    The recovery of the core is that of a ball of the lead's diameter under a Gaussian of the voxel's widths. A liver
+    darkened by iron is taken for as bright as it would be without.
     """
     if role not in sequences or not math.isfinite(evidence.core_sd[role]):
         return None
@@ -291,7 +328,8 @@ def core_ratio(
     )
     if recovery < 0.2 or evidence.core_sd[role] / recovery > 0.5:
         return None
-    return 1.0 + evidence.core[role] / recovery, evidence.core_sd[role] / recovery
+    dark = sequences[role].darkness
+    return dark * (1.0 + evidence.core[role] / recovery), dark * evidence.core_sd[role] / recovery
 
 
 def _ratio(sequences: dict[str, Sequence], role: str, lead: SequencePeak, evidence: Testimony) -> float | None:

@@ -189,7 +189,7 @@ def _peaks(search: SmallSearch) -> list[tuple[float, int, NDArray[np.int64]]]:
         for role in roles:
             other, grid = search.matched[role], search.sequences[role].grid
             motion = DISTORTED_MM if role == "mr-dwi" else SHIFT_MM
-            others.append((other.z[n], grid, other.gains[n], TYPICAL[role], motion))
+            others.append((other.z[n], grid, other.gains[n], _typical(search, role), motion))
         joint = joint_map(main, lead.grid, others)
         places = local_maxima(joint, lead.domain & (main > SUPPORT_Z), JOINT_LOG_ODDS)
         found += [(float(joint[tuple(at)]), n, at) for at in places]
@@ -289,15 +289,22 @@ def small_log_odds(search: SmallSearch, evidence: SmallEvidence, fluid: bool = F
             continue
         if fluid and role == "mr-dwi":
             continue
-        neutral = np.clip(0.5 * TYPICAL[role] * gain, *NEUTRAL_RANGE) + SHIFT_GAIN
+        typical = _typical(search, role)
+        neutral = np.clip(0.5 * typical * gain, *NEUTRAL_RANGE) + SHIFT_GAIN
         odds += ANSWER_SLOPE[role] * np.clip(answer - neutral, *ANSWER_RANGE)
         odds += CENTRE_SLOPE.get(role, 0.0) * np.clip(evidence.centre[role], *CENTRE_RANGE)
         if role == "mr-t2" and not fluid:
-            excess = answer - BEYOND_TYPICAL * TYPICAL[role] * gain - EXCESS_FROM
+            excess = answer - BEYOND_TYPICAL * typical * gain - EXCESS_FROM
             odds += EXCESS_SLOPE * np.clip(excess, 0.0, EXCESS_MOST)
     odds += THROUGH_SLOPE * evidence.through + ALONG_SLOPE * evidence.along
     odds += BLOB_SLOPE * np.clip(evidence.blobness, *BLOB_RANGE)
     return np.asarray(odds + EDGE_SLOPE * np.clip(EDGE_MM - evidence.depth_mm, 0.0, EDGE_MOST))
+
+
+def _typical(search: SmallSearch, role: str) -> float:
+    """The contrast that a metastasis typically has against this liver: against a darkened one it is larger."""
+    dark = search.sequences[role].darkness if role in search.sequences else 1.0
+    return TYPICAL[role] if dark == 1.0 else (1.0 + TYPICAL[role]) / dark - 1.0
 
 
 def with_shape(log_odds: float, shape_log_odds: float) -> float:

@@ -43,6 +43,28 @@ def split_at_neck(
 
     ``one`` and ``other`` are seeds inside the region, ``spacing`` the voxel steps in mm.
     """
+    filled = np.argwhere(region)
+    if not len(filled):
+        return None
+    low, high = filled.min(axis=0), filled.max(axis=0) + 1
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    part = _split(region[box], _shifted(one, low), _shifted(other, low), spacing)
+    if part is None:
+        return None
+    result = np.zeros_like(region)
+    result[box] = part
+    return result
+
+
+def _shifted(index: _Index, low: NDArray[np.int64]) -> _Index:
+    i, j, k = (int(n - a) for n, a in zip(index, low, strict=True))
+    return i, j, k
+
+
+def _split(
+    region: NDArray[np.bool_], one: _Index, other: _Index, spacing: NDArray[np.float64]
+) -> NDArray[np.bool_] | None:
+    """split_at_neck within the region's box."""
     depth = distance_transform_edt(np.pad(region, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
     first, second = _deepest(depth, one, spacing), _deepest(depth, other, spacing)
     thinner = float(min(depth[first], depth[second]))
