@@ -40,6 +40,21 @@ def _shares(found: Mapping[str, Any], level: float, kappa: str = "κ") -> str:
     return f"{a['k']} of {a['n']} {noun} ({100 * a['value']:.1f} %{ends}; {_coefficient(kappa, found['kappa'])})"
 
 
+def _named(reader: str) -> str:
+    """A reader's name in a sentence: "reader AB", but "Reader 1" as it stands."""
+    return reader if reader.casefold().startswith("reader") else f"reader {reader}"
+
+
+def _both(first: str, second: str) -> str:
+    """Two readers at the beginning of a sentence."""
+    plain = _named(first) == first or _named(second) == second
+    return f"{_capital(_named(first))} and {_named(second)}" if plain else f"Readers {first} and {second}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _what(examination: str) -> str:
     return "the pair's outcome" if examination == "pair outcome" else examination
 
@@ -54,12 +69,13 @@ def sentences(result: Mapping[str, Any], level: float) -> list[str]:
         if r["agreement"]["value"] is not None
     ]
     again = [
-        f"Reader {r['reader']}, reading again, said the same on {_what(r['examination'])} in {_shares(r, level)}."
+        f"{_capital(_named(r['reader']))}, reading again, said the same on {_what(r['examination'])} in "
+        f"{_shares(r, level)}."
         for r in result["repeated"]
         if r["agreement"]["n"]
     ]
     two = [
-        f"Readers {r['reader_a']} and {r['reader_b']} agreed on {_what(r['examination'])} in {_shares(r, level)}."
+        f"{_both(r['reader_a'], r['reader_b'])} agreed on {_what(r['examination'])} in {_shares(r, level)}."
         for r in result["two_readers"]
         if r["agreement"]["n"]
     ]

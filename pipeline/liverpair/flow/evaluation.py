@@ -21,6 +21,7 @@ from liverpair.evaluate.tables import attribution_row
 from liverpair.evaluate.threshold_sweep import threshold_sweep
 from liverpair.flow.case import recipe
 from liverpair.flow.config import Settings, dump_settings, settings_fingerprint
+from liverpair.flow.disease import disease_rows, other_findings, processing_rows, uptake_rows
 from liverpair.flow.explain import CohortFacts, cohort_facts, lesion_outcomes, pair_evidence
 from liverpair.flow.locations import location_rows
 from liverpair.flow.methods import methods_paragraphs
@@ -32,6 +33,7 @@ from liverpair.flow.participants import (
     read_clinical,
     treatments,
 )
+from liverpair.flow.protocols import manufacturer_name, protocol_rows, read_protocols
 from liverpair.flow.report_facts import (
     case_notes,
     diameters,
@@ -170,7 +172,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
     consensus = read_consensus(workspace, list(pairs))
     settled = consensus.of_pair
     calls = [_call_row(pairs[p], all_records[p], reports, settled.get(p, {}), settings) for p in sorted(pairs)]
-    vendors = {row["series_uid"]: row["manufacturer"] for row in workspace.read_table("series")}
+    vendors = {row["series_uid"]: manufacturer_name(row["manufacturer"]) for row in workspace.read_table("series")}
     cohort = cohort_facts(list(records.values()), {p: row["tracer"] for p, row in pairs.items()})
     suv = {pair_id: suv_facts(workspace, pair_id) for pair_id in records}
     attributions = _explanations(pairs, records, calls, reports, cohort, clinical, suv, settings)
@@ -205,7 +207,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
     workspace.write_table("calls", calls)
     workspace.write_table("attribution", [explained[p] for p in sorted(explained)])
     workspace.write_json(workspace.tables / "concordance.json", result)
-    examinations = examination_rows(workspace)
+    examinations, done = examination_rows(workspace), list(records.values())
     data = ReportData(
         title="Liver MRI against SSR-PET/CT",
         version=version(),
@@ -223,6 +225,11 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         odds=result["flag_odds"],
         baseline=baseline_rows(pairs, examinations, clinical),
         acquisition=acquisition_rows(examinations, list(suv.values())),
+        protocols=protocol_rows(read_protocols(workspace)),
+        disease=disease_rows(done),
+        other_findings=other_findings(done, {c["pair_id"]: c for c in calls}),
+        uptake=uptake_rows(done, {p: row["tracer"] for p, row in pairs.items()}),
+        processing=processing_rows(done),
     )
     write_report(workspace.report / "index.html", data)
     failed = sum(r is None or r["status"] != "done" for r in all_records.values())

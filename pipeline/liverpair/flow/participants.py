@@ -20,6 +20,8 @@ from liverpair.core.study import StudyPair
 from liverpair.dicom.records import SeriesRecord
 from liverpair.evaluate.pair_evidence import Treatment
 from liverpair.evaluate.plain_tables import plain_rows
+from liverpair.evaluate.report.wording import counted
+from liverpair.flow.protocols import manufacturer_name
 from liverpair.flow.tables import Row, format_table, parse_table
 from liverpair.flow.user_tables import read_user_table
 from liverpair.flow.workspace import Workspace, write_text
@@ -168,7 +170,7 @@ def _spread(values: Sequence[float], digits: int = 0) -> str:
 
 def _levels(values: Sequence[Any]) -> str:
     found = Counter(str(v) for v in values)
-    return ", ".join(f"{name} {n}" for name, n in sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return counted(found)
 
 
 def _described(name: str, values: Sequence[Any], of: int) -> tuple[str, str]:
@@ -205,6 +207,11 @@ def baseline_rows(
     return rows
 
 
+def _shown(key: str, value: str) -> str:
+    """A cell of examinations.csv as the report shows it: one maker under one name, tesla with their unit."""
+    return manufacturer_name(value) if key == "mr_vendor" else f"{value} T" if key == "field_strength_t" else value
+
+
 def acquisition_rows(
     examinations: Mapping[str, Mapping[str, str]], suv: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, str]]:
@@ -214,9 +221,9 @@ def acquisition_rows(
         ("pet_model", "PET/CT model (pairs)"),
         ("mr_vendor", "MRI vendor (pairs)"),
         ("mr_model", "MRI model (pairs)"),
-        ("field_strength_t", "MRI field strength, T (pairs)"),
+        ("field_strength_t", "MRI field strength (pairs)"),
     ):
-        values = [row[key] for row in examinations.values() if row.get(key)]
+        values = [_shown(key, row[key]) for row in examinations.values() if row.get(key)]
         if values:
             rows.append(_described(name, values, len(examinations)))
     for key, name, factor in (

@@ -28,6 +28,7 @@ from liverpair.flow.livers import prepare_backends
 from liverpair.flow.pair_files import read_pair_stacks, read_pairs, write_pair_stacks
 from liverpair.flow.participants import Headers, keep_clinical, note_headers, write_examinations
 from liverpair.flow.progress import Tick
+from liverpair.flow.protocols import Protocols, note_protocols, write_protocols
 from liverpair.flow.report_texts import LINKS, note_reports, write_report_objects
 from liverpair.flow.study_reports import keep_readings
 from liverpair.flow.tables import COLUMNS, Row, format_table
@@ -86,7 +87,9 @@ def pair_stage(workspace: Workspace, settings: Settings, tick: Tick = no_tick) -
         rule = patient_rule(settings.cohort)
         reports: list[Row] = []
         headers: Headers = {}
-        passing = note_headers(note_reports(_counted(catalogue.groups(rule.person), tick), reports), headers)
+        protocols: Protocols = {}
+        passing = note_reports(_counted(catalogue.groups(rule.person), tick), reports)
+        passing = note_protocols(note_headers(passing, headers), protocols)
         selections = select_groups(passing, settings.cohort, rule)
         cohort = gather(selections)
         set_aside = [plain(row) for row in catalogue.exclusions()]
@@ -96,6 +99,7 @@ def pair_stage(workspace: Workspace, settings: Settings, tick: Tick = no_tick) -
     write_pair_stacks(workspace, cohort.stacks, settings.cohort)
     write_report_objects(workspace, reports)
     write_examinations(workspace, cohort.pairs, headers)
+    write_protocols(workspace, cohort.pairs, protocols)
     numbers = {
         "pairs": len(cohort.pairs),
         "index_complete": complete,

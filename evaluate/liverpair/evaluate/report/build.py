@@ -19,6 +19,7 @@ from liverpair.evaluate.report.flow_diagram import FlowStep, flow_diagram
 from liverpair.evaluate.report.flow_picture import flow_picture
 from liverpair.evaluate.report.overview import panel_layout
 from liverpair.evaluate.report.stard import stard
+from liverpair.evaluate.report.summary import summary
 
 __all__ = ["CaseView", "FlowStep", "ReportData", "build_report", "exported_tables", "report_figures"]
 
@@ -72,6 +73,8 @@ class ReportData:
     ``diameters`` (on the images, in the report) in mm of the largest MRI lesion of each pair that has both;
     ``exclusions`` rows of level, reason, n; ``missing`` rows of what, missing, of; ``refusals`` rows of series,
     reason, n; ``baseline`` and ``acquisition`` (characteristic, value in words) of patients and of examinations;
+    ``protocols`` rows of image, pairs, parameter, value; ``disease`` (characteristic, value) of the MRI-positive pairs,
+    ``other_findings`` rows of finding, number and pairs; ``uptake`` rows by tracer; ``processing`` (step, value);
     ``levels`` (unit, how many came in, (why set aside, how many) in order). ``show_patient_ids`` prints
     the archive's patient IDs and full dates; off, patients have stand-ins and dates are years.
     """
@@ -92,6 +95,11 @@ class ReportData:
     levels: Sequence[tuple[str, int, Sequence[tuple[str, int]]]] = ()
     baseline: Sequence[tuple[str, str]] = ()
     acquisition: Sequence[tuple[str, str]] = ()
+    protocols: Sequence[Mapping[str, Any]] = ()
+    disease: Sequence[tuple[str, str]] = ()
+    other_findings: Sequence[Mapping[str, Any]] = ()
+    uptake: Sequence[Mapping[str, Any]] = ()
+    processing: Sequence[tuple[str, str]] = ()
     show_patient_ids: bool = False
 
 
@@ -185,6 +193,7 @@ def _environment() -> Environment:
         cause=wording.cause,
         chance=wording.chance,
         ends=wording.ends,
+        size_range=wording.size_range,
         words=wording.words,
     )
     return environment
@@ -218,6 +227,7 @@ def _sections(data: ReportData, drawn: Mapping[str, Any]) -> dict[str, str]:
         ("top", "Title and summary", True),
         ("flow", "Flow of studies", True),
         ("participants", "Participants", bool(data.cases)),
+        ("disease", "Disease", bool(data.disease or data.other_findings)),
         ("crosstable", "Cross tables", True),
         ("estimates", "Estimates", True),
         ("precision", "Precision", bool(c.get("precision") or c.get("predictive_values"))),
@@ -254,12 +264,17 @@ def exported_tables(
         {
             "participants": [
                 {"characteristic": name, "value": value}
-                for name, value in (*data.baseline, *described, *data.acquisition)
+                for name, value in (*cohort_tables.in_order(data.baseline, described), *data.acquisition)
             ],
             "flow": [
                 {"level": unit, "came_in": start, "set_aside": aside, "judged": left}
                 for unit, start, aside, left in cohort_tables.level_rows(data.levels, data.concordance)
             ],
+            "disease": [{"characteristic": name, "value": value} for name, value in data.disease],
+            "other_findings": data.other_findings,
+            "uptake": data.uptake,
+            "protocols": data.protocols,
+            "processing": [{"step": name, "value": value} for name, value in data.processing],
             "exclusions": data.exclusions,
             "missing": data.missing,
             "refusals": data.refusals,
@@ -297,7 +312,9 @@ def build_report(data: ReportData, drawn: Mapping[str, Chart] | None = None) -> 
             estimate_names=wording.ESTIMATE_NAMES,
             ratio_names=wording.RATIO_NAMES,
             published=cohort_tables.published(c["estimates"], c.get("confidence_level", 0.95)),
-            participants=[*data.baseline, *cohort_tables.participants(cases)],
+            participants=cohort_tables.in_order(data.baseline, cohort_tables.participants(cases)),
+            unknown=cohort_tables.unknown(data.baseline),
+            summary=summary(c, data),
             patient_rows=cohort_tables.patient_rows(c),
             level_rows=cohort_tables.level_rows(data.levels, c),
             remarks=cohort_tables.remarks(c["estimates"]),

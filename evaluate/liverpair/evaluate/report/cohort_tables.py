@@ -10,10 +10,25 @@ from typing import Any
 import numpy as np
 
 from liverpair.evaluate.intervals import Interval, clopper_pearson
-from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, days
+from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, counted, days
 
-__all__ = ["interval_columns", "level_rows", "participants", "patient_rows", "published", "remarks", "stand_ins"]
+__all__ = [
+    "in_order",
+    "interval_columns",
+    "level_rows",
+    "participants",
+    "patient_rows",
+    "published",
+    "remarks",
+    "stand_ins",
+    "unknown",
+]
 
+#: Beginnings of the names of baseline rows, and what is missing without them.
+WANTED = {
+    "Sex": "sex", "Age": "age", "Grade": "grade", "Ki-67": "Ki-67", "Primary": "primary tumour",
+    "Therapies": "therapies",
+}  # fmt: skip
 #: TP, FP, FN, TN of Grawe et al., Cancer Imaging 2023 (doi 10.1186/s40644-023-00556-9), pairs.
 PUBLISHED_CELLS = (1634, 16, 51, 682)
 
@@ -51,8 +66,7 @@ def published(
 
 def _share(values: Sequence[str]) -> str:
     """Levels with their counts, most frequent first: "68Ga-DOTATOC 12, 64Cu-DOTATATE 3"."""
-    found = Counter(v or "not stated" for v in values)
-    return ", ".join(f"{name} {n}" for name, n in sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return counted(Counter(v or "not stated" for v in values))
 
 
 def participants(cases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -84,6 +98,18 @@ def participants(cases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
             ("Largest lesion of MRI-positive pairs, mm", f"median {middle:.1f} (quartiles {low:.1f} and {high:.1f})")
         )
     return rows
+
+
+def in_order(baseline: Sequence[tuple[str, str]], described: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rows of the table of participants: how many there are, who they are, what was done."""
+    counts = [row for row in described if row[0].startswith(("Patients", "Pairs"))]
+    return [*counts, *baseline, *(row for row in described if row not in counts)]
+
+
+def unknown(baseline: Sequence[tuple[str, str]]) -> list[str]:
+    """What a table of participants usually holds and this one does not."""
+    names = [name for name, _ in baseline]
+    return [word for start, word in WANTED.items() if not any(name.startswith(start) for name in names)]
 
 
 def patient_rows(concordance: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

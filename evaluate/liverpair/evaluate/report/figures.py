@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, percent
+from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, percent, size_range
 
 __all__ = ["Chart", "agreement_plot", "forest_plot", "interval_histogram", "size_curve", "size_sweep", "subgroup_plot"]
 
@@ -123,7 +123,7 @@ def subgroup_plot(overall: Mapping[str, Any], subgroups: Sequence[Mapping[str, A
         if group["by"] != last:
             last = group["by"]
             rows.append((last.replace("_", " ").capitalize(), None, True))
-        rows.append((str(group["level"]), group["estimates"], False))
+        rows.append((size_range(str(group["level"])), group["estimates"], False))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 0.8 + 0.23 * len(rows)))
         for column, name in enumerate(("sensitivity", "specificity"), start=1):
@@ -243,10 +243,16 @@ def agreement_plot(points: Sequence[tuple[float, float]], summary: Mapping[str, 
         axes = _axes(figure)
         axes.plot((image + report) / 2, image - report, "o", color=BLUE, markersize=5, alpha=0.7)
         low, high = summary["limits"]
-        for value, style, name in ((summary["bias"], "-", "bias"), (low, "--", "limits"), (high, "--", "limits")):
+        lines = ((summary["bias"], "-", "bias"), (low, "--", "lower limit"), (high, "--", "upper limit"))
+        for value, style, name in lines:
             axes.axhline(value, color=ORANGE, linestyle=style, linewidth=1.2)
             axes.text(
-                1.01, value, f"{name} {value:+.1f}", transform=axes.get_yaxis_transform(), va="center", fontsize=8.5
+                1.01,
+                value,
+                f"{name} {value:+.1f} mm".replace("-", "−"),
+                transform=axes.get_yaxis_transform(),
+                va="center",
+                fontsize=8.5,
             )
         axes.set_xlabel("mean of both, mm")
         axes.set_ylabel("image − report, mm")

@@ -5,7 +5,8 @@ from __future__ import annotations
 __all__ = ["stard"]
 
 MANUSCRIPT = ""
-#: (item, topic, section): Bossuyt et al., BMJ 2015;351:h5527. A section is (anchor, name); "" is for the manuscript.
+#: (item, topic, section): Bossuyt et al., BMJ 2015;351:h5527. A section is an anchor, or several of which the first
+#: that a report has answers; "" is for the manuscript.
 ITEMS: tuple[tuple[str, str, str], ...] = (
     ("1", "Identification as a study of diagnostic accuracy", "top"),
     ("2", "Structured summary", "top"),
@@ -26,12 +27,12 @@ ITEMS: tuple[tuple[str, str, str], ...] = (
     ("14", "Methods for estimating accuracy", "methods"),
     ("15", "Handling of indeterminate results", "crosstable"),
     ("16", "Handling of missing data", "missing"),
-    ("17", "Analyses of variability, prespecified or exploratory", "subgroups"),
+    ("17", "Analyses of variability, prespecified or exploratory", "subgroups readers"),
     ("18", "Sample size (what was reached and what is needed; the plan is for the manuscript)", "precision"),
     ("19", "Flow of participants", "flow"),
     ("20", "Baseline characteristics", "participants"),
-    ("21a", "Distribution of severity in those with the condition", "lesions"),
-    ("21b", "Alternative diagnoses in those without", "misses"),
+    ("21a", "Distribution of severity in those with the condition", "disease lesions participants"),
+    ("21b", "Alternative diagnoses in those without", "disease"),
     ("22", "Interval and interventions between the two tests", "interval"),
     ("23", "Cross tabulation of index test and reference standard", "crosstable"),
     ("24", "Estimates of accuracy and their precision", "estimates"),
@@ -46,7 +47,8 @@ ITEMS: tuple[tuple[str, str, str], ...] = (
 
 def stard(sections: dict[str, str]) -> list[tuple[str, str, str, str]]:
     """(item, topic, anchor, section's name) of every item; ``sections`` are those that this report has."""
-    return [
-        (item, topic, anchor, sections[anchor]) if anchor in sections else (item, topic, "", "manuscript")
-        for item, topic, anchor in ITEMS
-    ]
+    rows = []
+    for item, topic, anchors in ITEMS:
+        anchor = next((a for a in anchors.split() if a in sections), "")
+        rows.append((item, topic, anchor, sections[anchor] if anchor else "manuscript"))
+    return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ __all__ = [
     "bounds",
     "cause",
     "chance",
+    "counted",
     "days",
     "ends",
     "headline",
@@ -21,6 +23,7 @@ __all__ = [
     "percent",
     "plain_bounds",
     "significant",
+    "size_range",
     "words",
 ]
 
@@ -98,6 +101,8 @@ WORDS = {
     "noise": "near the noise",
 }
 DASH = "–"
+#: No liver is longer than this; an interval that goes beyond is open for every purpose.
+LIVER_MM = 300
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -147,10 +152,31 @@ def ends(interval: Sequence[float]) -> str:
 
 
 def interval_mm(interval: Any) -> str:
-    """An interval of sizes, or the word that says why there is none."""
+    """An interval of sizes, or the word that says why there is none; a bound beyond a liver's length is said so."""
     if isinstance(interval, str):
         return interval
-    return DASH if not interval or None in interval else f"{interval[0]:.1f}–{interval[1]:.1f}"
+    if not interval or None in interval:
+        return DASH
+    low, high = interval
+    return f"{low:.1f}–{high:.1f}" if high <= LIVER_MM else f"{low:.1f} to more than {LIVER_MM}"
+
+
+def size_range(label: str) -> str:
+    """A bin of sizes in words: "[0, 6) mm" is "< 6 mm", "[6, 10) mm" is "6 to < 10 mm"."""
+    found = re.fullmatch(r"\[([\d.]+), ([\d.]+|∞)\) mm", label)
+    if found is None:
+        return label
+    low, high = found.groups()
+    if high == "∞":
+        return f"≥ {low} mm"
+    return f"< {high} mm" if low == "0" else f"{low} to < {high} mm"
+
+
+def counted(found: Mapping[str, int]) -> str:
+    """Levels with numbers and shares, the most frequent first: "F 4 (67 %), M 2 (33 %)"; one level has no share."""
+    whole = sum(found.values())
+    rows = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {n}" + (f" ({percent(n / whole, 0)})" if len(rows) > 1 else "") for name, n in rows)
 
 
 def p_value(value: float | None) -> str:
