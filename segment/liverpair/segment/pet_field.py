@@ -15,6 +15,7 @@ from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.segment.delineate import within
 from liverpair.segment.noise import NoiseModel, equivalent_z, fit_noise
 from liverpair.segment.pet_settings import PetDetectionSettings
+from liverpair.segment.pet_unevenness import local_noise_ratio
 from liverpair.segment.scale_space import local_background, robust_sd
 
 __all__ = ["PetField", "prepare_field"]
@@ -82,6 +83,8 @@ def prepare_field(
     clean = interior & ~_hot(relative, interior, spacing, settings)
     if np.count_nonzero(clean) < 500:
         clean = interior
+    mean = _noise(relative[clean], reference.cov)
+    relative /= local_noise_ratio(relative, clean, spacing, mean.centre, mean.sd)
     first = _noise(relative[clean], reference.cov)
     z = first.z(relative)
     searched = [(0.0, first)]
