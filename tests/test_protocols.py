@@ -59,7 +59,7 @@ def test_every_image_of_a_pair_has_its_row_of_what_its_headers_state(tmp_path: P
     assert rows == {
         "ct": {"pair_id": "P1", "image": "ct", "slice_mm": "3", "pixel_mm": "0.977", "kv": "120"},
         "pet": {"pair_id": "P1", "image": "pet", "slice_mm": "2.03", "frame_s": "180", "reconstruction": "OSEM"},
-        "mr_hbp": {"pair_id": "P1", "image": "mr_hbp", "tr_ms": "3.8", "contrast": "Primovist"},
+        "mr_hbp": {"pair_id": "P1", "image": "mr_hbp", "tr_ms": "3.8", "contrast": "gadoxetate"},
         "mr_dwi": {"pair_id": "P1", "image": "mr_dwi", "b_values": "50 800"},
     }
 
@@ -74,6 +74,20 @@ def test_one_value_stands_alone_several_have_their_pairs_many_their_median_and_s
     }
     assert next(r["value"] for r in protocol_rows(rows[:3])) == "3"
     assert {(r["image"], r["pairs"]) for r in protocol_rows(rows)} == {("PET", 6)}
+
+
+@pytest.mark.parametrize(
+    ("written", "substance"),
+    [
+        ("Eovist 10 ml", "gadoxetate"), ("MULTIHANCE", "gadobenate"), ("Gadoteridol", "gadoteridol"),
+        ("Gadoterate meglumine", "gadoterate"), ("Imeron 350 ", "iomeprol"), ("NONE", ""), ("nein", ""), (None, ""),
+        ("fuer Frau Muster", "an agent without a known name"), (["Primovist", "Buscopan"], "gadoxetate"),
+    ],
+)  # fmt: skip
+def test_an_agent_is_told_by_its_substance_and_typed_words_go_nowhere(written: object, substance: str) -> None:
+    found: Protocols = {}
+    list(note_protocols([[_series("2.1", {"Modality": "MR", "ContrastBolusAgent": written})]], found))
+    assert found["2.1"]["contrast"] == substance
 
 
 @pytest.mark.parametrize(

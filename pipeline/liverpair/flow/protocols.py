@@ -50,7 +50,23 @@ OF_MODALITY = {
 NUMBERS = {
     "slice_mm": "SliceThickness", "tr_ms": "RepetitionTime", "te_ms": "EchoTime", "flip_deg": "FlipAngle", "kv": "KVP",
 }  # fmt: skip
-TEXTS = {"kernel": "ConvolutionKernel", "reconstruction": "ReconstructionMethod", "contrast": "ContrastBolusAgent"}
+TEXTS = {"kernel": "ConvolutionKernel", "reconstruction": "ReconstructionMethod"}
+#: Parts of what ContrastBolusAgent (0018,0010) says, and the substance. The field is typed by hand ("Eovist 10 ml"), so
+#: its own words go into no table: they may hold anything.
+AGENTS = {
+    "gadoxet": "gadoxetate", "primovist": "gadoxetate", "eovist": "gadoxetate", "eob": "gadoxetate",
+    "gadobena": "gadobenate", "multihance": "gadobenate", "gadobutrol": "gadobutrol", "gadovist": "gadobutrol",
+    "gadavist": "gadobutrol", "gadoter": "gadoterate", "dotarem": "gadoterate", "clariscan": "gadoterate",
+    "prohance": "gadoteridol", "gadoteridol": "gadoteridol",
+    "magnevist": "gadopentetate", "gadopentet": "gadopentetate", "omniscan": "gadodiamide",
+    "gadodiamid": "gadodiamide", "gadopiclenol": "gadopiclenol", "elucirem": "gadopiclenol", "vueway": "gadopiclenol",
+    "imeron": "iomeprol", "iomeron": "iomeprol", "iomeprol": "iomeprol", "ultravist": "iopromide",
+    "iopromid": "iopromide", "omnipaque": "iohexol", "accupaque": "iohexol", "iohexol": "iohexol",
+    "isovue": "iopamidol", "iopamid": "iopamidol", "solutrast": "iopamidol", "visipaque": "iodixanol",
+    "iodixanol": "iodixanol", "xenetix": "iobitridol", "iobitridol": "iobitridol", "optiray": "ioversol",
+    "ioversol": "ioversol",
+}  # fmt: skip
+NO_AGENT = frozenset({"", "no", "none", "nein", "ohne", "n", "native", "nativ", "without", "no contrast", "0"})
 #: Above this many different values a median and a range say more than a list.
 LISTED = 4
 #: Beginnings of Manufacturer (0008,0070), which one maker writes in several ways over the years, and his name.
@@ -95,6 +111,22 @@ def _b_values(series: SeriesRecord) -> str:
     return " ".join(f"{b:g}" for b in sorted(found))
 
 
+def _text(series: SeriesRecord, word: str) -> str:
+    """A header's words, of several the first."""
+    value = series.first(word, "")
+    return " ".join(str(value[0] if isinstance(value, list) and value else value or "").split())[:60]
+
+
+def _agent(written: str) -> str:
+    """The substance that a contrast agent's name means; "" for none."""
+    word = written.casefold()
+    if word in NO_AGENT:
+        return ""
+    # "gadoteridol" begins like "gadoterate": the longest part that fits is meant
+    best = max((part for part in AGENTS if part in word), key=len, default="")
+    return AGENTS.get(best, "an agent without a known name")
+
+
 def _facts(series: SeriesRecord, modality: str) -> dict[str, str]:
     """What a series' headers say, as text cells."""
     found = {name: _plain(_number(series.first(word))) for name, word in NUMBERS.items()}
@@ -103,8 +135,8 @@ def _facts(series: SeriesRecord, modality: str) -> dict[str, str]:
     frame = _number(series.first("ActualFrameDuration"))  # ms (PS3.3 C.8.9.4)
     found["frame_s"] = _plain(None if frame is None else frame / 1000)
     for name, word in TEXTS.items():
-        value = series.first(word, "")
-        found[name] = " ".join(str(value[0] if isinstance(value, list) and value else value or "").split())[:60]
+        found[name] = _text(series, word)
+    found["contrast"] = _agent(_text(series, "ContrastBolusAgent"))
     return {name: found[name] for name in OF_MODALITY[modality]}
 
 
