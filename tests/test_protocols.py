@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,7 @@ from liverpair.core.study import StudyPair
 from liverpair.dicom.records import InstanceRecord, SeriesRecord
 from liverpair.evaluate.report.cohort_tables import in_order, unknown
 from liverpair.evaluate.report.stard import stard
-from liverpair.evaluate.report.wording import counted, interval_mm, size_range
+from liverpair.evaluate.report.wording import counted, interval_mm, size_range, words
 from liverpair.flow.disease import disease_rows, other_findings, processing_rows, uptake_rows
 from liverpair.flow.protocols import (
     Protocols,
@@ -160,6 +161,9 @@ def test_processing_tells_failures_and_measures_only_what_is_usable() -> None:
     assert said["Overlap of the two livers after it (Dice)"].startswith("median 0.950")
     assert said["Motion of the liver between PET and CT, mm"].startswith("median 5.0")
     assert "Liver on MRI, mL" not in said
+    found = copy.deepcopy(RECORDS)
+    found[0]["quality"]["liver_mr"]["volume_ml"] = 1600.0
+    assert dict(processing_rows(found))["Liver on MRI, mL"].endswith("range 1600 to 1600); not found: 2")
     assert processing_rows([]) == []
 
 
@@ -171,6 +175,12 @@ def test_bins_and_wide_intervals_are_in_words() -> None:
     assert interval_mm((3.7, 54.5)) == "3.7–54.5"
     assert counted({"M": 2, "F": 4}) == "F 4 (67 %), M 2 (33 %)"
     assert counted({"F": 4}) == "F 4"
+
+
+def test_a_focus_flags_are_words() -> None:
+    assert words("spill_in:right_kidney;pet_absent") == "possible spill-in from right kidney, not on PET"
+    assert words(["psf_fit", "touching"]) == "size from a fit with the image's blur, touching"
+    assert words("spill_in") == "spill in"
 
 
 def test_participants_begin_with_their_number_and_say_what_is_not_known() -> None:

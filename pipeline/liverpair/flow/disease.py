@@ -126,6 +126,11 @@ def _short(values: Sequence[float | None], digits: int) -> str:
     return f"{np.median(known):.{digits}f} ({min(known):.{digits}f}–{max(known):.{digits}f})"
 
 
+def _volume(liver: Mapping[str, Any]) -> float:
+    """A liver's volume in mL after the two examinations were compared, else as it was found; 0 where there is none."""
+    return float(liver.get("refined_volume_ml") or liver.get("volume_ml") or 0.0)
+
+
 def processing_rows(records: Sequence[Record]) -> list[tuple[str, str]]:
     """How well the images were found, measured and brought together: one row a step."""
     if not records:
@@ -141,7 +146,7 @@ def processing_rows(records: Sequence[Record]) -> list[tuple[str, str]]:
     if overlaps:
         rows.append(("Overlap of the two livers after it (Dice)", _spread(overlaps, 3)))
     for key, name in (("liver_ct", "Liver on CT, mL"), ("liver_mr", "Liver on MRI, mL")):
-        volumes = [float(v) for r in records if (v := (r["quality"].get(key) or {}).get("refined_volume_ml"))]
+        volumes = [v for r in records if (v := _volume(r["quality"].get(key) or {}))]
         if volumes:
             missing = len(records) - len(volumes)
             rows.append((name, _spread(volumes) + (f"; not found: {missing}" if missing else "")))

@@ -99,6 +99,15 @@ WORDS = {
     "registration_failed": "not registered",
     "benign_on_mr": "benign on MRI",
     "noise": "near the noise",
+    "psf_fit": "size from a fit with the image's blur",
+    "psf_fit_contrast_free": "size from a fit with the image's blur, contrast free",
+    "diameter_below_resolution": "size below the PET's resolution",
+    "at_liver_border": "at the liver's border",
+    "beyond_liver_mask": "reaches beyond the liver's mask",
+    "pet_absent": "not on PET",
+    "pet_expected_invisible": "not on PET, as expected of its size",
+    "pet_indeterminate": "not on PET, which proves nothing",
+    "pet_not_evaluable": "cannot be judged on PET",
 }
 DASH = "–"
 #: No liver is longer than this; an interval that goes beyond is open for every purpose.
@@ -205,7 +214,13 @@ def words(codes: Any) -> str:
     if codes is None or codes == "":
         return DASH
     several = codes.split(";") if isinstance(codes, str) else [str(c) for c in codes]
-    return ", ".join(WORDS.get(code, human(code)) for code in several) or DASH
+    return ", ".join(WORDS.get(code) or _mimic(code) for code in several) or DASH
+
+
+def _mimic(code: str) -> str:
+    """ "spill_in:right_kidney" says whose activity it may be."""
+    kind, _, organ = code.partition(":")
+    return f"possible spill-in from {human(organ)}" if kind == "spill_in" and organ else human(code)
 
 
 def cause(code: Any) -> str:
