@@ -34,6 +34,7 @@ from liverpair.segment.scale_space import local_background, robust_sd
 from liverpair.simulate import SimulatedPair, TrueLesion, simulate_pair
 from numpy.typing import NDArray
 
+from benchmarks._lesion_calibration import print_left_out
 from benchmarks._lesion_insertions import insertion_trials
 from benchmarks._lesion_peers import PEERS, Found, Scene, levels, matched_filter
 from benchmarks._lesion_small import detection_cost, small_pair
@@ -257,6 +258,7 @@ def report(book: Book) -> None:
     print_sizes(book.sizes)
     print_reliability("P(detect) of the PET, from true diameter and uptake", book.predicted)
     print_reliability("confidence of MRI candidates called metastasis", book.confidence)
+    print_left_out()
     print()
     for cpu, before, peak in book.cost:
         print(f"all sequences and PET of a pair, alone: {cpu:.1f} s CPU, peak {peak:.0f} MB ({before:.0f} before)")
@@ -284,6 +286,7 @@ def main() -> None:
         book = measure_confidence([arguments.seeds[0] + n for n in range((arguments.confidence + 1) // 2)])
         print_curves("MRI, metastases", book.mr, MR_FALSE)
         print_reliability("confidence of MRI candidates called metastasis", book.confidence)
+        print_left_out()
         return
     report(measure(arguments.seeds, peers=not arguments.quick))
     if arguments.small:

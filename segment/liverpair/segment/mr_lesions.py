@@ -20,6 +20,7 @@ from liverpair.core.errors import Refusal
 from liverpair.core.geometry import Grid
 from liverpair.core.lesion import Candidate, Detection, Nature
 from liverpair.core.volume import LabelMap, Mask, Volume
+from liverpair.segment.mr_calibration import calibrated
 from liverpair.segment.mr_evidence import Sequence, SequencePeak, sequence_peaks
 from liverpair.segment.mr_joint import DISTORTED_MM, SHIFT_MM
 from liverpair.segment.mr_kind import judge_small, kind_of
@@ -59,7 +60,7 @@ LARGER = 1.4
 SHARPER = 1.5
 #: What lies mostly beyond the liver's mask may be another organ's, however it looks: all of the 13 parts that mr_beyond
 #: found in 57 examinations were lesions, which leaves one in fifteen; bowel and nodes no simulator has double it.
-BEYOND_SHARE = 0.87
+BEYOND, BEYOND_SHARE = "beyond_liver_mask", 0.87
 #: Foci as likely as this are parted from neighbours of another nature.
 LIKELY = 0.5
 
@@ -247,7 +248,7 @@ def _report(
         if region is None:
             continue
         confidence = 1 / (1 + math.exp(-_with_region(item, region)))
-        if confidence < settings.confidence_floor:
+        if calibrated(confidence) < settings.confidence_floor:
             continue
         kept.append((confidence, item))
         regions.append(region)
@@ -265,7 +266,7 @@ def _report(
                 label=survivors[place],
                 centre_lps=grid.to_world(centres[survivors[place] - 1]),
                 z=max(item.evidence.z.values()),
-                confidence=confidence * item.share * (BEYOND_SHARE if "beyond_liver_mask" in flags else 1.0),
+                confidence=calibrated(confidence) * item.share * (BEYOND_SHARE if BEYOND in flags else 1.0),
                 nature=item.nature,
                 flags=flags,
                 reason=item.reason,
@@ -281,7 +282,7 @@ def _report(
 
 def _flags(item: _Judged, region: MrRegion, beyond: float) -> tuple[str, ...]:
     added = ("uncertain_nature",) if item.uncertain else ()
-    return (*region.flags, *added, *(("beyond_liver_mask",) if beyond > MOSTLY_BEYOND else ()))
+    return (*region.flags, *added, *((BEYOND,) if beyond > MOSTLY_BEYOND else ()))
 
 
 def _parted_regions(kept: list[tuple[float, _Judged]], regions: list[MrRegion], grid: Grid) -> list[MrRegion]:

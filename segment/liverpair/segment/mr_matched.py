@@ -59,7 +59,6 @@ def match_balls(
     contrast: NDArray[np.float32], liver: NDArray[np.bool_], spacing: NDArray[np.float64], noise: float
 ) -> Matched:
     """Filter a contrast image (lesions positive, liver 0) whose voxels in ``liver`` have the robust SD ``noise``."""
-    contrast = _without_large(contrast, spacing, noise)
     shape = tuple(
         next_fast_len(n + math.ceil(PAD_MM / h), real=True) for n, h in zip(contrast.shape, spacing, strict=True)
     )
@@ -68,14 +67,19 @@ def match_balls(
     blur = _transfer(squares, spacing, _acquired_voxel(power, shape, spacing))
     limit = MOST_CONTRAST * noise
     data = rfftn(np.clip(contrast, -limit, limit), shape)
+    small = _without_large(contrast, spacing, noise)
+    asked = data if small is contrast else rfftn(np.clip(small, -limit, limit), shape)
     radial = np.sqrt(squares[0] + squares[1] + squares[2])
     answers, gains = [], []
     for diameter in SMALL_MM:
         template = _ball(radial, diameter) * blur / float(np.prod(spacing))
         weight = template / power
-        answer = irfftn(data * weight, shape)[tuple(slice(0, n) for n in contrast.shape)]
-        middle, sd = robust_sd(answer[liver])
+        crop = tuple(slice(0, n) for n in contrast.shape)
+        answer = irfftn(data * weight, shape)[crop]
+        middle, sd = robust_sd(answer[liver])  # of all that is there: what is taken out would make the rest seem quiet
         sd = max(sd, 1e-12)
+        if asked is not data:
+            answer = irfftn(asked * weight, shape)[crop]
         answers.append(np.asarray((answer - middle) / sd, dtype=np.float32))
         gains.append(_at_origin(template * weight, shape) / sd)
     return Matched(tuple(answers), tuple(gains))
