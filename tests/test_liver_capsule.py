@@ -84,3 +84,11 @@ def test_a_gallbladders_place_is_left_alone() -> None:
 def test_an_empty_mask_stays_empty() -> None:
     out, _ = found(ball(MIDDLE, RADIUS), np.zeros(GRID.shape, dtype=bool))
     assert not out.any()
+
+
+def test_a_necrosis_that_comes_to_the_surface_comes_back_with_its_lesion() -> None:
+    centre = towards(-1.0, 0.0, 0.3, 18.0)
+    lesion, open_core = ball(centre, 24.0), ball(towards(-1.0, 0.0, 0.3, 4.0), 12.0)
+    out, before = found(lesion, np.zeros(GRID.shape, dtype=bool), necrosis=open_core)
+    assert (out & lesion).sum() > 0.9 * lesion.sum()
+    assert (out & ~lesion & ~before).sum() < 0.15 * lesion.sum()

@@ -62,6 +62,15 @@ def _grown(bay: BoolArray, alike: BoolArray, mask: BoolArray, spacing: NDArray[n
             yield out
 
 
+def _rounded(whole: BoolArray, tissue: BoolArray, spacing: NDArray[np.float64]) -> BoolArray:
+    """A lesion with its hollows: where its necrosis comes to the surface it is a bowl."""
+    radius_mm = float(np.cbrt(3 / (4 * np.pi) * whole.sum() * np.prod(spacing)))
+    window = box_of(whole, int(np.ceil(radius_mm / float(spacing.min()))) + 2)
+    out = whole.copy()
+    out[window] |= close(whole[window], radius_mm, spacing) & tissue[window]
+    return out
+
+
 def _bulges_up(features: Features, whole: BoolArray, mask: BoolArray) -> bool:
     """Whether the way from the liver beside it to the lesion leads up or sideways rather than down."""
     beside = dilate(whole, BESIDE_MM, features.grid.spacing) & mask
@@ -91,6 +100,6 @@ def with_capsule_lesions(features: Features, mask: BoolArray, core: OrganCore) -
         for whole in _grown(bay, alike, out, spacing):
             fits = int(whole.sum()) <= most and surround(whole, out) > LEAST_CONTACT
             if fits and _bulges_up(features, whole, out):
-                out = out | whole
+                out = out | _rounded(whole, features.body.tissue, spacing)
                 break
     return np.asarray(close(out, PARTED_MM[0], spacing) & (out | features.body.tissue)) if out is not mask else mask
