@@ -19,6 +19,7 @@ from liverpair.segment.liver_fill import fill_lesions
 from liverpair.segment.liver_fluid import without_bright_bile, without_fluid, without_t2_fluid
 from liverpair.segment.liver_grid import anatomical_grid, sample
 from liverpair.segment.liver_kidney import without_right_kidney
+from liverpair.segment.liver_left_lobe import with_lobes_behind_fissures
 from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
 from liverpair.segment.liver_morphology import BoolArray, depth, dilate, largest
 from liverpair.segment.liver_mr import prepare_mr
@@ -204,6 +205,8 @@ def _around(
         coarse = without_fluid(features, coarse, core)
     else:
         coarse = without_walled_parts(image, coarse, features.grid)
+    if role == "mr-hbp":
+        coarse = with_lobes_behind_fissures(features, coarse, core)
     if not coarse.any():
         return _nothing(features, core)
     around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None
