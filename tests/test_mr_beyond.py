@@ -77,8 +77,9 @@ def test_the_same_lesion_in_a_whole_mask_carries_no_flag() -> None:
     assert lesions_beyond(images, whole, grid) is None
 
 
-def test_a_necrotic_core_belongs_to_what_was_left_out() -> None:
-    images, liver = _case([(AT, DIAMETER_MM, METASTASIS), (AT, 15.0, FLUID)])
+@pytest.mark.parametrize("core_mm", [15.0, 21.0])
+def test_a_necrotic_core_belongs_to_what_was_left_out(core_mm: float) -> None:
+    images, liver = _case([(AT, DIAMETER_MM, METASTASIS), (AT, core_mm, FLUID | {"mr-dwi": 0.8})])
     found = lesions_beyond(images, liver, images["mr-hbp"].grid)
     assert found is not None
     assert found.values[tuple(np.rint(found.grid.to_index(AT)).astype(int))]
