@@ -35,6 +35,7 @@ class Features:
     bias-corrected arbitrary units, as sampled and noise-reduced. ``allowed`` says where liver may be,
     ``window`` (low, high) which intensities are physiological. ``relative`` and ``absolute`` hold the
     slope and offset of the three tolerances below (drift, least sd, most sd) over an organ's intensity.
+    ``shading`` (float32, grid.shape): the logarithm of what ``values`` were divided by, where that is known.
     """
 
     grid: Grid
@@ -45,6 +46,7 @@ class Features:
     window: tuple[float, float]
     relative: tuple[float, float, float]
     absolute: tuple[float, float, float]
+    shading: NDArray[np.float32] | None = None
 
     def drift(self, x: float) -> float:
         """How far the intensity x of one organ may drift over its extent."""

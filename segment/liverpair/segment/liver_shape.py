@@ -209,7 +209,7 @@ def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.in
     return lumps, inner_all
 
 
-def is_distinct(features: Features, core: OrganCore, but_a_kidney: bool = False) -> bool:
+def is_distinct(features: Features, core: OrganCore, but_a_kidney: bool = False, most: float = DISTINCT) -> bool:
     """Whether hardly any tissue at places that no liver reaches has the core's intensity (a kidney may)."""
     where = unreached(features) & features.body.tissue & (features.body.skin_mm > SKIN_MM)
     near = np.abs(features.smooth - core.mode) <= GENEROUS_SD * max(core.sd, features.least_sd(core.mode))
@@ -218,7 +218,7 @@ def is_distinct(features: Features, core: OrganCore, but_a_kidney: bool = False)
         labels, count = ndimage.label(near & where)
         largest = int(np.bincount(labels.ravel(), minlength=count + 1)[1:].max(initial=0))
         alike -= largest if largest * features.grid.voxel_volume_mm3 <= KIDNEY_ML * 1000 else 0
-    return alike < DISTINCT * max(1, int(where.sum()))
+    return alike < most * max(1, int(where.sum()))
 
 
 def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float, distinct: bool) -> BoolArray:
