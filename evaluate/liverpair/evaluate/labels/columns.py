@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from liverpair.evaluate.labels.lexicon import Hit
 from liverpair.evaluate.labels.rules import Rules
+from liverpair.evaluate.labels.segments import ROMAN
 from liverpair.evaluate.labels.text import tokenise
 
 __all__ = ["Table", "divided", "read_table"]
@@ -44,6 +45,7 @@ _ZERO = re.compile(r"^\s*0(?:[.,]0)?\s*(?:mm|cm)?\s*$", re.IGNORECASE)
 _VISIT_COLUMN = re.compile(r"^(?:visite?|date|datum|time ?point|zeitpunkt|scan|study|untersuchung)$", re.IGNORECASE)
 # A diameter in mm as trials write it.
 _TRIAL_MM = re.compile(r"(?:[5-9]|[1-9]\d|1\d\d)(?:\.0)?|[-–]|0|[-+]\s?\d+\s?%?|n\.?[ae]\.?")
+_SEGMENT = re.compile(rf"(?:s|seg\.?|segment)?\s?(?:{ROMAN}|[1-8][ab]?)(?:\s?[/-]\s?(?:{ROMAN}|[1-8]))?", re.IGNORECASE)
 _LABEL = re.compile(r"^(?:L|T|TL|NT|N)\s?\d{1,2}$", re.IGNORECASE)
 
 
@@ -136,7 +138,8 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
 
 def _lists_segments(cells: Sequence[str]) -> bool:
     """ "Segment: I II III IVa": a header whose columns are the liver's segments."""
-    return len(cells) >= FEWEST_BLANK_CELLS and cells[0].lower().startswith("seg") and not _UNIT.search(cells[0])
+    named = len(cells) >= FEWEST_BLANK_CELLS and cells[0].lower().startswith("seg") and not _UNIT.search(cells[0])
+    return named and all(_SEGMENT.fullmatch(word) for cell in cells[1:] for word in cell.split())
 
 
 def _sizes_by_segment(cells: Sequence[str], header: Sequence[str], rules: Rules) -> list[float]:

@@ -10,6 +10,7 @@ from liverpair.evaluate.labels.places import place_of, places_of
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
 from liverpair.evaluate.labels.tenses import is_of_other_study, told_of_past
+from liverpair.evaluate.labels.treated import owns_no_size
 
 __all__ = ["counted_sizes", "sizes_at_place", "sizes_near", "sizes_unnamed"]
 
@@ -37,6 +38,8 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             if reading.has("resolved") and not reading.mentions and not reading.has("remains"):
                 continue  # "Segment 8, treated: 68 mm, completely necrotic"
             own = id(size.mention) in counted
+            if owns_no_size(reading, size.mention, rules):
+                continue  # "S VI (after MWA): 31 mm, no enhancement"
             unnamed = size.mention is None and not size.foreign
             placed = (
                 (reading.has("known") and named_before and not reading.mentions)

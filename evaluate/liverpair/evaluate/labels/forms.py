@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from liverpair.evaluate.labels.text import normalise
 
-__all__ = ["dictation_edits", "form_edits", "json_edits", "xml_edits"]
+__all__ = ["dictation_edits", "form_edits", "json_edits", "spaced_edits", "xml_edits"]
 
 Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
 
@@ -100,6 +100,17 @@ def xml_edits(text: str) -> Iterator[Edit]:
             yield attribute.start("sign"), attribute.end("sign"), ": "
             yield attribute.start("quote"), attribute.end("quote"), ""
         yield tag.start("end"), tag.end("end"), "\n\n"
+
+
+# "L e b e r :" is a word set wide.
+_SPACED = re.compile(r"(?<!\S)(?:[^\W\d_] ){3,}[^\W\d_](?!\S)")
+
+
+def spaced_edits(text: str) -> Iterator[Edit]:
+    """Words set wide without their blanks: "L e b e r" is "Leber"."""
+    for word in _SPACED.finditer(text):
+        for at in range(word.start() + 1, word.end(), 2):
+            yield at, at + 1, ""
 
 
 def json_edits(text: str) -> Iterator[Edit]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from liverpair.evaluate.labels.answers import ANSWERS_NO
 from liverpair.evaluate.labels.reading import LIVER, OTHER, Reading
 from liverpair.evaluate.labels.rules import Hit, Rules
+from liverpair.evaluate.labels.segments import ROMAN
 
 __all__ = [
     "PLUS",
@@ -80,6 +82,8 @@ def liver_is_doubted(reading: Reading) -> bool:
     return reading.sentence.heading == LIVER or (named and reading.sentence.section == "impression")
 
 
+# The number behind "segment".
+_NUMBER = re.compile(rf"{ROMAN}|[1-8][ab]?")
 _YES = frozenset({"ja", "yes"})
 PLUS, MINUS = frozenset({"+", "pos", "positiv", "positive"}), frozenset({"-", "neg", "negativ", "negative"})
 
@@ -88,7 +92,9 @@ def liver_is_marked(reading: Reading, marks: frozenset[str]) -> bool:
     """ "Leber pos.", "liver +", "Leber: -": the mark stands right behind the liver and nothing is counted by it."""
     words = reading.words
     for hit in reading.organ_hits:
-        at = hit.end
+        at = hit.end + (
+            words[hit.start].startswith("seg") and bool(_NUMBER.fullmatch(" ".join(words[hit.end : hit.end + 1])))
+        )
         while at < len(words) and words[at] in (":", "(", ";", "|", "=", "\t"):
             at += 1
         if hit.category != LIVER or at >= len(words) or words[at] not in marks:

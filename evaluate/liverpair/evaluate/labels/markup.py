@@ -10,9 +10,10 @@ import html
 import re
 from collections.abc import Iterable
 
-from liverpair.evaluate.labels.forms import dictation_edits, form_edits, json_edits, xml_edits
+from liverpair.evaluate.labels.forms import dictation_edits, form_edits, json_edits, spaced_edits, xml_edits
 from liverpair.evaluate.labels.ocr import ocr_edits
 from liverpair.evaluate.labels.rules import Rules
+from liverpair.evaluate.labels.segments import segment_edits
 from liverpair.evaluate.labels.umlauts import encoding_edits, umlaut_edits
 
 __all__ = ["plain_text", "repaired_text"]
@@ -53,7 +54,7 @@ def plain_text(text: str) -> tuple[str, list[int] | None]:
         plain, origin = _rewrite(plain, origin, (_html(part) for part in _HTML_PART.finditer(plain)))
     if _BOX.search(plain):
         plain, origin = _rewrite(plain, origin, _unticked(plain))
-    for edits in (json_edits, form_edits, dictation_edits):
+    for edits in (spaced_edits, json_edits, form_edits, dictation_edits):
         plain, origin = _rewrite(plain, origin, edits(plain))
     return plain, origin
 
@@ -61,7 +62,8 @@ def plain_text(text: str) -> tuple[str, list[int] | None]:
 def repaired_text(text: str, origin: list[int] | None, rules: Rules) -> tuple[str, list[int] | None]:
     """`plain_text`, and what a scan misread set right; needs to know the language."""
     text, origin = _rewrite(text, origin, umlaut_edits(text, rules))
-    return _rewrite(text, origin, ocr_edits(text, rules))
+    text, origin = _rewrite(text, origin, ocr_edits(text, rules))
+    return _rewrite(text, origin, segment_edits(text))
 
 
 def _rewrite(text: str, origin: list[int] | None, edits: Iterable[Edit]) -> tuple[str, list[int] | None]:

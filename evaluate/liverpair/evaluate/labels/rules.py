@@ -61,6 +61,7 @@ class Rules:
     modalities: Lexicon
     regions: Lexicon
     sources: Lexicon
+    treatment: Lexicon
     key_terms: tuple[str, ...]
     short_terms: frozenset[str]
     long_terms: Mapping[str, frozenset[str]]  # long names of organs and lesions, by what is left without one letter
@@ -189,6 +190,7 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         modalities=Lexicon(table["modalities"]),
         regions=Lexicon(table["regions"]),
         sources=lexicon(table["sources"]),
+        treatment=lexicon(table["treatment"]),
         key_terms=tuple(tokenise(word)[0].text for word in table["typos"]["key_terms"]),
         short_terms=plain_set(table["typos"]["short_terms"]),
         long_terms=_index_of_long_terms((organs, findings)),

@@ -181,6 +181,8 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int, rule
         _line_is_heading(tokens, _line_start(tokens, index)) or _line_is_heading(tokens, _next_line(tokens, index + 1))
     ):
         return False  # a form: "leber: suspekt" above "knochen: negativ"
+    if _is_closed_item(tokens, index, text):
+        return False  # "Segment VI: 18 mm (before 26 mm)" above "Known haemangioma"
     if _has_label(tokens, index + 1) and _has_label(tokens, _line_start(tokens, index)):
         return False  # "baseline - 9 lesions" above "post PRRT - 4 lesions"
     if before.text in (",", "/", "(") or before.hyphen:
@@ -198,6 +200,15 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int, rule
     word = (next_word_end if next_word_end > 0 else after.end) - after.start
     width = abs(width)
     return width >= MIN_WRAP_WIDTH and before.end - line_start + 1 + word >= WRAP_SHARE * width
+
+
+def _is_closed_item(tokens: Sequence[Token], index: int, text: str) -> bool:
+    """A line that opens with a name and a colon, or a segment, and ends with a size; the next opens with a capital."""
+    before, after = tokens[index - 1], tokens[index + 1]
+    if before.text not in ("mm", "cm", ")", "]") or not text[after.start].isupper():
+        return False
+    start = _line_start(tokens, index)
+    return _line_is_heading(tokens, start) or tokens[start].text.startswith("seg")
 
 
 def _lists_organs(tokens: Sequence[Token], index: int, rules: Rules) -> bool:

@@ -1,0 +1,33 @@
+"""Whether a sentence tells of a lesion that a treatment has left without life: a defect, a scar, a calcified rest.
+
+"Segment VI (after MWA): 31 mm, no enhancement" and "calcified old lesions up to 43 mm" have sizes that are no
+metastasis's; "Segment VII after SIRT: 22 mm, still enhancing" has one.
+"""
+
+from __future__ import annotations
+
+from liverpair.evaluate.labels.reading import Mention, Reading
+from liverpair.evaluate.labels.rules import Rules
+
+__all__ = ["owns_no_size"]
+
+# One sign of death may be said of a part of a lesion that lives; so many are not.
+SIGNS_OF_DEATH = 2
+
+
+def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules) -> bool:
+    """Whether a size of this sentence, and of this mention, is that of a dead rest.
+
+    What was treated locally is dead where no lesion is named; what was treated otherwise, or is named, must also look
+    dead or be called so, and a metastasis by name must do so twice. Nothing in the sentence may live.
+    """
+    said = [hit.category for hit in rules.treatment.find(reading.words)]
+    if "alive" in said:
+        return False
+    if "dead" in said:
+        return True
+    treated = "local" in said or "other" in said
+    if mention is not None and mention.polarity == "present":
+        return treated and said.count("lifeless") >= SIGNS_OF_DEATH
+    named = any(m.kind in ("metastasis", "lesion", "recurrence") for m in reading.mentions)
+    return (treated and "lifeless" in said) or ("local" in said and not named)
