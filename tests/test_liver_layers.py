@@ -102,3 +102,13 @@ def test_a_liver_that_is_the_darkest_tissue_has_no_layer() -> None:
     dark = replace(core, mode=MUSCLE - 20)
     assert darker_tissue(features, _distance(features.grid) < 0, dark) is None or not mask.all()
     assert (without_thin_layers(image, mask, mask[::2, ::2, ::2], features, dark) == mask).all()
+
+
+def test_dark_fat_is_below_the_half_level_to_air_and_hides_nothing() -> None:
+    image, mask, features, core = _case(3.0)
+    dim = {False: image.values, True: features.smooth}
+    darker = {work: np.where(values == FAT, 45.0, values).astype(np.float32) for work, values in dim.items()}
+    shown, known = replace(image, values=darker[False]), replace(features, smooth=darker[True])
+    coarse = _distance(features.grid) < 0
+    assert darker_tissue(known, coarse, core) == pytest.approx(45, abs=6)
+    assert (without_thin_layers(shown, mask, coarse, known, core) == mask).all()
