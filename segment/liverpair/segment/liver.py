@@ -46,6 +46,10 @@ LEAST_BORDER = 0.1
 #: Share of the tissue that no liver reaches in which an unshaded T2 image's liver may have its like (18 livers of four
 #: simulators 0.008–0.054; what was none 0.095–0.72).
 MOST_ALIKE = 0.08
+#: A search by another correction of the shading whose mask is bounded by real edges is a liver, though a stricter one
+#: leaves out parts of it (the nodules of a cirrhosis): a laxer search and it agree by this, a stricter one by that, and
+#: of the tissue just outside it no more than this share looks alike.
+BOUNDED_LOOSE, BOUNDED_TIGHT, BOUNDED_ALIKE = 0.92, 0.85, 0.03
 #: What a wide search's leak is told by.
 WIDE_ONLY = frozenset({DOUBT, "no_border", "unstable", "reaches_the_far_end", "leaks_to_the_left_or_back", "too_large"})
 ROLES = ("ct", "mr-hbp", "mr-t1-native", "mr-arterial", "mr-portal", "mr-t2", "mr-dwi", "mr-adc")
@@ -93,7 +97,9 @@ def segment_liver(
     if role in UNSHADED:  # what fat, muscle or spleen look like is no liver: a search would leak into them at length
         cores = [core for core in cores if is_distinct(features, core, most=MOST_ALIKE)]
     found = _search(image, role, settings, pet, features, cores)
-    if found.core is not None and WIDE_ONLY.intersection(found.judgement.reasons):
+    if role == "mr-hbp" and WIDE_ONLY.intersection(found.judgement.reasons):
+        found = _by_tissues(image, role, settings, found) or found
+    if found.core is not None and WIDE_ONLY.intersection(found.judgement.reasons) and not found.settled:
         strict = replace(settings, quality=replace(settings.quality, doubt_fails=False))
         again = _search(image, role, strict, pet, features.stricter(STRICTER), [found.core])
         found = again.flagged(DOUBT) if again.usable and _surer(again, found) else found
@@ -120,6 +126,7 @@ class _Found:
     judgement: Judgement
     facts: dict[str, Any] = field(default_factory=dict)
     around: OrganCore | None = None
+    settled: bool = False
 
     @property
     def usable(self) -> bool:
@@ -140,6 +147,35 @@ def _surer(again: _Found, found: _Found) -> bool:
     little that it costs no more than a border does."""
     less = not found.usable or again.doubtful_share < found.doubtful_share
     return DOUBT not in again.judgement.reasons or (less and again.doubtful_share <= LITTLE_DOUBT)
+
+
+def _by_tissues(image: Volume, role: str, settings: LiverSettings, found: _Found) -> _Found | None:
+    """What a search finds where the shading is read inside the tissues; None where it is no surer than ``found``.
+
+    N4 sharpens the histogram, and with it takes a liver that is much brighter than all else for the coil's place: it
+    levels out what tells a liver from its neighbours (a cirrhosis: 0.83 → 0.97; a steatosis: 0.978 → 0.985).
+    """
+    features = prepare_mr(image, role, settings.work_spacing_mm, by_tissues=True)
+    if features is None or features.grid.shape != found.mask.shape:
+        return None
+    again = _search(image, role, settings, None, features, find_cores(features))
+    if again.usable and (not found.usable or again.doubtful_share < found.doubtful_share):
+        return replace(again, settled=True)
+    distinct = again.core is not None and is_distinct(features, again.core, but_a_kidney=True)
+    if not found.usable and distinct and _bounded(again.judgement):
+        left = tuple(reason for reason in again.judgement.reasons if reason != "unstable")
+        judged = Judgement("usable", left, again.judgement.facts)
+        return replace(again, judgement=judged, settled=True).flagged(DOUBT)
+    return None
+
+
+def _bounded(judged: Judgement) -> bool:
+    """Whether nothing but a stricter search speaks against a mask that has a border all around."""
+    facts = judged.facts
+    if not {"unstable", DOUBT, "fov_truncated"}.issuperset(judged.reasons):
+        return False
+    sharp = facts["shell_alike"] <= BOUNDED_ALIKE and facts["agreement_loose"] >= BOUNDED_LOOSE
+    return bool(sharp and facts["agreement_tight"] >= BOUNDED_TIGHT)
 
 
 def _nothing(features: Features, core: OrganCore | None = None) -> _Found:

@@ -63,8 +63,11 @@ def remove_bias(
     return np.asarray(values / field, dtype=np.float32)
 
 
-def prepare_mr(image: Volume, role: str, spacing_mm: float) -> Features | None:
-    """Features of an MR image of contrast ``role`` on the work grid; None where nothing rises above noise."""
+def prepare_mr(image: Volume, role: str, spacing_mm: float, by_tissues: bool = False) -> Features | None:
+    """Features of an MR image of contrast ``role`` on the work grid; None where nothing rises above noise.
+
+    ``by_tissues``: its shading is read inside the tissues, as that of ``UNSHADED`` contrasts always is.
+    """
     grid = anatomical_grid(image.grid, spacing_mm)
     values = sample(image, grid, fill=None)
     values = np.maximum(values, 0)
@@ -72,7 +75,7 @@ def prepare_mr(image: Volume, role: str, spacing_mm: float) -> Features | None:
     if body is None or not body.tissue.any():
         return None
     log: NDArray[np.float32] | None = None
-    if role in UNSHADED:
+    if role in UNSHADED or by_tissues:
         log = shading(values, body.tissue, grid.spacing)
         flat = np.asarray(values / np.exp(log), dtype=np.float32)
     else:
