@@ -13,6 +13,7 @@ __all__ = [
     "called_benign",
     "guessed",
     "is_benign_in_its_part",
+    "is_likened",
     "metastasis_affirmed",
     "most_likely_benign",
     "qualified",
@@ -111,10 +112,26 @@ def guessed(hit: Hit, reading: Reading) -> bool:
     )
 
 
+_LIKE = ("entsprech", "vereinbar", "passend", "typisch", "gleichend")
+
+
+def is_likened(hit: Hit, reading: Reading) -> bool:
+    """ "Lesions without uptake, corresponding to cysts": "ohne Belegung, Zysten entsprechend" denies no cysts."""
+    words = reading.words
+    behind = any(word.startswith(_LIKE) for word in words[hit.end : hit.end + 1])
+    comma = next((i for i in range(hit.start - 1, -1, -1) if words[i] == ","), -1)
+    denied = any(cue.category == "negation_before" and comma < cue.start < hit.start for cue in reading.cues)
+    lesion = any(f.category == "lesion" and f.end <= comma for f in reading.findings)
+    measured = bool({"mm", "cm"} & set(words[:comma]))
+    return behind and comma > 0 and not denied and (lesion or measured)
+
+
 def metastasis_affirmed(reading: Reading, findings: Sequence[Hit]) -> bool:
     return any(hit.category == "metastasis" and not _denied(hit, reading) for hit in findings)
 
 
 def _denied(hit: Hit, reading: Reading) -> bool:
+    if hit.category == "benign" and is_likened(hit, reading):
+        return False
     beside = {"hypothetical", "aside", "deferred", "historical", "historical_after"}
     return bool((DENYING | beside) & covering_cues(hit, reading).keys())

@@ -16,7 +16,7 @@ from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.segments import ROMAN
 from liverpair.evaluate.labels.text import tokenise
 
-__all__ = ["Table", "divided", "read_table"]
+__all__ = ["Table", "divided", "names_time", "read_table"]
 
 DIVIDERS = ("|", "\t", ";")
 _BLANKS = re.compile(r" {2,}|\t")
@@ -29,7 +29,7 @@ _UNIT = re.compile(r"(?:\b|_)(mm|cm)\b", re.IGNORECASE)
 _TWO_COLUMNS = re.compile(r"\s{8,}\S.*\S\s{3,}\S")
 _NUMBER = r"\d{1,3}(?:[.,]\d+)?"
 _SIZE = re.compile(
-    rf"^\s*(?:<|ca\.?|bis|max\.?)?\s*(?P<first>{_NUMBER})(?:\s*[x×*]\s*{_NUMBER})*\s*(?P<unit>mm|cm)?\s*(?:[/(].*|[,;]\s*(?:SUV|Krenning).*)?$",
+    rf"^\s*(?:<|ca\.?|bis|max\.?)?\s*(?P<first>{_NUMBER})(?:\s*[x×*]\s*{_NUMBER})*\s*(?P<unit>mm|cm)?\s*(?:[/(].*|[,;]\s*[^\W\d].*)?$",
     re.IGNORECASE,
 )
 _MONTHS = ("jan", "feb", "m[aä]r|mae", "apr", "ma[iy]", "jun", "jul", "aug", "sep", "o[ck]t", "nov", "de[cz]")
@@ -210,6 +210,11 @@ def _time(cell: str, rules: Rules) -> tuple[int, int, int] | None:
     return None
 
 
+def names_time(cell: str, rules: Rules) -> bool:
+    """Whether the head of a column says when its sizes were measured."""
+    return _time(cell, rules) is not None
+
+
 def _size_column(names: Sequence[str], cells: Sequence[str], above: str, rules: Rules) -> int | None:
     """Index of the column with current sizes, None if there is none."""
     times = [_time(name, rules) for name in names]
@@ -260,4 +265,6 @@ def _is_other_row(cells: Sequence[str], rules: Rules) -> bool:
     """A benign lesion's row, or one with the sum of the rows above."""
     found = {hit.category for cell in cells for hit in rules.findings.find(_words(cell))}
     summed = any(hit.category == "sum" for hit in rules.sizes.find(_words(cells[0])))
-    return summed or bool(found & {"benign", "treated"} and "metastasis" not in found)
+    treated = {hit.category for cell in cells for hit in rules.treatment.find(_words(cell))}
+    lifeless = bool(treated & {"local", "dead"}) and "alive" not in treated
+    return summed or lifeless or bool(found & {"benign", "treated"} and "metastasis" not in found)

@@ -10,7 +10,9 @@ import html
 import re
 from collections.abc import Iterable
 
+from liverpair.evaluate.labels.columns import names_time
 from liverpair.evaluate.labels.forms import dictation_edits, form_edits, json_edits, spaced_edits, xml_edits
+from liverpair.evaluate.labels.lists import list_edits
 from liverpair.evaluate.labels.ocr import ocr_edits
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.segments import segment_edits
@@ -63,7 +65,8 @@ def repaired_text(text: str, origin: list[int] | None, rules: Rules) -> tuple[st
     """`plain_text`, and what a scan misread set right; needs to know the language."""
     text, origin = _rewrite(text, origin, umlaut_edits(text, rules))
     text, origin = _rewrite(text, origin, ocr_edits(text, rules))
-    return _rewrite(text, origin, segment_edits(text))
+    text, origin = _rewrite(text, origin, segment_edits(text))
+    return _rewrite(text, origin, list_edits(text, lambda words: names_time(words, rules)))
 
 
 def _rewrite(text: str, origin: list[int] | None, edits: Iterable[Edit]) -> tuple[str, list[int] | None]:

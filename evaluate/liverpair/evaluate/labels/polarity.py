@@ -11,6 +11,7 @@ from liverpair.evaluate.labels.benign import (
     called_benign,
     guessed,
     is_benign_in_its_part,
+    is_likened,
     metastasis_affirmed,
     most_likely_benign,
     qualified,
@@ -37,6 +38,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     dispelled = _dispelled(hit, reading)
     if hit.category not in ("benign", "treated") and dispelled:
         return dispelled
+    if hit.category == "benign" and is_likened(hit, reading):
+        return "benign"
     if hit.category in ("benign", "treated"):
         return "ignored" if (DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
     asked = covering.get("hypothetical")

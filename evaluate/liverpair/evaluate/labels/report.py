@@ -202,7 +202,7 @@ def _counted_mentions(facts: Sequence[Fact], readings: Sequence[Reading], status
     for reading, following in zip(readings, [*readings[1:], None], strict=True):
         called_benign = following is not None and _is_benign_verdict(following, reading)
         for mention in reading.mentions:
-            if called_benign and mention.singular and mention.polarity == "neutral":
+            if called_benign and mention.singular and mention.polarity in ("neutral", "non_avid"):
                 continue
             if mention.organ == "liver" and mention.polarity in ("neutral", "followed", "non_avid", "bounded"):
                 counted.add(id(mention))
@@ -218,7 +218,7 @@ def _is_benign_verdict(following: Reading, reading: Reading) -> bool:
         and bool(named)
         and own
         and all(m.kind == "benign" and m.polarity == "benign" for m in named)
-        and len(following.words) <= LONGEST_VERDICT
+        and len(following.words) <= (LONGEST_SENTENCE if following.words[0] in _IT else LONGEST_VERDICT)
         and not {"mm", "cm"} & set(following.words)
         and not any(word.startswith(_OF_PARENCHYMA) for word in following.words)
     )
@@ -228,6 +228,9 @@ def _is_benign_verdict(following: Reading, reading: Reading) -> bool:
 _OF_PARENCHYMA = ("steato", "verfett", "fett", "fat", "sidero", "eisen", "iron")
 # "Haemangioma.", "Two cysts."
 LONGEST_VERDICT = 6
+# "It has fluid attenuation and was characterised as a cyst on MRI."
+LONGEST_SENTENCE = 16
+_IT = frozenset({"it", "this", "es", "er", "sie", "dieser", "diese", "dieses"})
 
 
 def _speaks_of_several(facts: Sequence[Fact], status: str) -> bool:

@@ -111,7 +111,8 @@ def _place(pieces: Sequence[Piece], rules: Rules) -> list[_Placed]:
             rest = tokens[used:]
             if not any(token.kind in ("word", "number") or token.text in "+-" for token in rest):
                 # "Vergleich MRT 2/18:" has named its study: what follows on the next line is compared with it.
-                line += kind == "comparison" and any(t.kind in ("number", "date") for t in tokens)
+                told = any(t.kind in ("number", "date") for t in tokens) or len(tokens) > MAX_HEADING_WORDS
+                line += kind == "comparison" and told
                 break
             if not organ:
                 tokens = rest

@@ -1,0 +1,68 @@
+"""Make lists of lesions readable whose lines leave out what their head says: the unit, or which number is of today.
+
+"Liver lesions in mm (prior / today)" above "Segment V: 33 / 21" becomes a table with bars; "S3 15 (12)" in lines of
+that kind becomes "S3 15 mm (12 mm)", unless the report speaks of SUV, which such numbers may be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from liverpair.evaluate.labels.segments import ROMAN
+
+__all__ = ["list_edits"]
+
+Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
+
+_SLASH = re.compile(r"\s+/\s+|(?<=[^\W\d])/(?=[^\W\d])")
+_UNIT = re.compile(r"\b(?:mm|cm)\b", re.IGNORECASE)
+_VALUE = (
+    r"(?:\d{1,3}(?:[.,]\d)?|-|n\.?\s?[nsa]\.?|not seen|gone|new|neu|weg|nicht (?:mehr )?(?:nachweisbar|abgrenzbar))"
+)
+_NAME = r"[^\d\n/|]*(?:(?:\b(?:segment|seg\.?|s)[ ]?)\d[ab]?(?:[/-]\d)?)?[^\d\n/|]*?"
+# "S3 15 (12)", "Segment VII 9 (new)": a segment, a number, the former one in brackets, nothing else.
+_BARE = re.compile(
+    rf"^[ \t*•-]*(?:s|seg\.?[ ]?|segment[ ])(?:{ROMAN}|[1-8][ab]?)[ ]?:?[ ]+(?P<now>\d{{1,3}})"
+    r"(?P<gap>[ ]?\((?:(?P<then>\d{1,3})|neu|new|-)\))?[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+# One such line may be anything.
+FEWEST_LINES = 2
+
+
+def list_edits(text: str, is_time: Callable[[str], bool]) -> Iterator[Edit]:
+    """Edits from left to right; ``is_time`` tells whether the words of a head name a time ("prior", "06/2023")."""
+    yield from sorted([*_slashed(text, is_time), *_without_unit(text)])
+
+
+def _slashed(text: str, is_time: Callable[[str], bool]) -> Iterator[Edit]:
+    """Heads with times divided by slashes, and the rows below them that have as many values."""
+    row: re.Pattern[str] | None = None
+    at = 0
+    for line in text.splitlines(keepends=True):
+        found = row.match(line) if row else None
+        if found:
+            first = at + found.start("values")
+            yield first, first, "| "
+            for slash in re.finditer("/", found["values"]):
+                yield first + slash.start(), first + slash.end(), "|"
+        else:
+            row = None
+            parts = _SLASH.split(line)
+            if len(parts) > 1 and "|" not in line and _UNIT.search(line) and sum(map(is_time, parts)) >= len(parts) - 1:
+                values = rf"{_VALUE}(?:\s*/\s*{_VALUE}){{{len(parts) - 1}}}"
+                row = re.compile(rf"^{_NAME}[:\s]\s*(?P<values>{values})\s*(?:mm|cm)?\s*$", re.IGNORECASE)
+                for slash in _SLASH.finditer(line):
+                    yield at + slash.start(), at + slash.end(), " | "
+        at += len(line)
+
+
+def _without_unit(text: str) -> Iterator[Edit]:
+    lines = list(_BARE.finditer(text))
+    if len(lines) < FEWEST_LINES or "suv" in text.lower():
+        return
+    for line in lines:
+        for group in ("now", "then"):
+            if line[group] is not None:
+                yield line.end(group), line.end(group), " mm"
