@@ -248,7 +248,8 @@ def _report(
         if region is None:
             continue
         confidence = 1 / (1 + math.exp(-_with_region(item, region)))
-        if calibrated(confidence) < settings.confidence_floor:
+        benign = item.nature is not Nature.METASTASIS
+        if calibrated(confidence) < (settings.benign_floor if benign else settings.confidence_floor):
             continue
         kept.append((confidence, item))
         regions.append(region)
