@@ -24,7 +24,7 @@ _NAME = r"[^\d\n/|]*(?:(?:\b(?:segment|seg\.?|s)[ ]?)\d[ab]?(?:[/-]\d)?)?[^\d\n/
 # "S3 15 (12)", "Segment VII 9 (new)": a segment, a number, the former one in brackets, nothing else.
 _BARE = re.compile(
     rf"^[ \t*•-]*(?:s|seg\.?[ ]?|segment[ ])(?:{ROMAN}|[1-8][ab]?)[ ]?:?[ ]+(?P<now>\d{{1,3}})"
-    r"(?P<gap>[ ]?\((?:(?P<then>\d{1,3})|neu|new|-)\))?[ \t]*$",
+    r"(?P<gap>[ ]?\((?:(?P<then>\d{1,3})|neu|new|-)\))?[ \t\r]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 # One such line may be anything.
