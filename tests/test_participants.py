@@ -112,3 +112,28 @@ def test_an_unusual_acquisition_is_flagged_and_an_unknown_one_is_not() -> None:
     assert technical_flags({"uptake_minutes": 200.0}, s) == ("long_uptake",)
     assert technical_flags({"uptake_minutes": 60.0, "dose_bq": 1.5e8}, s) == ()
     assert technical_flags({}, s) == ()
+
+
+@pytest.mark.parametrize(
+    ("pet", "mr", "row"),
+    [
+        ({"PatientAge": "063Y", "AgeFromBirthDate": 63}, {}, ("63.0", "PatientAge", "")),
+        ({"PatientAge": "63Y"}, {}, ("63.0", "PatientAge", "")),
+        ({"AgeFromBirthDate": 63}, {}, ("63", "PatientBirthDate", "")),
+        ({}, {"AgeFromBirthDate": 62}, ("62", "PatientBirthDate", "")),
+        ({"AgeFromBirthDate": 62}, {"PatientAge": "063Y"}, ("63.0", "PatientAge", "")),
+        ({"PatientAge": "063Y", "AgeFromBirthDate": 58}, {}, ("63.0", "PatientAge", "-5.0")),
+        ({"PatientAge": "000Y", "AgeFromBirthDate": 58}, {"PatientAge": "999Y"}, ("58", "PatientBirthDate", "")),
+        ({"PatientAge": "063"}, {}, ("", "", "")),
+    ],
+)
+def test_patient_age_goes_before_the_birth_date_and_their_quarrel_is_kept(
+    tmp_path: Path, pet: dict[str, object], mr: dict[str, object], row: tuple[str, str, str]
+) -> None:
+    ws, headers = Workspace.create(tmp_path / "ws"), Headers()
+    list(note_headers([[_series("1.2", Modality="PT", **pet), _series("2.1", Modality="MR", **mr)]], headers))
+    write_examinations(ws, [PAIR], headers)
+    found = examination_rows(ws)
+    assert tuple(found["P1"][word] for word in ("age", "age_source", "age_differs_by")) == row
+    text = dict(baseline_rows({"P1": ROW}, found, Clinical())).get("Age, years", "")
+    assert ("otherwise" in text) == bool(row[2])

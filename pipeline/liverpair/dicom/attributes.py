@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["PRIVATE_B_VALUE_TAGS", "WANTED"]
+__all__ = ["PASSING", "PRIVATE_B_VALUE_TAGS", "WANTED"]
 
 #: Who, what and when: identity of patient, study, series and object.
 IDENTITY: Final = (
@@ -191,6 +191,8 @@ PET: Final = (
 
 #: Keywords of every attribute the index keeps; sequences are kept whole.
 WANTED: Final[tuple[str, ...]] = IDENTITY + TIMES + KIND + GEOMETRY + PIXELS + MR + CT + PET
+#: Read with the others but never kept: ``age`` turns them into something else as soon as a header is read.
+PASSING: Final = ("PatientBirthDate",)
 
 #: (group, element without its private block, creator or "" for any) of b-values outside (0018,9087).
 #: Sources: Siemens and GE DICOM conformance statements; Philips "Imaging DD 001"; United Imaging (0065,xx09).

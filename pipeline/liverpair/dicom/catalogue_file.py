@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from liverpair.core.errors import UsageError
-from liverpair.dicom.attributes import PRIVATE_B_VALUE_TAGS, WANTED
+from liverpair.dicom.attributes import PASSING, PRIVATE_B_VALUE_TAGS, WANTED
 
 __all__ = ["begin", "connect", "connect_to_read", "create", "is_current", "plain_errors", "sole_writer"]
 
 #: Raised whenever what a row means, or what the scanner answers, changes; an older index is built anew.
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 #: "LvPr": tells our file from other programs' databases.
 APPLICATION_ID: Final = 0x4C765072
 #: Paths, names and DICOM's texts are BLOBs: they need not be valid Unicode. `objects.id` is the file's number
@@ -48,7 +48,7 @@ SCHEMA: Final = (
     "CREATE INDEX listed_by_file ON listed (file)",
 )
 #: The scanned headers depend on these; an index of other attributes is built anew.
-CONTENT: Final = hashlib.sha256(repr((LAYOUT, WANTED, PRIVATE_B_VALUE_TAGS)).encode()).hexdigest()
+CONTENT: Final = hashlib.sha256(repr((LAYOUT, WANTED, PASSING, PRIVATE_B_VALUE_TAGS)).encode()).hexdigest()
 #: How long a reader or writer waits for a lock that is held for a moment only.
 BUSY_S: Final = 30.0
 #: How long an indexer waits for another one, and how often it looks.

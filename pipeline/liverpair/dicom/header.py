@@ -35,6 +35,7 @@ from dataclasses import dataclass, field
 from struct import error as StructError  # noqa: N812 - it is struct's exception, and "error" says nothing here
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from liverpair.dicom.age import birth_date_to_age
 from liverpair.dicom.frames import IMAGE_MODALITIES
 from liverpair.dicom.header_facts import CONTEXTUAL, Facts, Pending, decode_head
 from liverpair.dicom.header_file import (
@@ -304,4 +305,4 @@ def _finished(kind: Kind, found: Found) -> dict[str, Any]:
         b_value = kind.b_value(found.private, facts)
         if b_value is not None:
             facts["DiffusionBValue"] = b_value
-    return facts
+    return birth_date_to_age(facts)

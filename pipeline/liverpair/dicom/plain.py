@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
-from liverpair.dicom.attributes import WANTED
+from liverpair.dicom.attributes import PASSING, WANTED
 
 __all__ = [
     "KEYWORD_OF_TAG",
@@ -41,7 +41,7 @@ PACKED: Final = {
 }
 #: ISO 2022 code extensions write other characters in ASCII's bytes after this one (PS3.5 §6.1.2.5).
 ESCAPE: Final = b"\x1b"
-KEYWORD_OF_TAG: Final = {number: word for word in WANTED if (number := tag_for_keyword(word)) is not None}
+KEYWORD_OF_TAG: Final = {number: word for word in (*WANTED, *PASSING) if (number := tag_for_keyword(word)) is not None}
 VR_OF_TAG: Final = {tag: dictionary_VR(tag) for tag in KEYWORD_OF_TAG}
 
 
@@ -203,7 +203,8 @@ def _plain_item(item: Dataset) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for tag in sorted(item.keys()):
         keyword = keyword_for_tag(tag)
-        value = element_value(item, tag, many=is_many_valued(tag)) if keyword else None
+        kept = keyword and keyword not in PASSING
+        value = element_value(item, tag, many=is_many_valued(tag)) if kept else None
         if value is not None:
             plain[keyword] = value
     return plain

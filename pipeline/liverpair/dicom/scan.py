@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from liverpair.core.errors import Refusal
+from liverpair.dicom.age import birth_date_to_age
 from liverpair.dicom.attributes import WANTED
 from liverpair.dicom.bvalue import PRIVATE_TAGS, private_b_value
 from liverpair.dicom.frames import IMAGE_MODALITIES, frame_datasets, is_enhanced
@@ -74,13 +75,13 @@ def looks_like_dicom(start: bytes) -> bool:
 
 
 def plain_header(dataset: Dataset) -> dict[str, Any]:
-    """``plain_attributes`` of a frame, with DiffusionBValue also taken from the vendors' private elements."""
+    """``plain_attributes`` of a frame; b-values also from private elements, an age in place of the birth date."""
     header = plain_attributes(dataset)
     if header.get("Modality") == "MR" and "DiffusionBValue" not in header:
         b_value = private_b_value(dataset, header)
         if b_value is not None:
             header["DiffusionBValue"] = b_value
-    return header
+    return birth_date_to_age(header)
 
 
 def _stream_size(stream: BinaryIO) -> int:

@@ -6,6 +6,7 @@ sex, age, grade, ki67, primary (described in the report), therapy and therapy_da
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import numpy as np
 
 from liverpair.core.errors import UsageError
 from liverpair.core.study import StudyPair
+from liverpair.dicom.age import AGE, OLDEST
 from liverpair.dicom.records import SeriesRecord
 from liverpair.evaluate.pair_evidence import Treatment
 from liverpair.evaluate.plain_tables import plain_rows
@@ -39,11 +41,16 @@ __all__ = [
     "write_examinations",
 ]
 
-COLUMNS = ("pair_id", "sex", "age", "pet_model", "mr_model", "mr_vendor", "field_strength_t")
+COLUMNS = ("pair_id", "sex", "age", "age_source", "age_differs_by", "pet_model", "mr_model", "mr_vendor",
+           "field_strength_t")  # fmt: skip
+#: What is noted of a header.
+HEADER_WORDS = ("PatientSex", "PatientAge", AGE, "ManufacturerModelName", "Manufacturer", "MagneticFieldStrength")
 #: Baseline columns of the clinical table with their names in the report.
 BASELINE = {"sex": "Sex", "age": "Age, years", "grade": "Grade", "ki67": "Ki-67", "primary": "Primary tumour"}
 #: PatientAge is a number and a unit (PS3.5 section 6.2, AS).
 AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 1 / 52.18, "D": 1 / 365.25}
+#: Patient's Age and birth date may differ by a birthday and by rounding; beyond this many years one of them is wrong.
+AGES_AGREE_YEARS = 1
 Headers = dict[str, Mapping[str, Any]]
 
 
@@ -52,17 +59,28 @@ def note_headers(groups: Iterable[Sequence[SeriesRecord]], found: Headers) -> It
     for group in groups:
         for series in group:
             if series.first("Modality") in ("PT", "MR"):
-                words = ("PatientSex", "PatientAge", "ManufacturerModelName", "Manufacturer", "MagneticFieldStrength")
-                found[series.series_uid] = {word: series.first(word, "") for word in words}
+                found[series.series_uid] = {word: series.first(word, "") for word in HEADER_WORDS}
         yield group
 
 
 def _years(text: Any) -> float | None:
-    """PatientAge ("063Y") in years."""
-    text = str(text or "").strip().upper()
-    if len(text) == 4 and text[:3].isdigit() and text[3] in AGE_UNITS:
-        return int(text[:3]) * AGE_UNITS[text[3]]
-    return None
+    """PatientAge ("063Y"; "63Y" is met, too) in years; zero and ages nobody reaches are an anonymiser's filling."""
+    match = re.fullmatch(r"(\d{1,3})([YMWD])", str(text or "").strip().upper())
+    years = int(match[1]) * AGE_UNITS[match[2]] if match else 0.0
+    return years if 0 < years <= OLDEST else None
+
+
+def _age(pet: Mapping[str, Any], mr: Mapping[str, Any]) -> Row:
+    """Age at the PET in years, where it was read, and by how much a birth date says otherwise (only if by over a year).
+
+    Patient's Age (the PET's before the MRI's) goes before the age that the index took from the birth date.
+    """
+    stated = next((years for header in (pet, mr) if (years := _years(header.get("PatientAge"))) is not None), None)
+    born = next((header[AGE] for header in (pet, mr) if header.get(AGE) not in (None, "")), None)
+    age = stated if stated is not None else born
+    source = "" if age is None else "PatientAge" if stated is not None else "PatientBirthDate"
+    apart = born - stated if stated is not None and born is not None else 0
+    return {"age": age, "age_source": source, "age_differs_by": apart if abs(apart) > AGES_AGREE_YEARS else None}
 
 
 def write_examinations(workspace: Workspace, pairs: Sequence[StudyPair], headers: Headers) -> None:
@@ -73,12 +91,11 @@ def write_examinations(workspace: Workspace, pairs: Sequence[StudyPair], headers
         mr = next((headers[u] for u in (pair.mr_hbp_series_uid, pair.mr_t2_series_uid, pair.mr_dwi_series_uid)
                    if u and u in headers), {})  # fmt: skip
         sex = str(pet.get("PatientSex") or mr.get("PatientSex") or "").strip().upper()
-        age = _years(pet.get("PatientAge"))
         rows.append(
             {
                 "pair_id": pair.pair_id,
                 "sex": sex if sex in ("M", "F", "O") else "",
-                "age": age if age is not None else _years(mr.get("PatientAge")),
+                **_age(pet, mr),
                 "pet_model": str(pet.get("ManufacturerModelName") or "").strip(),
                 "mr_model": str(mr.get("ManufacturerModelName") or "").strip(),
                 "mr_vendor": str(mr.get("Manufacturer") or "").strip(),
@@ -91,7 +108,7 @@ def write_examinations(workspace: Workspace, pairs: Sequence[StudyPair], headers
 def examination_rows(workspace: Workspace) -> dict[str, dict[str, str]]:
     """tables/examinations.csv by pair_id; empty where an older run paired."""
     path = workspace.tables / "examinations.csv"
-    return {row["pair_id"]: row for row in parse_table(path, COLUMNS)} if path.exists() else {}
+    return {row["pair_id"]: row for row in parse_table(path, ("pair_id",))} if path.exists() else {}
 
 
 # --- what the user knows --------------------------------------------------------------------------------------------
@@ -181,6 +198,12 @@ def _described(name: str, values: Sequence[Any], of: int) -> tuple[str, str]:
     return name, text + (f"; not known: {missing}" if missing else "")
 
 
+def _age_doubts(first: Mapping[str, str], examinations: Mapping[str, Mapping[str, str]]) -> str:
+    """How many patients' headers contradict themselves about the age."""
+    doubtful = sum(bool(examinations.get(pair_id, {}).get("age_differs_by")) for pair_id in first.values())
+    return f"; in {doubtful} the birth date says otherwise by more than a year" if doubtful else ""
+
+
 def baseline_rows(
     pairs: Mapping[str, Mapping[str, str]], examinations: Mapping[str, Mapping[str, str]], clinical: Clinical
 ) -> list[tuple[str, str]]:
@@ -199,7 +222,8 @@ def baseline_rows(
             if value not in (None, ""):
                 values.append(value)
         if values:
-            rows.append(_described(name, values, len(first)))
+            described, text = _described(name, values, len(first))
+            rows.append((described, text + (_age_doubts(first, examinations) if key == "age" else "")))
     treated = {p: given for p, given in clinical.therapies.items() if p in first}
     if treated:
         kinds = [kind for given in treated.values() for kind, _ in given]
