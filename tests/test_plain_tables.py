@@ -86,3 +86,41 @@ def test_an_empty_or_binary_file_is_refused_in_words(tmp_path: Path) -> None:
             read_user_table(path)
     with pytest.raises(UsageError, match="cannot be read"):
         read_user_table(tmp_path / "absent.csv")
+
+
+HEAD = {"patient_id": "A", "pair_id": "1", "reference": "present", "index": "absent"}
+
+
+def test_all_foreign_words_of_a_column_are_told_at_once() -> None:
+    words = ["ja", "nein", "nein", "present", "?", ""]
+    rows = [{**HEAD, "pair_id": str(n), "index": word} for n, word in enumerate(words)]
+    with pytest.raises(UsageError, match=r"row 2: index is 'ja' \(present\?\)\. Use one of") as refused:
+        parse_calls(rows)
+    assert "'nein' in 2 rows (absent?), 'ja' in 1 rows (present?), '?' in 1 rows." in str(refused.value)
+    many = [{**HEAD, "pair_id": str(n), "index": f"befund {n}"} for n in range(500)]
+    with pytest.raises(UsageError, match="and 494 more") as refused:
+        parse_calls(many)
+    assert len(str(refused.value)) < 600
+
+
+def test_outcomes_are_told_apart_from_verdicts() -> None:
+    with pytest.raises(UsageError, match=r"'TP' .not a verdict but an outcome: TP is present on both"):
+        parse_calls([{**HEAD, "index": "TP"}])
+    with pytest.raises(UsageError, match=r"lacks the column.s. reference, index.*TN on neither"):
+        parse_calls([{"patient_id": "A", "pair_id": "1", "Outcome": "TP"}])
+
+
+def test_a_missing_column_is_told_with_what_it_must_hold() -> None:
+    with pytest.raises(UsageError, match="long_axis_mm is the size on MRI in mm"):
+        parse_lesions([{"Patient": "A", "Paar": "1", "Läsion": "1", "Durchmesser (cm)": "0,8", "erkannt": "ja"}])
+    with pytest.raises(UsageError, match="one column only was found"):
+        parse_calls([{"Auswertung 2019": "A"}])
+
+
+def test_a_lesion_of_no_size_and_a_word_for_detection_are_refused() -> None:
+    lesion = {"patient_id": "A", "pair_id": "1", "lesion_id": "1", "long_axis_mm": "5", "detected": "FALSCH"}
+    assert [x.detected for x in parse_lesions([lesion])] == [False]
+    with pytest.raises(UsageError, match=r"row 2: long_axis_mm is 0. Leave it empty"):
+        parse_lesions([{**lesion, "long_axis_mm": "0"}])
+    with pytest.raises(UsageError, match=r"detected is 'pos'.*showed it or not"):
+        parse_lesions([{**lesion, "detected": "pos"}])

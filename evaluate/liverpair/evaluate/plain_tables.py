@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from liverpair.core.errors import UsageError
 
-__all__ = ["NO_VALUE", "cell_date", "cell_number", "plain_rows", "verdict"]
+__all__ = ["NO_VALUE", "cell_date", "cell_number", "need_columns", "own_words", "plain_rows", "verdict"]
 
 #: What stands for an empty cell.
 NO_VALUE = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "–", "k.a.", "k. a."})
@@ -35,6 +36,21 @@ COLUMN_NAMES = {
     "therapiedatum": "therapy_date", "therapie_datum": "therapy_date", "anzahl": "count", "geschlecht": "sex",
     "alter": "age",
 }  # fmt: skip
+#: What a column holds, for whoever has to add it.
+MEANING = {
+    "patient_id": "the same for all pairs of one patient",
+    "pair_id": "one for each pair of examinations",
+    "reference": "the verdict of the reference standard (liver MRI)",
+    "index": "the verdict of the index test (SSR-PET/CT)",
+    "lesion_id": "one for each lesion of a pair",
+    "long_axis_mm": "the size on MRI in mm",
+    "detected": "whether PET/CT showed the lesion: true, false or empty",
+}
+#: The cells of a 2×2 table are not verdicts.
+OUTCOME_WORDS = "an outcome: TP is present on both, FN on the reference only, FP on the index test only, TN on neither"
+OUTCOMES = frozenset({"tp", "fp", "fn", "tn", "rp", "rn"})
+#: More foreign words than these are only counted: a column of free text is no column of verdicts.
+WORDS_TOLD = 6
 VERDICTS = ("present", "absent", "uncertain", "not_evaluable", "not_mentioned")
 #: What else tables say. Not taken over silently: whether a "positive" report is a present metastasis is for its author
 #: to say; the complaint names the word to write.
@@ -69,7 +85,47 @@ def verdict(value: Any, column: str, at: int, table: str) -> str:
     if word in VERDICTS:
         return word
     hint = f" ({MEANT[word]}?)" if word in MEANT else ""
+    if word in OUTCOMES:
+        hint = f" (not a verdict but {OUTCOME_WORDS})"
     raise UsageError(f"{table} table, row {at}: {column} is {text[:40]!r}{hint}. Use one of {', '.join(VERDICTS)}.")
+
+
+def own_words(rows: Sequence[tuple[int, Mapping[str, Any]]], column: str, table: str) -> None:
+    """Refuse a column that says its verdicts in other words, all of them at once: a user replaces them in one go."""
+    first: dict[str, int] = {}
+    number: Counter[str] = Counter()
+    for at, row in rows:
+        text = str(row.get(column) if row.get(column) is not None else "").strip()
+        if text.casefold() not in NO_VALUE and _column(text) not in VERDICTS:
+            first.setdefault(text, at)
+            number[text] += 1
+    if len(first) < 2:
+        return  # a single foreign word is told by ``verdict`` with its row
+    try:
+        told = min(first, key=first.__getitem__)
+        verdict(told, column, first[told], table)
+    except UsageError as error:
+        words = [f"{t[:40]!r} in {number[t]} rows" + (f" ({MEANT[_column(t)]}?)" if _column(t) in MEANT else "")
+                 for t, _ in number.most_common(WORDS_TOLD)]  # fmt: skip
+        more = f" and {len(first) - WORDS_TOLD} more" if len(first) > WORDS_TOLD else ""
+        raise UsageError(f"{error} The column's words that are none of them: {', '.join(words)}{more}.") from None
+
+
+def need_columns(rows: Sequence[Mapping[str, Any]], there: Collection[str], needed: Sequence[str], table: str) -> None:
+    """Refuse a table that lacks a column, telling what it has and what the missing one must hold."""
+    missing = [c for c in needed if c not in there]
+    if not missing:
+        return
+    found = [str(c) for c in rows[0]]
+    hints = [f"{c} is {MEANING[c]}" for c in missing if c in MEANING]
+    if len(found) == 1:
+        hints.append("one column only was found: the first line must name the columns, divided by comma, semicolon or "
+                     "tab, and of a workbook only the first sheet is read")  # fmt: skip
+    elif {"outcome", "ergebnis"} & {_column(c) for c in found}:
+        hints.append(OUTCOME_WORDS)
+    told = f" ({'; '.join(hints)})" if hints else ""
+    lacks, has = ", ".join(missing), ", ".join(found)
+    raise UsageError(f"the {table} table lacks the column(s) {lacks}; it has {has}. Rename or add them{told}.")
 
 
 def cell_number(value: Any, column: str, at: int, table: str) -> float | None:

@@ -21,7 +21,7 @@ from liverpair.evaluate.calls import outcome
 from liverpair.evaluate.concordance import ConcordanceSettings, concordance
 from liverpair.evaluate.flag_odds import cause_counts, flag_odds, size_sweep
 from liverpair.evaluate.pair_evidence import LesionEvidence, PairEvidence, Treatment
-from liverpair.evaluate.plain_tables import NO_VALUE, plain_rows, verdict
+from liverpair.evaluate.plain_tables import NO_VALUE, need_columns, own_words, plain_rows, verdict
 from liverpair.evaluate.reader_agreement import reader_agreement, reader_settings
 from liverpair.evaluate.readings import parse_readings
 from liverpair.evaluate.records import LesionOutcome, PairCall
@@ -33,8 +33,8 @@ __all__ = ["TableEvaluation", "attribution_row", "evaluate_tables", "parse_calls
 Rows = Sequence[Mapping[str, Any]]
 CALL_COLUMNS = ("patient_id", "pair_id", "reference", "index")
 LESION_COLUMNS = ("patient_id", "pair_id", "lesion_id", "long_axis_mm", "detected")
-TRUE = frozenset({"true", "1", "yes", "y", "ja"})
-FALSE = frozenset({"false", "0", "no", "n", "nein"})
+TRUE = frozenset({"true", "1", "yes", "y", "ja", "wahr"})
+FALSE = frozenset({"false", "0", "no", "n", "nein", "falsch"})
 UNKNOWN = NO_VALUE | {"not_evaluable"}
 SOURCE_COLUMNS = ("mr_image", "pet_image", "mr_report", "pet_report", "mr_consensus", "pet_consensus")
 
@@ -59,12 +59,8 @@ Numbered = Sequence[tuple[int, Mapping[str, Any]]]
 def _plain(rows: Rows, columns: Sequence[str], table: str) -> Numbered:
     """Numbered rows in one form, with all the columns that are needed."""
     plain = plain_rows(rows, table)
-    missing = [c for c in columns if plain and c not in plain[0][1]]
-    if missing:
-        found = ", ".join(str(c) for c in rows[0])
-        raise UsageError(
-            f"the {table} table lacks the column(s) {', '.join(missing)}; it has {found}. Rename or add them."
-        )
+    if plain:
+        need_columns(rows, plain[0][1], columns, table)
     return plain
 
 
@@ -87,7 +83,10 @@ def parse_calls(rows: Rows) -> list[PairCall]:
     """Calls with their extra columns as attributes; refuses repeated pairs and unknown words."""
     seen: dict[str, int] = {}
     calls = []
-    for at, row in _plain(rows, CALL_COLUMNS, "calls"):
+    plain = _plain(rows, CALL_COLUMNS, "calls")
+    for column in ("reference", "index", *SOURCE_COLUMNS):
+        own_words(plain, column, "calls")
+    for at, row in plain:
         pair_id = _identity(row, "pair_id", at, "calls")
         if pair_id in seen:
             raise UsageError(f"calls table, row {at}: pair_id repeats row {seen[pair_id]}. Give each pair its own.")
@@ -121,9 +120,14 @@ def parse_lesions(rows: Rows) -> list[LesionOutcome]:
             )
         word = _text(row, "detected").lower()
         if word not in TRUE | FALSE | UNKNOWN:
-            raise UsageError(f"lesions table, row {at}: detected is {word[:40]!r}. Use true, false, or leave it empty.")
+            raise UsageError(
+                f"lesions table, row {at}: detected is {word[:40]!r}. Use true, false, or leave it empty: the lesion "
+                "is on MRI, and PET/CT showed it or not."
+            )
         detected = None if word in UNKNOWN else word in TRUE
         size = _size(row, "long_axis_mm", at, "lesions")
+        if size == 0:
+            raise UsageError(f"lesions table, row {at}: long_axis_mm is 0. Leave it empty where no size is known.")
         lesions.append(LesionOutcome(pair, patient, lesion, size, detected))
     return lesions
 

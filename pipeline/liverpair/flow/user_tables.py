@@ -13,7 +13,7 @@ from liverpair.evaluate.labels.table import decode_text
 
 __all__ = ["read_user_table"]
 
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t", "|")
 #: One cell of a verdict table is short; the module's limit would break on a pasted report.
 LONGEST_CELL = 10_000_000
 
