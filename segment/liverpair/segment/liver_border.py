@@ -105,7 +105,14 @@ def _watershed_border(
     if reach.clefts:
         markers[_clefts(images[0], near, inner, spacing) & (inner <= CLEFT_INSIDE_MM)] = 2
     markers[(markers == 0) & start & (inner >= inner.max() - 1e-3)] = 1
-    return np.asarray(watershed(slope, markers) == 1)
+    return _flooded(slope, markers) == 1
+
+
+def _flooded(slope: NDArray[np.float32], markers: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The watershed of ``slope`` from ``markers``; what lies deep in a marker is not waited for."""
+    open_to = ndimage.binary_dilation(markers == 0)
+    found = watershed(slope, np.where(open_to, markers, 0), mask=open_to)
+    return np.asarray(np.where(open_to, found, markers), dtype=np.int32)
 
 
 def _slope(values: NDArray[np.float32], near: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,12 @@ __all__ = [
 ]
 
 BoolArray = NDArray[np.bool_]
+
+#: A ball of up to this many rows is laid over a mask row by row; a distance map serves larger ones (their times meet
+#: between 400 rows and 1200).
+MOST_ROWS = 300
+#: A voxel whose distance is the radius belongs to the ball: so much (of the radius) is rounding.
+ROUNDING = 1e-6
 
 
 def _edge_distance(mask: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -53,9 +60,50 @@ def depth(mask: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
     return out
 
 
+@lru_cache(maxsize=64)
+def _rows(radius_mm: float, spacing: tuple[float, ...]) -> tuple[tuple[int, int, int], ...]:
+    """A ball as rows along the last axis: (offset along the first axis, along the second, half length), in voxels."""
+    reach = radius_mm * (1 + ROUNDING)
+    ni, nj = (int(reach / step) for step in spacing[:2])
+    left = {(i, j): reach**2 - (i * spacing[0]) ** 2 - (j * spacing[1]) ** 2
+            for i in range(-ni, ni + 1) for j in range(-nj, nj + 1)}  # fmt: skip
+    return tuple((i, j, int(np.sqrt(rest) / spacing[2])) for (i, j), rest in left.items() if rest >= 0)
+
+
+def _or_shifted(out: BoolArray, flat: BoolArray, by: int) -> None:
+    """out[n] |= flat[n + by] wherever both are."""
+    first, last = max(0, -by), len(flat) - max(0, by)
+    out[first:last] |= flat[first + by : last + by]
+
+
+def _within(part: BoolArray, radius_mm: float, spacing: NDArray[np.float64]) -> BoolArray:
+    """What lies within ``radius_mm`` of ``part``, exactly."""
+    rows = _rows(float(radius_mm), tuple(float(step) for step in spacing))
+    if len(rows) > MOST_ROWS:
+        return np.asarray(part | (_edge_distance(~part, spacing) <= radius_mm))
+    pad = tuple(max(row[axis] for row in rows) for axis in range(3))
+    padded = np.zeros([size + 2 * n for size, n in zip(part.shape, pad, strict=True)], dtype=bool)
+    inner = tuple(slice(n, n + size) for size, n in zip(part.shape, pad, strict=True))
+    padded[inner] = part
+    flat, out = padded.ravel(), np.zeros(padded.size, dtype=bool)  # the padding keeps rows from running into the next
+    by_length = [flat]
+    for n in range(1, pad[2] + 1):
+        longer = by_length[-1].copy()
+        _or_shifted(longer, flat, n)
+        _or_shifted(longer, flat, -n)
+        by_length.append(longer)
+    for i, j, half in rows:
+        _or_shifted(out, by_length[half], (i * padded.shape[1] + j) * padded.shape[2])
+    return np.asarray(out.reshape(padded.shape)[inner])
+
+
 def erode(mask: BoolArray, radius_mm: float, spacing: NDArray[np.float64]) -> BoolArray:
     """``mask`` without everything within ``radius_mm`` of its outside."""
-    return np.asarray(depth(mask, spacing) > radius_mm)
+    out = mask.copy()
+    if mask.any() and not mask.all():
+        window = box_of(mask, 1)
+        out[window] = ~_within(~mask[window], radius_mm, spacing)
+    return out
 
 
 def dilate(mask: BoolArray, radius_mm: float, spacing: NDArray[np.float64]) -> BoolArray:
@@ -64,10 +112,7 @@ def dilate(mask: BoolArray, radius_mm: float, spacing: NDArray[np.float64]) -> B
     if mask.any() and not mask.all():
         window = box_of(mask, int(np.ceil(radius_mm / float(spacing.min()))) + 1)
         part = mask[window]
-        if not part.all():
-            out[window] = part | (_edge_distance(~part, spacing) <= radius_mm)
-        else:
-            out[window] = True
+        out[window] = True if part.all() else _within(part, radius_mm, spacing)
     return out
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from liverpair.segment.liver_features import Features
@@ -19,6 +18,7 @@ from liverpair.segment.liver_morphology import (
     fill_holes,
     opened,
 )
+from liverpair.segment.liver_summits import summits
 
 __all__ = ["elsewhere", "grow", "is_distinct", "leak_fraction", "local_mode", "unreached"]
 
@@ -202,7 +202,7 @@ def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.in
     window = box_of(mask, 2)
     part = mask[window]
     inner = np.where(part, ndimage.gaussian_filter(np.minimum(depth(part, spacing), 1e3), 1.0), 0)
-    markers, _ = ndimage.label(h_maxima(np.round(inner, 1), LUMP_MM), np.ones((3, 3, 3)))
+    markers, _ = ndimage.label(summits(np.asarray(np.round(inner, 1), dtype=np.float32), LUMP_MM), np.ones((3, 3, 3)))
     lumps, inner_all = np.zeros(mask.shape, dtype=np.int32), np.zeros(mask.shape, dtype=np.float32)
     lumps[window] = watershed(-inner, markers, mask=part)
     inner_all[window] = inner
