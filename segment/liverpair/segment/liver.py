@@ -14,6 +14,7 @@ from liverpair.core.volume import Mask, Volume
 from liverpair.segment.liver_border import FINEST_MR_MM, NEAR_AN_OUTLINE, BorderReach, refine_border
 from liverpair.segment.liver_capsule import with_capsule_lesions
 from liverpair.segment.liver_ct import prepare_ct
+from liverpair.segment.liver_diaphragm import without_diaphragm
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fill import fill_lesions
 from liverpair.segment.liver_fluid import without_bright_bile, without_fluid, without_t2_fluid
@@ -265,6 +266,8 @@ def _placed(image: Volume, role: str, features: Features, found: _Found) -> Live
     if role in UNSHADED and found.core is not None:
         placed = without_thin_layers(image, placed, found.mask, features, found.core)
     mask = Mask(placed, image.grid)
+    if role == "ct":
+        mask = without_diaphragm(image, mask)
     if mask.is_empty:
         return LiverSegmentation(None, "failed", ("empty_after_refinement",), 0.0, facts)
     return LiverSegmentation(mask, found.judgement.verdict, found.judgement.reasons, mask.volume_ml, facts)
@@ -278,7 +281,8 @@ def refine_liver(
     The MRI shows the whole outline, the CT the exact place: where the two agree within ``band_mm`` the edge is sought
     around the middle of the two outlines, on CT and ``warped_mr`` together (without it: on the CT alone, near the
     MRI's outline). Where they differ by more (one of them leaked or lost a part, or the registration is off) the CT's
-    mask stays. Masks and images may lie on any grid; the result is on ``ct.grid``.
+    mask stays. Towards the lung the MRI's outline says how thick the diaphragm is, which goes. Masks and images may lie
+    on any grid; the result is on ``ct.grid``.
     """
     grid = anatomical_grid(ct.grid, 3.0)
     own = sample(ct_mask, grid) >= 0.5
@@ -291,7 +295,8 @@ def refine_liver(
     outline = other if warped_mr is None else _signed(own, grid) + _signed(other, grid) > 0
     start = largest(np.where(apart, own, outline))
     reach = NEAR_AN_OUTLINE if warped_mr is None else BorderReach(clefts=True)
-    return Mask(refine_border(ct, start, grid, reach, warped_mr), ct.grid)
+    placed = Mask(refine_border(ct, start, grid, reach, warped_mr), ct.grid)
+    return without_diaphragm(ct, placed, warped_mr_mask)
 
 
 def _signed(mask: BoolArray, grid: Grid) -> NDArray[np.float32]:
