@@ -24,12 +24,13 @@ from liverpair.flow.config import Settings, dump_settings, settings_fingerprint
 from liverpair.flow.disease import disease_rows, other_findings, processing_rows, uptake_rows
 from liverpair.flow.explain import CohortFacts, cohort_facts, lesion_outcomes, pair_evidence
 from liverpair.flow.locations import location_rows
-from liverpair.flow.methods import methods_paragraphs
+from liverpair.flow.methods import TITLE, methods_paragraphs
 from liverpair.flow.participants import (
     Clinical,
     acquisition_rows,
     baseline_rows,
     examination_rows,
+    interventions,
     read_clinical,
     treatments,
 )
@@ -209,7 +210,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
     workspace.write_json(workspace.tables / "concordance.json", result)
     examinations, done = examination_rows(workspace), list(records.values())
     data = ReportData(
-        title="Liver MRI against SSR-PET/CT",
+        title=TITLE,
         version=version(),
         settings_toml=dump_settings(settings),
         concordance=result,
@@ -230,6 +231,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         other_findings=other_findings(done, {c["pair_id"]: c for c in calls}),
         uptake=uptake_rows(done, {p: row["tracer"] for p, row in pairs.items()}),
         processing=processing_rows(done),
+        interventions=interventions(list(pairs.values()), clinical, settings.attribution),
     )
     write_report(workspace.report / "index.html", data)
     failed = sum(r is None or r["status"] != "done" for r in all_records.values())

@@ -11,7 +11,10 @@ import numpy as np
 from liverpair.evaluate.report.wording import METHOD_NAMES
 from liverpair.flow.config import Settings
 
-__all__ = ["methods_paragraphs", "statistics_paragraph"]
+__all__ = ["TITLE", "methods_paragraphs", "statistics_paragraph"]
+
+#: Names the design and both examinations (STARD 2015, item 1).
+TITLE = "Diagnostic accuracy of SSR-PET/CT for liver metastases of neuroendocrine tumours, against liver MRI"
 
 
 def _span(values: list[float], digits: int) -> str:

@@ -20,7 +20,8 @@ from liverpair.core.errors import UsageError
 from liverpair.core.study import StudyPair
 from liverpair.dicom.age import AGE, OLDEST
 from liverpair.dicom.records import SeriesRecord
-from liverpair.evaluate.pair_evidence import Treatment
+from liverpair.evaluate.attribution import AttributionSettings
+from liverpair.evaluate.pair_evidence import Treatment, is_recent
 from liverpair.evaluate.plain_tables import plain_rows
 from liverpair.evaluate.report.wording import counted
 from liverpair.flow.protocols import manufacturer_name
@@ -34,6 +35,7 @@ __all__ = [
     "acquisition_rows",
     "baseline_rows",
     "examination_rows",
+    "interventions",
     "keep_clinical",
     "note_headers",
     "read_clinical",
@@ -171,6 +173,21 @@ def treatments(pair: Mapping[str, str], clinical: Clinical) -> tuple[Treatment, 
     return tuple(
         Treatment(kind, (pet - date.fromisoformat(day)).days, (mr - date.fromisoformat(day)).days)
         for kind, day in clinical.therapies.get(pair["patient_id"], ())
+    )
+
+
+def interventions(pairs: Sequence[Mapping[str, str]], clinical: Clinical, settings: AttributionSettings) -> str:
+    """Whether patients were treated between the examinations of a pair or shortly before (STARD 2015, item 22)."""
+    if not clinical.therapies:
+        return "Therapies between the examinations are not known: no table of them was given."
+    treated = sum(
+        any(is_recent(t, settings.therapies, settings.therapy_days) for t in treatments(pair, clinical))
+        for pair in pairs
+    )
+    return (
+        f"A therapy ({', '.join(settings.therapies)}) lay between the examinations, or up to {settings.therapy_days} "
+        "days before the first, "
+        f"in {treated:,} of {len(pairs):,} pairs, as far as the table of patients says."
     )
 
 

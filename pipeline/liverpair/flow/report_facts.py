@@ -80,7 +80,7 @@ def flow_steps(workspace: Workspace, calls: Sequence[Row]) -> list[FlowStep]:
     open_ones = Counter(c["outcome"] for c in calls if c not in judged)
     pet, mr = ({pair[f"{name}_study_uid"] for pair in pairs} for name in ("pet", "mr"))
     return [
-        FlowStep("Archive", frames, "images read", f"{len(series)} series", files),
+        FlowStep("Archive", frames, "images read", f"{len(series)} series", files, "Other files set aside"),
         FlowStep("Studies in the archive", len(studies), "studies", f"{len(patients)} patients", out),
         FlowStep(
             "Studies in a pair", len(studies) - len(left), "studies", f"{len(pet)} SSR-PET/CT, {len(mr)} liver MRI"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from liverpair.evaluate.tables import attribution_row, parse_calls, parse_lesion
 from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
 from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings
-from liverpair.flow.methods import statistics_paragraph
+from liverpair.flow.methods import TITLE, statistics_paragraph
+from liverpair.flow.participants import BASELINE, Clinical, baseline_rows
 from liverpair.flow.report_facts import write_report
 from liverpair.flow.tables import COLUMNS, Row, format_table
 from liverpair.flow.user_tables import read_user_table
@@ -29,9 +30,32 @@ def _case_view(call: Row, attribution: Row | None, extra: Mapping[str, Any]) -> 
     pair |= {key: extra.get(key) or "" for key in ("tracer", "vendor", "pet_date", "mr_date")}
     pair |= {key: extra.get(key) for key in ("interval_days", "largest_mm")}
     sources = {key: extra.get(key) or "" for key in SOURCES}
-    if not any(sources.values()):
-        sources |= {"mr_image": call["reference"], "pet_image": call["index"]}
     return CaseView(pair, {**call, **sources}, attribution, (), None, ())
+
+
+def _levels(calls: Sequence[Row]) -> list[tuple[str, int, list[tuple[str, int]]]]:
+    """Patients and pairs of the table, and how many of them have no judged pair."""
+    judged = [c for c in calls if c["outcome"] in ("TP", "FP", "FN", "TN")]
+    patients, used = ({c["patient_id"] for c in rows} for rows in (calls, judged))
+    return [
+        ("Patients", len(patients), [("in no judged pair", len(patients - used))]),
+        ("Pairs", len(calls), [("not evaluable or indeterminate", len(calls) - len(judged))]),
+    ] if calls else []  # fmt: skip
+
+
+def _baseline(calls: Sequence[Row], extras: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Patients' characteristics, where the table has columns of that name: the first value that a patient has."""
+    known: dict[str, dict[str, Any]] = {}
+    pairs = {}
+    for call in calls:
+        own = known.setdefault(call["patient_id"], {})
+        for key in BASELINE:
+            value = extras[call["pair_id"]].get(key)
+            if value not in (None, ""):
+                own.setdefault(key, value)
+        day = str(extras[call["pair_id"]].get("pet_date") or "")
+        pairs[call["pair_id"]] = {"patient_id": call["patient_id"], "pet_date": day}
+    return baseline_rows(pairs, {}, Clinical(known))
 
 
 def evaluate_tables(
@@ -54,7 +78,7 @@ def evaluate_tables(
         (o.replace("_", " "), sum(c["outcome"] == o for c in found.calls)) for o in ("indeterminate", "not_evaluable")
     ]
     data = ReportData(
-        title="Liver MRI against SSR-PET/CT, from tables",
+        title=f"{TITLE}, from tables",
         version=version(),
         settings_toml=dump_settings(settings),
         concordance=found.concordance,
@@ -70,6 +94,9 @@ def evaluate_tables(
             statistics_paragraph(found.concordance),
         ],
         odds=found.concordance["flag_odds"],
+        levels=_levels(found.calls),
+        baseline=_baseline(found.calls, extras),
+        from_tables=True,
     )
     output.mkdir(parents=True, exist_ok=True)
     write_text(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +76,9 @@ class ReportData:
     reason, n; ``baseline`` and ``acquisition`` (characteristic, value in words) of patients and of examinations;
     ``protocols`` rows of image, pairs, parameter, value; ``disease`` (characteristic, value) of the MRI-positive pairs,
     ``other_findings`` rows of finding, number and pairs; ``uptake`` rows by tracer; ``processing`` (step, value);
-    ``levels`` (unit, how many came in, (why set aside, how many) in order). ``show_patient_ids`` prints
-    the archive's patient IDs and full dates; off, patients have stand-ins and dates are years.
+    ``levels`` (unit, how many came in, (why set aside, how many) in order); ``interventions`` a sentence on therapies
+    between the examinations. ``from_tables``: verdicts are a user's table, no image was read. ``show_patient_ids``
+    prints the archive's patient IDs and full dates; off, patients have stand-ins and dates are years.
     """
 
     title: str
@@ -100,6 +102,8 @@ class ReportData:
     other_findings: Sequence[Mapping[str, Any]] = ()
     uptake: Sequence[Mapping[str, Any]] = ()
     processing: Sequence[tuple[str, str]] = ()
+    interventions: str = ""
+    from_tables: bool = False
     show_patient_ids: bool = False
 
 
@@ -135,6 +139,15 @@ def _has_card(case: CaseView, before: int) -> bool:
     return before < CARDS and bool(case.picture or case.lesions or case.notes)
 
 
+def _alternative(case: CaseView) -> str:
+    """What a picture's alternative text says: the verdicts and how many findings are outlined."""
+    shown = ", ".join(
+        f"{name} {wording.human(case.call[key])}" for name, key in (("MRI", "reference"), ("PET/CT", "index"))
+    )
+    n = len(case.lesions)
+    return f"{shown}; the liver and {n} {'finding' if n == 1 else 'findings'} outlined"
+
+
 def _case_contexts(data: ReportData, pictures: bool = True) -> list[dict[str, Any]]:
     """Every pair as the templates take it, discordant ones first."""
     names = cohort_tables.stand_ins([c.pair for c in data.cases])
@@ -166,6 +179,7 @@ def _case_contexts(data: ReportData, pictures: bool = True) -> list[dict[str, An
                 "picture": picture,
                 "layout": _layout(case.picture) if picture and case.picture is not None else None,
                 "sheet": sheet,
+                "alt": _alternative(case),
                 "notes": case.notes,
             }
         )
@@ -181,7 +195,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=wording.percent,
+        percent=lambda value, digits=1: wording.unbroken(wording.percent(value, digits)),
+        joined=wording.joined,
+        unbroken=wording.unbroken,
+        noted=wording.noted,
         number=wording.number,
         bounds=wording.bounds,
         plain_bounds=wording.plain_bounds,
@@ -286,6 +303,14 @@ def exported_tables(
     )
 
 
+def _with_scopes(html: str) -> str:
+    """The page with the scope of every header cell, which screen readers tell with each number of a table."""
+    parts = re.split(r"(<thead>.*?</thead>)", html, flags=re.DOTALL)
+    return "".join(
+        re.sub(r"<th(?=[ >])", f'<th scope="{"col" if part.startswith("<thead>") else "row"}"', part) for part in parts
+    )
+
+
 def build_report(data: ReportData, drawn: Mapping[str, Chart] | None = None) -> str:
     """The report as one HTML file that needs nothing else (no network, no script from elsewhere).
 
@@ -295,7 +320,7 @@ def build_report(data: ReportData, drawn: Mapping[str, Chart] | None = None) -> 
     cases = _case_contexts(data)
     sections = _sections(data, drawn)
     c = {**dict.fromkeys(OPTIONAL), **data.concordance}
-    return (
+    return _with_scopes(
         _environment()
         .get_template("report.html.j2")
         .render(
@@ -309,12 +334,16 @@ def build_report(data: ReportData, drawn: Mapping[str, Chart] | None = None) -> 
             stard=stard(sections),
             headline=wording.headline(c),
             interval_names=cohort_tables.interval_columns(c["estimates"], c.get("headline_interval", "")),
+            headline_method=wording.method_words(c.get("headline_interval", "")),
             estimate_names=wording.ESTIMATE_NAMES,
             ratio_names=wording.RATIO_NAMES,
             published=cohort_tables.published(c["estimates"], c.get("confidence_level", 0.95)),
             participants=cohort_tables.in_order(data.baseline, cohort_tables.participants(cases)),
             unknown=cohort_tables.unknown(data.baseline),
             summary=summary(c, data),
+            judged=sum(c["counts"][cell] for cell in ("tp", "fp", "fn", "tn")),
+            days=cohort_tables.interval_sentence(cases),
+            abbreviations=cohort_tables.abbreviations(c, data.from_tables),
             patient_rows=cohort_tables.patient_rows(c),
             level_rows=cohort_tables.level_rows(data.levels, c),
             remarks=cohort_tables.remarks(c["estimates"]),

@@ -13,8 +13,10 @@ from liverpair.evaluate.intervals import Interval, clopper_pearson
 from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, counted, days
 
 __all__ = [
+    "abbreviations",
     "in_order",
     "interval_columns",
+    "interval_sentence",
     "level_rows",
     "participants",
     "patient_rows",
@@ -31,6 +33,32 @@ WANTED = {
 }  # fmt: skip
 #: TP, FP, FN, TN of Grawe et al., Cancer Imaging 2023 (doi 10.1186/s40644-023-00556-9), pairs.
 PUBLISHED_CELLS = (1634, 16, 51, 682)
+
+
+ABBREVIATIONS = {
+    "AC1": "Gwet's coefficient of agreement",
+    "CI": "confidence interval",
+    "d50, d90": "diameters at which 50 % and 90 % of the lesions are seen",
+    "FN": "false negative", "FP": "false positive", "TN": "true negative", "TP": "true positive",
+    "GEE": "generalised estimating equations",
+    "k / n": "how many of how many",
+    "κ": "Cohen's kappa",
+    "MRI": "magnetic resonance imaging",
+    "NPV": "negative predictive value", "PPV": "positive predictive value",
+    "PABAK": "prevalence-adjusted and bias-adjusted kappa",
+    "SD": "standard deviation", "SE": "standard error",
+    "SSR-PET/CT": "somatostatin-receptor positron emission tomography with computed tomography",
+    "STARD": "Standards for Reporting of Diagnostic Accuracy Studies",
+}  # fmt: skip
+IMAGE_ABBREVIATIONS = {
+    "ADC": "apparent diffusion coefficient", "DWI": "diffusion-weighted imaging", "HBP": "hepatobiliary phase",
+    "CNR": "contrast-to-noise ratio: the lesion's excess over the liver in standard deviations of the liver's noise",
+    "FWHM": "full width at half maximum, the PET's resolution",
+    "P(detect)": "modelled chance that PET/CT shows a lesion",
+    "SUV": "standardised uptake value", "T1, T2": "relaxation times that weight the MRI's images",
+    "T₉₅": "highest true tumour-to-liver ratio that the PET still allows (95 %)",
+    "× liver": "SUVmax over the mean of the liver", "z": "excess over the background in standard deviations",
+}  # fmt: skip
 
 
 def stand_ins(pairs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -57,11 +85,11 @@ def interval_columns(estimates: Mapping[str, Mapping[str, Any]], headline: str) 
 
 def published(
     estimates: Mapping[str, Mapping[str, Any]], level: float
-) -> list[tuple[str, Mapping[str, Any], float, Interval]]:
-    """(measure, this study's estimate, published value, its Clopper–Pearson interval), for the four published ones."""
+) -> list[tuple[str, Mapping[str, Any], tuple[int, int], Interval]]:
+    """(measure, this study's estimate, published k and n, their Clopper–Pearson interval), for the published ones."""
     tp, fp, fn, tn = PUBLISHED_CELLS
     cells = {"sensitivity": (tp, tp + fn), "specificity": (tn, tn + fp), "ppv": (tp, tp + fp), "npv": (tn, tn + fn)}
-    return [(m, estimates[m], k / n, clopper_pearson(k, n, level)) for m, (k, n) in cells.items()]
+    return [(m, estimates[m], (k, n), clopper_pearson(k, n, level)) for m, (k, n) in cells.items()]
 
 
 def _share(values: Sequence[str]) -> str:
@@ -112,6 +140,29 @@ def unknown(baseline: Sequence[tuple[str, str]]) -> list[str]:
     return [word for start, word in WANTED.items() if not any(name.startswith(start) for name in names)]
 
 
+def interval_sentence(cases: Sequence[Mapping[str, Any]]) -> str:
+    """How many pairs have a known interval, its median and range, and which examination came first."""
+    gaps = [float(c["pair"]["interval_days"]) for c in cases if c["pair"].get("interval_days") not in (None, "")]
+    if not gaps:
+        return ""
+    first = sum(g < 0 for g in gaps), sum(g > 0 for g in gaps), sum(g == 0 for g in gaps)
+    apart = [abs(g) for g in gaps]
+    unknown = f" The interval of {len(cases) - len(gaps):,} pairs is not known." if len(gaps) < len(cases) else ""
+    return (
+        f"{len(gaps):,} pairs: the examinations lie a median of {np.median(apart):.0f} days apart (range "
+        f"{min(apart):.0f} to {max(apart):.0f}); MRI came first in {first[0]:,}, PET/CT in {first[1]:,}, both on one "
+        f"day in {first[2]:,}.{unknown}"
+    )
+
+
+def abbreviations(concordance: Mapping[str, Any], from_tables: bool) -> list[tuple[str, str]]:
+    """(Abbreviation, meaning) of what this report uses, in alphabetical order; ``from_tables``: without images."""
+    found = dict(ABBREVIATIONS) if from_tables else {**ABBREVIATIONS, **IMAGE_ABBREVIATIONS}
+    if not concordance.get("readers"):
+        found.pop("AC1")
+    return sorted(found.items(), key=lambda item: item[0].casefold())
+
+
 def patient_rows(concordance: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """The three units side by side: every pair, each patient's first pair, the patient."""
     level = concordance.get("patient_level")
@@ -131,9 +182,7 @@ def level_rows(
     rows = list(levels)
     lesion = concordance.get("lesion_level")
     if lesion and lesion["lesions"]:
-        rows.append(
-            ("Lesions on MRI", lesion["lesions"], [("place on PET could not be judged", lesion["not_evaluable"])])
-        )
+        rows.append(("Lesions on MRI", lesion["lesions"], [("could not be judged on PET/CT", lesion["not_evaluable"])]))
     found = []
     for unit, start, out in rows:
         there = [(why, n) for why, n in out if n]

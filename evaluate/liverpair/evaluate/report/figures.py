@@ -19,11 +19,13 @@ from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, perc
 __all__ = ["Chart", "agreement_plot", "forest_plot", "interval_histogram", "size_curve", "size_sweep", "subgroup_plot"]
 
 #: Okabe and Ito's blue and vermilion: apart for every kind of colour vision and in grey.
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#667085"
+BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#667085", "#000000"
 #: Above this many lesions single marks merge: their numbers are drawn as bars instead.
 SINGLE_MARKS = 300
 #: Journals ask for 300 dots an inch and more.
 PNG_DPI = 300
+#: The axis of sizes goes a little beyond the largest lesion.
+AXIS_REACH = 1.03
 #: ``parse_math`` off: a dollar sign in a tracer's or a site's name is text.
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -106,7 +108,7 @@ def forest_plot(estimates: Mapping[str, Mapping[str, Any]], headline: str) -> Ch
         axes.set_yticks(range(len(shown)), [ESTIMATE_NAMES[name] for name in reversed(shown)])
         axes.set_xlim(_floor(ends) - 0.5, 100.5)
         axes.set_ylim(-0.6, max(len(shown) - 0.4, 0.6))
-        axes.set_xlabel("percent")
+        axes.set_xlabel("value and interval, %")
         axes.grid(axis="x", color="#e4e7ec", linewidth=0.8)
         if shown:
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8.5)
@@ -133,8 +135,8 @@ def subgroup_plot(overall: Mapping[str, Any], subgroups: Sequence[Mapping[str, A
                 e = estimates[name] if estimates else None
                 if e is None:
                     continue
-                text = f"{e['k']}/{e['n']}" + (f" = {percent(e['value'])}" if e["n"] else "")
-                axes.text(1.03, y, text, transform=place, va="center", fontsize=8.5)
+                text = f"{e['k']}/{e['n']} = {percent(e['value'])}" if e["n"] else "no pairs"
+                axes.text(1.03, y, text, transform=place, va="center", fontsize=8.5, color=INK if e["n"] else GREY)
                 if e["value"] is not None:
                     marker = "D" if y == len(rows) - 1 else "o"
                     _whisker(
@@ -171,12 +173,14 @@ def _lesion_marks(axes: Any, sizes: Sequence[tuple[float, bool]], largest: float
 def _limits_of_detection(axes: Any, curve: Mapping[str, Any], largest: float) -> None:
     """d50 and d90 on the curve, with Fieller's interval where it is bounded."""
     for key, level, marker in (("d50", 50, "s"), ("d90", 90, "^")):
-        value = curve.get(f"{key}_mm")
-        if value is None or value > largest * 1.3:
+        value, end = curve.get(f"{key}_mm"), largest * AXIS_REACH
+        if value is None or value > end:
             continue
         interval = (curve.get(f"{key}_ci_mm") or {}).get("fieller")
         if isinstance(interval, Sequence) and not isinstance(interval, str) and None not in interval:
             axes.plot(interval, [level, level], color="black", linewidth=2.4, solid_capstyle="butt")
+            if interval[1] > end:  # it goes on beyond the axis
+                axes.plot(end, level, ">", color="black", markersize=7, clip_on=False)
         axes.plot(value, level, marker, color="black", markersize=6, label=f"{key} = {value:.1f} mm")
 
 
@@ -205,12 +209,12 @@ def size_curve(
             chance = 1 / (1 + np.exp(-np.clip(coefficients[0] + coefficients[1] * np.log(x), -500, 500)))
             axes.plot(x, 100 * chance, color="black", linewidth=1.4, label="logistic on ln(size)")
             _limits_of_detection(axes, curve, largest)
-            axes.legend(loc="center right", frameon=False, fontsize=8.5)
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8.5)
         axes.set_xlabel("longest diameter on MRI, mm  (top edge: lesions seen; bottom edge: lesions missed)")
         axes.set_ylabel("seen on PET, %")
         axes.set_yticks(range(0, 101, 25))
         axes.set_ylim(-22, 124)
-        axes.set_xlim(0, largest * 1.03)
+        axes.set_xlim(0, largest * AXIS_REACH)
         axes.grid(color="#eef0f4", linewidth=0.8)
         return _svg(figure, "size", "Share of lesions seen on PET against their size")
 
@@ -243,6 +247,7 @@ def agreement_plot(points: Sequence[tuple[float, float]], summary: Mapping[str, 
         axes = _axes(figure)
         axes.plot((image + report) / 2, image - report, "o", color=BLUE, markersize=5, alpha=0.7)
         low, high = summary["limits"]
+        axes.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
         lines = ((summary["bias"], "-", "bias"), (low, "--", "lower limit"), (high, "--", "upper limit"))
         for value, style, name in lines:
             axes.axhline(value, color=ORANGE, linestyle=style, linewidth=1.2)

@@ -25,14 +25,15 @@ STYLE = """
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlowStep:
-    """One box: ``count`` of ``unit``; ``excluded`` (reason, number) leave it to the right. Where the next step
-    has the same unit, ``count`` less all of ``excluded`` is the next step's count."""
+    """One box: ``count`` of ``unit``; ``excluded`` (reason, number) leave it to the right, under the words ``aside``.
+    Where the next step has the same unit, ``count`` less all of ``excluded`` is the next step's count."""
 
     title: str
     count: int
     unit: str = ""
     detail: str = ""
     excluded: tuple[tuple[str, int], ...] = ()
+    aside: str = "Set aside"
 
 
 def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
@@ -70,7 +71,7 @@ def _step(step: FlowStep, y: float) -> tuple[list[str], float]:
         parts.append(_arrow(f"M{BOX + 1} {y + height / 2:g} H{left - 3}"))
         parts.append(_rect(left, y, WIDTH - left - 1, height, "out"))
         total = sum(n for _, n in step.excluded)
-        parts.append(_text(left + 12, y + PAD + 13, f"Set aside: n = {total:,}", "count", "start"))
+        parts.append(_text(left + 12, y + PAD + 13, f"{step.aside}: n = {total:,}", "count", "start"))
         for k, line in enumerate(side, start=1):
             parts.append(_text(left + 12, y + PAD + 13 + LINE * k, line, "small", "start"))
     return parts, height

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from liverpair.evaluate.report.wording import bounds, cause, counted, number, percent
+from liverpair.evaluate.report.wording import bounds, cause, counted, method_words, number, percent
 
 if TYPE_CHECKING:
     from liverpair.evaluate.report.build import ReportData
@@ -20,8 +20,7 @@ def summary(c: Mapping[str, Any], data: ReportData) -> list[tuple[str, str]]:
     if not judged:
         return []
     parts = [
-        ("Design", "Retrospective study of diagnostic accuracy on paired examinations; the unit is the pair, intervals "
-         "treat the patient as the cluster."),
+        ("Design", _design(c, data)),
         ("Participants", _participants(c, data)),
         ("Results", _results(c)),
         ("Causes", _causes(c)),
@@ -32,6 +31,15 @@ def summary(c: Mapping[str, Any], data: ReportData) -> list[tuple[str, str]]:
          "indeterminate."),
     ]  # fmt: skip
     return [(name, text) for name, text in parts if text]
+
+
+def _design(c: Mapping[str, Any], data: ReportData) -> str:
+    kind = "Study" if data.from_tables else "Retrospective study"
+    method = method_words(c.get("headline_interval", ""))
+    return (
+        f"{kind} of diagnostic accuracy on paired examinations: index test SSR-PET/CT, reference standard liver MRI. "
+        f"The unit is the pair; {method} intervals heed several pairs of one patient."
+    )
 
 
 def _participants(c: Mapping[str, Any], data: ReportData) -> str:

@@ -18,12 +18,16 @@ __all__ = [
     "headline",
     "human",
     "interval_mm",
+    "joined",
+    "method_words",
+    "noted",
     "number",
     "p_value",
     "percent",
     "plain_bounds",
     "significant",
     "size_range",
+    "unbroken",
     "words",
 ]
 
@@ -74,6 +78,13 @@ WORDS = {
     "no_ct": "no CT with the PET",
     "pet_without_liver": "PET that does not cover the liver",
     "pet-ac": "attenuation-corrected PET",
+    "pet-detection": "search for foci on PET",
+    "mr-detection": "search for lesions on MRI",
+    "ct": "CT of the PET/CT",
+    "mr-hbp": "hepatobiliary T1",
+    "mr-t1": "T1",
+    "mr-t2": "T2",
+    "mr-dwi": "diffusion-weighted MRI",
     "label_mr": "MRI: report and images disagree",
     "label_pet": "PET: report and images disagree",
     "size": "smaller than the size limit",
@@ -110,6 +121,8 @@ WORDS = {
     "pet_not_evaluable": "cannot be judged on PET",
 }
 DASH = "–"
+#: Journals print no smaller p value.
+LEAST_P = 0.001
 #: No liver is longer than this; an interval that goes beyond is open for every purpose.
 LIVER_MM = 300
 
@@ -146,7 +159,7 @@ def significant(value: float | None, digits: int = 2) -> str:
     if value is None:
         return DASH
     if value != 0 and abs(value) < 1:
-        return f"{value:.3g}".replace("-", "−")
+        return f"{value:#.3g}".replace("-", "−")
     return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}f}").replace("-", "−")
 
 
@@ -189,10 +202,22 @@ def counted(found: Mapping[str, int]) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """A p value as journals print it."""
+    """A p value as journals print it: "p = 0.023", "p < 0.001"."""
     if value is None:
-        return DASH
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+        return "p not stated"
+    if value < LEAST_P:
+        return f"p < {LEAST_P}"
+    return "p > 0.999" if value > 1 - LEAST_P else f"p = {value:.3f}"
+
+
+def unbroken(text: str) -> str:
+    """The text with its percentages and intervals held together, so that no line ends within "33 %" or "87.1–97.3"."""
+    return re.sub(r"(?<=\d) (?=%|mm\b)", "\u00a0", joined(text))
+
+
+def joined(text: str) -> str:
+    """The text with its intervals held together by word joiners."""
+    return re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", text)
 
 
 def days(value: Any) -> str:
@@ -217,6 +242,12 @@ def words(codes: Any) -> str:
     return ", ".join(WORDS.get(code) or _mimic(code) for code in several) or DASH
 
 
+def noted(text: str) -> str:
+    """A note on a pair whose leading code ("pet-ac: ...") is put in words."""
+    code, colon, rest = text.partition(": ")
+    return WORDS[code][:1].upper() + WORDS[code][1:] + colon + rest if colon and code in WORDS else text
+
+
 def _mimic(code: str) -> str:
     """ "spill_in:right_kidney" says whose activity it may be."""
     kind, _, organ = code.partition(":")
@@ -226,6 +257,11 @@ def _mimic(code: str) -> str:
 def cause(code: Any) -> str:
     """A cause code in words."""
     return CAUSES.get(str(code), human(code))
+
+
+def method_words(method: str) -> str:
+    """An interval's method without brackets: "Korn–Graubard, clustered"."""
+    return METHOD_NAMES.get(method, human(method)).replace(" (", ", ").replace(")", "")
 
 
 def headline(concordance: Mapping[str, Any]) -> str:

@@ -1,15 +1,27 @@
-document.querySelectorAll("table.sortable thead th").forEach((th) => {
-  th.tabIndex = 0;
-  const sort = () => {
-    const body = th.closest("table").tBodies[0], i = [...th.parentNode.children].indexOf(th), up = th.getAttribute("aria-sort") !== "ascending";
-    const key = (row) => { const t = row.cells[i].textContent.trim().replace("−", "-"); return t === "–" ? null : /^[-+]?[\d.]+( %)?$/.test(t) ? parseFloat(t) : t };
-    const compare = (x, y) => x === y ? 0 : x === null ? 1 : y === null ? -1 : (typeof x !== typeof y ? (typeof x === "number" ? -1 : 1) : x < y ? -1 : 1) * (up ? 1 : -1);
-    [...th.parentNode.children].forEach((other) => other.removeAttribute("aria-sort"));
-    th.setAttribute("aria-sort", up ? "ascending" : "descending");
-    [...body.rows].map((row) => [key(row), row]).sort((a, b) => compare(a[0], b[0])).forEach((pair) => body.append(pair[1]));
+document.querySelectorAll("table.sortable").forEach((table) => {
+  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+  const number = (text) => {
+    const found = /^([<>≤≥]?) *([-−+]?[\d,]*\.?\d+)/.exec(text), just = { "<": -1e-9, ">": 1e-9 };
+    return found ? parseFloat(found[2].replace("−", "-").replaceAll(",", "")) + (just[found[1]] || 0) : null;
   };
-  th.addEventListener("click", sort);
-  th.addEventListener("keydown", (event) => { if (event.key === "Enter") sort() });
+  const words = new Intl.Collator("en", { numeric: true });
+  heads.forEach((th, i) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...th.childNodes);
+    th.append(button);
+    const key = (row) => {
+      const text = row.cells[i].textContent.trim();
+      return text === "–" || text === "" ? null : th.classList.contains("n") ? number(text) : text;
+    };
+    button.addEventListener("click", () => {
+      const way = th.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+      const compare = ([x], [y]) => x === y ? 0 : x === null ? 1 : y === null ? -1 : way * (typeof x === "number" ? x - y : words.compare(x, y));
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      th.setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
+      [...body.rows].map((row) => [key(row), row]).sort(compare).forEach((pair) => body.append(pair[1]));
+    });
+  });
 });
 addEventListener("beforeprint", () => document.querySelectorAll("details:not(.noprint)").forEach((d) => { d.open = true }));
 
