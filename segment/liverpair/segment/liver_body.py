@@ -12,7 +12,7 @@ from skimage.filters import threshold_otsu
 
 from liverpair.segment.liver_morphology import BoolArray, box_of, depth, dilate, fill_slices, largest, opened
 
-__all__ = ["Body", "body_of_ct", "body_of_mr"]
+__all__ = ["AIR_MM", "Body", "body_of_ct", "body_of_mr"]
 
 #: Between lung (−850 HU) and fat (−100 HU): above it there is tissue.
 TISSUE_HU = -300.0
@@ -51,13 +51,13 @@ class Body:
         return ((i - self.midline) / self.half_width)[:, None, :]
 
     def cropped(self, window: tuple[slice, slice, slice]) -> Body:
-        """The same body on the part of the grid inside an index window."""
+        """The same body on the part of the grid inside an index window, without holding on to the rest."""
         first = [w.start or 0 for w in window]
         return Body(
-            inside=self.inside[window],
-            tissue=self.tissue[window],
-            lung=self.lung[window],
-            skin_mm=self.skin_mm[window],
+            inside=self.inside[window].copy(),
+            tissue=self.tissue[window].copy(),
+            lung=self.lung[window].copy(),
+            skin_mm=self.skin_mm[window].copy(),
             midline=self.midline[window[2]] - first[0],
             half_width=self.half_width[window[2]],
             middle=self.middle[window[2]] - first[1],

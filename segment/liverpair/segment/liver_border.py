@@ -75,18 +75,52 @@ def refine_border(
     ``beside``: another image of the same organ in the same frame, whose edges count as much: native CT has none
     between liver and muscle or stomach, where hepatobiliary MRI has its strongest.
     """
-    grid = capped_grid(image.grid, reach.finest_mm)
+    grid = _near(capped_grid(image.grid, reach.finest_mm), coarse, coarse_grid)
     start = mask_onto(coarse, coarse_grid, grid, smooth_mm=float(coarse_grid.spacing.mean()) * 0.7)
+    out = np.zeros(image.grid.shape, dtype=bool)
     if not start.any():
-        return np.zeros(image.grid.shape, dtype=bool)
-    window = box_of(start, int(np.ceil(2 * BorderReach().outside_mm / float(grid.spacing.min()))))
-    first = np.asarray([w.start for w in window])
-    box = grid.cropped(first, [w.stop for w in window])
+        return out
+    window = box_of(start, _margin(grid))
+    box = grid.cropped(np.asarray([w.start for w in window]), [w.stop for w in window])
     values = sample(image, box, fill=None)
     images = [values] if beside is None else [values, sample(beside, box, fill=None)]
     placed = _watershed_border(images, start[window], box.spacing, reach)
     fine = _half_level(values, placed, box.spacing, reach.shift_mm)
-    return mask_onto(fine, box, image.grid, smooth_mm=0.7)
+    there, part = _within(image.grid, box)
+    out[there] = mask_onto(fine, box, part, smooth_mm=0.7)
+    return out
+
+
+def _margin(grid: Grid) -> int:
+    """Voxels around a start within which its border is sought."""
+    return int(np.ceil(2 * BorderReach().outside_mm / float(grid.spacing.min())))
+
+
+def _near(grid: Grid, coarse: NDArray[np.bool_], coarse_grid: Grid) -> Grid:
+    """The part of ``grid`` around a coarse mask that is looked at: a whole body's CT is ten times as large."""
+    if not coarse.any():
+        return grid
+    window = box_of(coarse, 2)
+    near = coarse_grid.cropped(np.asarray([w.start for w in window]), [w.stop for w in window])
+    first, last = _reached(grid, near, _margin(grid))
+    return grid.cropped(first, last)
+
+
+def _within(grid: Grid, box: Grid) -> tuple[tuple[slice, slice, slice], Grid]:
+    """The index window of ``grid`` that holds ``box``, and the grid there."""
+    first, last = _reached(grid, box, 1)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+    return (i, j, k), grid.cropped(first, last)
+
+
+def _reached(grid: Grid, other: Grid, margin: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last (exclusive) indices of ``grid`` that ``other``'s field of view and so many voxels beyond reach."""
+    at = grid.to_index(other.corners())
+    half = np.abs(np.linalg.inv(grid.affine)[:3, :3] @ other.affine[:3, :3]).sum(axis=1) / 2  # a voxel's half extent
+    size = np.asarray(grid.shape)
+    first = np.clip(np.floor(at.min(axis=0) - half).astype(np.int64) - margin, 0, size - 1)
+    last = np.clip(np.ceil(at.max(axis=0) + half).astype(np.int64) + 1 + margin, first + 1, size)
+    return first, last
 
 
 def _watershed_border(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from liverpair.core.volume import Volume
-from liverpair.segment.liver_body import Body, body_of_ct
+from liverpair.segment.liver_body import AIR_MM, Body, body_of_ct
 from liverpair.segment.liver_features import Features, smooth_within
 from liverpair.segment.liver_grid import anatomical_grid, part_of, sample
 from liverpair.segment.liver_morphology import BoolArray
@@ -56,6 +56,14 @@ def _near_lung(body: Body, spacing: NDArray[np.float64]) -> BoolArray:
     return np.asarray((k >= base - BELOW_LUNG_MM / spacing[2]) & (k <= base + ABOVE_BASE_MM / spacing[2]))
 
 
+def _searched(body: Body, near: BoolArray, spacing: NDArray[np.float64]) -> tuple[slice, slice, slice]:
+    """The index box of all that a search looks at: of a whole body the slices near the lung, with what lies around."""
+    i, j, _ = body.window(spacing)
+    used = np.flatnonzero(near)
+    margin = int(np.ceil(AIR_MM / float(spacing[2])))
+    return i, j, slice(max(0, int(used[0]) - margin), min(len(near), int(used[-1]) + 1 + margin))
+
+
 def prepare_ct(image: Volume, spacing_mm: float) -> Features | None:
     """Features of a CT in HU on the work grid; None where there is no body."""
     grid = anatomical_grid(image.grid, spacing_mm)
@@ -63,11 +71,12 @@ def prepare_ct(image: Volume, spacing_mm: float) -> Features | None:
     body = body_of_ct(hu, grid.spacing)
     if body is None:
         return None
-    window = body.window(grid.spacing)
-    grid, body = part_of(grid, window), body.cropped(window)
+    near = _near_lung(body, grid.spacing)
+    window = _searched(body, near, grid.spacing)
+    grid, body, near = part_of(grid, window), body.cropped(window), near[window[2]]
     clipped = np.clip(hu[window], -200.0, 400.0)
     quiet = ndimage.median_filter(clipped, size=3)
     soft = (quiet > SOFT_HU[0]) & (quiet < SOFT_HU[1])
     smooth = smooth_within(quiet, soft, SMOOTH_MM, grid.spacing)
-    allowed = _near_lung(body, grid.spacing) & inside_wall(smooth, body, grid.spacing)
+    allowed = near & inside_wall(smooth, body, grid.spacing)
     return Features(grid, clipped, smooth, body, allowed, PHYSIOLOGIC_HU, (DRIFT_FRACTION, 0.0, 0.0), TOLERANCES_HU)

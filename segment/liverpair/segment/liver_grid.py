@@ -52,6 +52,21 @@ def _block_mean(values: NDArray[Any], factors: NDArray[np.int64]) -> NDArray[np.
     return out
 
 
+def _read(
+    to_image: NDArray[np.float64], target: tuple[int, ...], factors: NDArray[np.int64], size: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last (exclusive) indices of an image of ``size`` that a target reads, in whole blocks of ``factors``.
+
+    A whole body's CT, of which a liver takes a tenth, is not copied.
+    """
+    ends = np.asarray([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * (np.asarray(target) - 1)
+    at = ends @ to_image[:3, :3].T + to_image[:3, 3]
+    whole = size // factors  # a remainder at the far end makes no block
+    first = np.clip(np.floor(at.min(axis=0) / factors).astype(np.int64) - 2, 0, whole - 1)
+    last = np.clip(np.ceil(at.max(axis=0) / factors).astype(np.int64) + 3, first + 1, whole)
+    return first * factors, np.where(last == whole, size, last * factors)
+
+
 def sample(image: Volume | Mask, grid: Grid, fill: float | None = 0.0) -> NDArray[np.float32]:
     """``image`` on ``grid`` by anti-aliased linear interpolation, float32 of grid.shape.
 
@@ -64,9 +79,10 @@ def sample(image: Volume | Mask, grid: Grid, fill: float | None = 0.0) -> NDArra
     reach = np.abs(to_image[:3, :3]).max(axis=1)  # image voxels stepped over per target voxel
     factors = np.maximum(1, np.floor(reach + 0.25)).astype(np.int64)
     factors = np.minimum(factors, np.asarray(image.grid.shape))
-    blocks = _block_mean(image.values, factors)
+    first, last = _read(to_image, grid.shape, factors, np.asarray(image.grid.shape))
+    blocks = _block_mean(image.values[tuple(slice(a, b) for a, b in zip(first, last, strict=True))], factors)
     matrix = to_image[:3, :3] / factors[:, None]
-    offset = (to_image[:3, 3] - (factors - 1) / 2) / factors
+    offset = (to_image[:3, 3] - first - (factors - 1) / 2) / factors
     # Up to half a voxel beyond the outer centres still lies in the field of view: hold the edge value there.
     padded = np.pad(blocks, 1, mode="edge")
     offset = offset + 1
