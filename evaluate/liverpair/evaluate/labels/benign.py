@@ -73,7 +73,12 @@ def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -
     """ "One suspected metastasis, two further lesions (12 mm, 5 mm) are cysts": the verb's part is the lesion's own."""
     words = reading.words
     behind = [f for f in findings if f.start >= hit.end]
-    if hit.category != "lesion" or not behind or behind[0].category != "benign" or guessed(behind[0], reading):
+    if (
+        hit.category != "lesion"
+        or not behind
+        or behind[0].category not in ("benign", "treated")
+        or guessed(behind[0], reading)
+    ):
         return False
     between = words[hit.end : behind[0].start]
     outside = " ".join(between).replace("( ", "(").split("(")[0].split() + " ".join(between).split(")")[-1].split()
@@ -81,6 +86,7 @@ def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -
 
 
 _IS = frozenset({"ist", "sind", "entspricht", "entsprechen", "is", "are", "represents", "represent"})
+_IS |= {"entsprechend", "representing", "corresponding", "reflecting", "reflects"}
 _IS_NOT = frozenset({"nicht", "not", "kein", "keine", "or", "oder", "versus", "vs", "dd", "and", "und", ";"})
 _GUESSES = (
     "?",

@@ -125,8 +125,9 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
         if column is None:
             continue
         spans.append((line.start, line.end))
-        size = _size(line.cells[column], " ".join([names[column], above if missing else ""]))
-        if _organ(line.cells, [*names, above], rules, default) != "liver" or _is_other_row(line.cells, rules):
+        size = _size(line.cells[column], " ".join([names[column], above if missing > 0 else ""]))
+        own = _without_neighbours(names, line.cells)
+        if _organ(own, [*names, above], rules, default) != "liver" or _is_other_row(line.cells, rules):
             continue
         if size:
             sizes.append(size)
@@ -134,6 +135,18 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
         elif _ZERO.match(line.cells[column]):
             gone += 1
     return Table(tuple(sizes), lesions, gone, tuple(spans) if sizes or gone else ())
+
+
+# "Nearest vessel", "Abstand", "Lagebezug": columns that tell what lies beside the lesion.
+_NEIGHBOURS = re.compile(
+    r"nearest|closest|neighbou?r|adjacen|relation|distance|contact|proximit|vessel|margin|n[aä]chst|nachbar|lage(?:be|bez)"
+    r"|abstand|kontakt|gef[aä](?:ss|ß)|bezug|topogra",
+    re.IGNORECASE,
+)
+
+
+def _without_neighbours(names: Sequence[str], cells: Sequence[str]) -> list[str]:
+    return [cell for name, cell in zip(names, cells, strict=True) if not _NEIGHBOURS.search(name)]
 
 
 def _lists_segments(cells: Sequence[str]) -> bool:

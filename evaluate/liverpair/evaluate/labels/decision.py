@@ -165,6 +165,23 @@ def _only_no_new(readings: Sequence[Reading]) -> tuple[str, Fact | None]:
     return "not_mentioned", None
 
 
+# What can be confined to one organ.
+_DISEASE: tuple[str, ...] = (
+    "disease",
+    "tumo",
+    "erkrank",
+    "befall",
+    "manifest",
+    "prim",
+    "malign",
+    "net",
+    "avid",
+    "rezeptor",
+    "receptor",
+)
+_DISEASE += ("metast", "uptake", "anreich", "speicher", "site", "positiv", "karzin", "carcin", "expres")
+
+
 def _denied_everywhere(readings: Sequence[Reading]) -> tuple[str, Fact | None]:
     """ "Kein Nachweis SSTR-positiver Läsionen": a PET that denies them anywhere denies them in the liver."""
     if any(reading.has("limited") for reading in readings):
@@ -172,7 +189,8 @@ def _denied_everywhere(readings: Sequence[Reading]) -> tuple[str, Fact | None]:
     for reading in readings:
         if not reading.is_pet or reading.sentence.heading == "other":
             continue
-        if reading.has("exclusive") and any(hit.category == "other" for hit in reading.organ_hits):
+        named = bool(reading.findings) or any(word.startswith(_DISEASE) for word in reading.words)
+        if named and reading.has("exclusive") and any(hit.category == "other" for hit in reading.organ_hits):
             # "The ileal primary is the only site of disease"
             return "absent", Fact("absent", reading, None, reading.sentence.section, False, False)
         for mention in reading.mentions:

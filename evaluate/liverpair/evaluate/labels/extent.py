@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from liverpair.evaluate.labels.former import corrected_sizes
+from liverpair.evaluate.labels.frames import QUOTE
 from liverpair.evaluate.labels.mentions import Reading
 from liverpair.evaluate.labels.places import place_of, places_of
 from liverpair.evaluate.labels.rules import Rules
@@ -12,7 +13,7 @@ from liverpair.evaluate.labels.sizes import read_sizes
 from liverpair.evaluate.labels.tenses import is_of_other_study, told_of_past
 from liverpair.evaluate.labels.treated import owns_no_size
 
-__all__ = ["counted_sizes", "sizes_at_place", "sizes_near", "sizes_unnamed"]
+__all__ = ["counted_sizes", "sizes_at_place", "sizes_near", "sizes_told", "sizes_unnamed"]
 
 
 def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) -> list[float]:
@@ -169,6 +170,31 @@ def sizes_unnamed(readings: Sequence[Reading], rules: Rules) -> list[float]:
         if reading.sentence.heading == "liver" or organ == "liver":
             found += [size.mm for size in read_sizes(reading, rules) if size.mention is None and not size.foreign]
     return found
+
+
+def sizes_told(readings: Sequence[Reading], rules: Rules) -> list[float]:
+    """Where nothing else is measured: what another reader's words, in quotation marks, say of a metastasis.
+
+    'First read: "Metastases, segment II (17 mm)". Final: liver metastases confirmed.' Not those of a place that is
+    called benign, and none of another study, which quotes nothing.
+    """
+    benign = {
+        place
+        for reading in readings
+        if any(m.kind == "benign" and m.polarity == "benign" for m in reading.mentions)
+        and not any(m.kind == "metastasis" for m in reading.mentions)
+        for place in places_of(reading)
+    }
+    return [
+        size.mm
+        for reading in readings
+        if (reading.told or QUOTE in reading.words) and not (places_of(reading) and places_of(reading) <= benign)
+        for size in read_sizes(reading, rules)
+        if not size.foreign
+        and size.mention is not None
+        and size.mention.organ == "liver"
+        and size.mention.kind == "metastasis"
+    ]
 
 
 def _is_line_of_form(reading: Reading, rules: Rules) -> bool:

@@ -131,10 +131,35 @@ _ALL_OF_THEM = frozenset(
 PRONOUN_REACH = 6
 
 
+# Words of the sentence in which it disagrees: "This view we do not share".
+VERDICT_WITHIN = 7
+_GONE = frozenset({"resolved", "negation_after"})
+_NONE = frozenset({"none", "neither", "nothing", "kein", "keine", "keiner", "keines"})
+_OF_THEM: tuple[tuple[str, ...], ...] = tuple(
+    tuple(words.split())
+    for words in (
+        *("davon", "hiervon", "dieser herde", "keiner dieser", "keine dieser", "keine von ihnen", "keiner von ihnen"),
+        *("one of them", "none of them", "any of them", "one of these", "none of these", "any of these"),
+        *("none of those", "any of those"),
+    )
+)
+
+
 def _verdict_next(reading: Reading, following: Reading | None) -> str:
     """Whether the next sentence, which names no lesion, confirms or refutes this one's ("this is not confirmed")."""
     if following is None or following.sentence.block != reading.sentence.block:
         return ""
+    opening = any(cue.category == "refuted" and cue.start < VERDICT_WITHIN for cue in following.cues)
+    named = any(m.kind == "metastasis" and m.polarity in ("present", "uncertain") for m in following.mentions)
+    if opening and not named:
+        return "absent"  # "We do not share this view: it is focal fat, no diffusion abnormality"
+    of_them = any(tuple(following.words[i : i + len(w)]) == w for w in _OF_THEM for i in range(len(following.words)))
+    gone = any(
+        cue.category in _GONE or (cue.category == "negation_before" and following.words[cue.start] in _NONE)
+        for cue in following.cues
+    )
+    if of_them and gone and all(m.polarity in ("absent", "ignored", "benign", "no_new") for m in following.mentions):
+        return "absent" if not following.has("remains") else ""  # "Davon ist kein Herd mehr abgrenzbar"
     if any(mention.kind != "benign" for mention in following.mentions):
         return ""
     if following.has("refuted"):
@@ -199,6 +224,10 @@ def _fact(reading: Reading, mention: Mention, readings: Sequence[Reading]) -> Fa
         return Fact("absent", reading, mention, section, False, False)
     if mention.kind == "recurrence" and not mention.organ_known and not reading.after_ablation:
         return None
+    if polarity == "followed" and section == "impression" and any(cue.category == "course" for cue in reading.cues):
+        return Fact(
+            "present", reading, mention, section, mention.organ_known, False
+        )  # "PD hepatisch (5 vitale Läsionen)"
     if polarity in ("present", "uncertain"):
         return Fact(polarity, reading, mention, section, mention.organ_known, strong)
     return None

@@ -18,11 +18,34 @@ __all__ = [
     "is_difference",
     "is_year",
     "opens_with_then",
+    "parsed_date",
 ]
 
 # Words between a date and the size that it dates: "on 3/2021: 12 mm", "1.9 cm in June".
 _LINKS = frozenset(
-    {":", "-", "(", ")", "in", "im", "am", "on", "vom", "of", "was", "war", "bei", "mit", "at", "noch", "from", "um"}
+    {
+        ":",
+        "-",
+        "(",
+        ")",
+        "in",
+        "im",
+        "am",
+        "on",
+        "vom",
+        "of",
+        "was",
+        "war",
+        "bei",
+        "mit",
+        "at",
+        "noch",
+        "from",
+        "um",
+        "back",
+        "jahr",
+        "year",
+    }
 )
 MOST_LINKS = 2
 _YEAR = re.compile(r"(?:19|20)\d\d")
@@ -54,14 +77,14 @@ def _date(start: int, end: int, reading: Reading, months: set[int]) -> tuple[int
     while before >= 0 and start - before <= MOST_LINKS and words[before] in _LINKS:
         before -= 1
     if before >= 0 and _is_date(before, reading, months):
-        return _parsed(words[before])
+        return parsed_date(words[before])
     behind = end
     while behind < len(words) and behind - end < MOST_LINKS and words[behind] in _LINKS:
         behind += 1
     if behind == end and behind < len(words) and words[behind] in (",", ";"):
         return None
     if behind < len(words) and _is_date(behind, reading, months) and not _leads_on(behind, words):
-        return _parsed(words[behind])
+        return parsed_date(words[behind])
     return None
 
 
@@ -83,8 +106,11 @@ def _leads_on(position: int, words: Sequence[str]) -> bool:
     return position + 1 < len(words) and (words[position + 1] == ":" or words[position + 1][:1].isdigit())
 
 
-def _parsed(word: str) -> tuple[int, int, int]:
-    """Sortable; day/month order of 1/2/2022 is not known and does not matter between years."""
+def parsed_date(word: str) -> tuple[int, int, int]:
+    """(year, month, day) of a written date, zeros where they are not known; sortable.
+
+    The day/month order of 1/2/2022 is not known and does not matter between years.
+    """
     numbers = [int(part) for part in re.findall(r"\d+", word)]
     if len(numbers) == 1:
         return (numbers[0], 0, 0) if _YEAR.fullmatch(word) else (0, 0, 0)
@@ -138,11 +164,28 @@ def _denied_from(words: Sequence[str], start: int) -> int | None:
     return None
 
 
+# "It is 2.0 cm instead of 12.0 cm": so an error is put right that such a word names, else a former size is compared.
+_ERRORS: tuple[str, ...] = (
+    *("falsch", "fehl", "irrt", "vertausch", "tippf", "schreibf", "versehen", "korrig", "bericht", "diktat", "vertipp"),
+    *("wrong", "error", "erron", "misstat", "typo", "mistyp", "mistak", "incorrect", "correct", "transcri", "dictat"),
+)
+
+
+def _stands_instead_of(words: Sequence[str], at: int) -> bool:
+    """ "statt 12,0 cm", "instead of 12 cm" in a sentence that names an error."""
+    instead = words[at - 1] in ("statt", "anstatt") or tuple(words[max(0, at - 2) : at]) in _INSTEAD_OF
+    return instead and any(word.startswith(_ERRORS) for word in words)
+
+
+_INSTEAD_OF = (("instead", "of"), ("rather", "than"), ("anstelle", "von"), ("and", "not"), ("und", "nicht"))
+
+
 def corrected_sizes(words: Sequence[str]) -> list[float]:
     """The sizes in mm that a sentence takes back."""
     taken = []
     for at in range(1, len(words) - 1):
-        if words[at + 1] in ("mm", "cm") and words[at][:1].isdigit() and _denied_from(words, at) is not None:
+        back = words[at + 1] in ("mm", "cm") and words[at][:1].isdigit()
+        if back and (_denied_from(words, at) is not None or _stands_instead_of(words, at)):
             value = float(words[at].replace(",", "."))
             taken.append(round(value * (10.0 if words[at + 1] == "cm" else 1.0), 3))
     return taken

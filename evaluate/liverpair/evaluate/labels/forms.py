@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from liverpair.evaluate.labels.text import normalise
 
-__all__ = ["dictation_edits", "form_edits", "json_edits", "spaced_edits", "xml_edits"]
+__all__ = ["dictation_edits", "form_edits", "item_edits", "json_edits", "spaced_edits", "xml_edits"]
 
 Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
 
@@ -100,6 +101,49 @@ def xml_edits(text: str) -> Iterator[Edit]:
             yield attribute.start("sign"), attribute.end("sign"), ": "
             yield attribute.start("quote"), attribute.end("quote"), ""
         yield tag.start("end"), tag.end("end"), "\n\n"
+
+
+# "a) S2 23 mm cyst, b) S5 19 mm haemangioma": items of a list inside a sentence.
+_ITEM = re.compile(
+    r"(?P<gap>[,;:.]?[ \t]+)"
+    r"(?P<mark>\(?(?P<sign>[a-h]|[1-9]|i{1,3}|iv|v)\)|[#(](?P<number>[1-9])\)?[ :.])(?=\s*\S)",
+    re.IGNORECASE,
+)
+_ORDERS = (tuple("abcdefgh"), tuple("123456789"), ("i", "ii", "iii", "iv", "v"))
+FEWEST_ITEMS = 2
+# "1) 12 mm, 2) 9 mm" only measures.
+FEWEST_ITEM_WORDS = 2
+
+
+def item_edits(text: str) -> Iterator[Edit]:
+    """Each item of a list inside a sentence on a line of its own, where two or more stand in order."""
+    if ")" not in text and "#" not in text:
+        return
+    offset = 0
+    for line in text.splitlines(keepends=True):
+        marks = _items_in_order(line)
+        for found in marks:
+            stop = ":" if found["gap"].startswith(":") else "."
+            yield offset + found.start("gap"), offset + found.start("mark"), f"{stop}\n"
+        offset += len(line)
+
+
+def _items_in_order(line: str) -> list[re.Match[str]]:
+    """The marks of a list's items inside the line; none where fewer than two follow each other."""
+    opening = line.lstrip(" \t-*").lower()
+    begun = any(opening.startswith((f"{signs[0]})", f"({signs[0]})", f"#{signs[0]}")) for signs in _ORDERS)
+    marks: list[re.Match[str]] = []
+    for found in _ITEM.finditer(line):
+        sign = (found["sign"] or found["number"]).lower()
+        if any(signs[len(marks) + begun : len(marks) + begun + 1] == (sign,) for signs in _ORDERS):
+            marks.append(found)
+    several = len(marks) + begun >= FEWEST_ITEMS
+    return marks if several and all(_is_long(line, a, b) for a, b in pairwise(marks)) else []
+
+
+def _is_long(line: str, first: re.Match[str], second: re.Match[str]) -> bool:
+    """ "a) 12 mm" is no item of its own, "a) S2 12 mm cyst" is one."""
+    return len(line[first.end() : second.start()].split()) > FEWEST_ITEM_WORDS
 
 
 # "L e b e r :" is a word set wide.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from liverpair.evaluate.labels.rules import Hit, Rules
 
-__all__ = ["told_by_others"]
+__all__ = ["in_bracket_of_history", "told_by_others"]
 
 QUOTE = '"'
 # Words before an opening quotation mark in which its source is named.
@@ -44,6 +44,7 @@ def told_by_others(words: Sequence[str], cues: Sequence[Hit], rules: Rules) -> f
     if _is_hearsay(words, sources, cues, rules):
         told.update(range(_end_of_hearsay(words, sources)))
     told.update(_told_beside(words, sources))
+    told.update(in_bracket_of_history(words))
     told.update(_told_in_part(words, sources))
     end = _end_of_contrast(words, sources, cues, rules)
     told.update(range(end))
@@ -67,6 +68,20 @@ def _is_hearsay(words: Sequence[str], sources: Sequence[Hit], cues: Sequence[Hit
     closes = all(words[i] in _CLOSING or i in sourced for i in range(last.end, len(words)))
     had = bool(_HAD & set(words[source.end : first.start]))  # "in the original report we had called it a metastasis"
     return closes or had or 0 <= first.start - source.end <= 1
+
+
+# "Bei der Anamnese (metastasiertes NET der Leber)", "given the history (liver metastases)": what the bracket names.
+_HISTORIES = ("anamnes", "vorgeschichte", "history", "grunderkrankung", "vordiagnos", "background", "klinik")
+
+
+def in_bracket_of_history(words: Sequence[str]) -> set[int]:
+    """Positions inside brackets that tell the history named right before them."""
+    told: set[int] = set()
+    for opening, word in enumerate(words):
+        if word == "(" and opening and words[opening - 1].startswith(_HISTORIES):
+            closing = next((i for i in range(opening, len(words)) if words[i] == ")"), len(words))
+            told.update(range(opening, closing))
+    return told
 
 
 _HAD = frozenset({"had", "hatten", "hatte"})

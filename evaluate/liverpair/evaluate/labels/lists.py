@@ -53,6 +53,10 @@ def _slashed(text: str, is_time: Callable[[str], bool]) -> Iterator[Edit]:
             if len(parts) > 1 and "|" not in line and _UNIT.search(line) and sum(map(is_time, parts)) >= len(parts) - 1:
                 values = rf"{_VALUE}(?:\s*/\s*{_VALUE}){{{len(parts) - 1}}}"
                 row = re.compile(rf"^{_NAME}[:\s]\s*(?P<values>{values})\s*(?:mm|cm)?\s*$", re.IGNORECASE)
+                if not row.match(text[at + len(line) :].split("\n", 1)[0]):
+                    row = None  # "DOTATATE PET/CT of 2/2023, lesions up to 24 mm" heads no rows
+                    at += len(line)
+                    continue
                 for slash in _SLASH.finditer(line):
                     yield at + slash.start(), at + slash.end(), " | "
         at += len(line)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from liverpair.evaluate.labels.columns import names_time
-from liverpair.evaluate.labels.forms import dictation_edits, form_edits, json_edits, spaced_edits, xml_edits
+from liverpair.evaluate.labels.forms import dictation_edits, form_edits, item_edits, json_edits, spaced_edits, xml_edits
 from liverpair.evaluate.labels.lists import list_edits
 from liverpair.evaluate.labels.ocr import ocr_edits
 from liverpair.evaluate.labels.rules import Rules
@@ -36,12 +36,21 @@ _HTML_PART = re.compile(
     r"|&(?P<entity>[a-z]{2,8}|#\d{1,6}|#x[0-9a-f]{1,5});",
     re.IGNORECASE,
 )
+# "O ja   X nein", "x ja o nein": letters as boxes, where both stand before answers on one line.
+_LETTER_BOX = re.compile(
+    r"(?<!\w)(?P<sign>[xXoO0])(?=[ \t]+(?:ja|nein|yes|no|unklar|unclear|pos|neg)\b)", re.IGNORECASE
+)
 _BOX = re.compile(r"(?P<ticked>\[ ?[xX✓✔] ?\]|\( ?[xX✓✔] ?\)|[☒☑■✘🗹])|\[ ?\]|\( ?\)|[☐□]")
 
 # "JA [x] NEIN [ ] Anzahl: 1": the word before the first box is an option.
 _ANSWERED = re.compile(r"\b(?:ja|nein|yes|no|pos|neg|unklar|unclear|j|y|n)\s*:?\s*$", re.IGNORECASE)
 # "[ ] unclear --> LUNG": the arrow ends the option.
-_OPTION_END = re.compile(r"\||[-=]+>")
+_OPTION_END = re.compile(
+    r"\||[-=]+>"
+    r"|[ \t]+(?=(?:anzahl|zahl|number|count|n\s*=|gr[oö](?:ss|ß)|max|largest|size|segm|lok|loc|site)[^\n]*[:=])"
+    r"|(?<=nein)[ \t]{2,}(?=\w)|(?<=\bja)[ \t]{2,}(?=\w)|(?<=\bno)[ \t]{2,}(?=\w)|(?<=yes)[ \t]{2,}(?=\w)",
+    re.IGNORECASE,
+)
 
 Edit = tuple[int, int, str]  # [start, end) is replaced by these characters
 
@@ -54,9 +63,10 @@ def plain_text(text: str) -> tuple[str, list[int] | None]:
     if "<" in plain or "&" in plain:
         plain, origin = _rewrite(plain, origin, xml_edits(plain))
         plain, origin = _rewrite(plain, origin, (_html(part) for part in _HTML_PART.finditer(plain)))
+    plain, origin = _rewrite(plain, origin, _letter_boxes(plain))
     if _BOX.search(plain):
         plain, origin = _rewrite(plain, origin, _unticked(plain))
-    for edits in (spaced_edits, json_edits, form_edits, dictation_edits):
+    for edits in (spaced_edits, json_edits, form_edits, dictation_edits, item_edits):
         plain, origin = _rewrite(plain, origin, edits(plain))
     return plain, origin
 
@@ -109,6 +119,18 @@ def _html(part: re.Match[str]) -> Edit:
     return part.start(), part.end(), new
 
 
+def _letter_boxes(text: str) -> Iterable[Edit]:
+    """Boxes in place of the letters that stand for them."""
+    offset = 0
+    for line in text.splitlines(keepends=True):
+        signs = list(_LETTER_BOX.finditer(line))
+        ticked = sum(sign["sign"] in "xX" for sign in signs)
+        if len(signs) > 1 and ticked == 1:
+            for sign in signs:
+                yield offset + sign.start(), offset + sign.end(), "[x]" if sign["sign"] in "xX" else "[ ]"
+        offset += len(line)
+
+
 def _unticked(text: str) -> list[Edit]:
     """The boxes, and with those that are not ticked their options, line by line."""
     edits: list[Edit] = []
@@ -135,6 +157,8 @@ def _before(line: str, boxes: list[re.Match[str]], offset: int) -> list[Edit]:
         option_end = stop.start() if stop else following
         end = box.end() if box["ticked"] else option_end
         edits.append((offset + box.start(), offset + end, "" if box["ticked"] else " "))
+        if stop and not stop.group().strip() and ":" in line[option_end:]:
+            edits.append((offset + option_end, offset + stop.end(), "\n"))  # "Number: 3" on a line of its own
     return edits
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from liverpair.evaluate.labels.answers import ANSWERS_NO, ANSWERS_OPEN, ANSWERS_YES
 from liverpair.evaluate.labels.clauses import clauses_of
-from liverpair.evaluate.labels.frames import told_by_others
+from liverpair.evaluate.labels.frames import in_bracket_of_history, told_by_others
 from liverpair.evaluate.labels.liver import (
     PLUS,
     holds_several,
@@ -49,6 +49,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     if context.lobes_elsewhere:
         organs = [hit._replace(category=OTHER) if hit.category == LIVER else hit for hit in organs]
     reading.organ_hits = without_landmarks([hit for hit in organs if hit.category != "none"], words, sentence, rules)
+    if history := in_bracket_of_history(words):
+        reading.organ_hits = [hit for hit in reading.organ_hits if hit.start not in history]
     reading.cues = [cue for cue in rules.cues.find(words) if not _between_numbers(cue, sentence.tokens, words, rules)]
     reading.cues += rules.features.find(words)
     reading.reopened = [hit.start for hit in rules.reopens.find(words)]
@@ -111,7 +113,18 @@ def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], ru
 _INSTEAD = frozenset({"statt", "anstelle", "anstatt", "instead", "rather"})
 # What a treatment leaves behind.
 _ALIVE = ("enhanc", "anreicher", "suspic", "suspek", "hyperint")
-_REMAINS = ("defekt", "defect", "areal", "hoehle", "cavity", "zone", "area", "hypodensity", "hypodensitaet")
+_REMAINS: tuple[str, ...] = (
+    "defekt",
+    "defect",
+    "areal",
+    "hoehle",
+    "cavity",
+    "zone",
+    "area",
+    "hypodensity",
+    "hypodensitaet",
+)
+_REMAINS += ("defekte", "defekten", "defects", "areale", "hoehlen", "cavities", "zones", "zonen", "areas")
 
 
 def _treated_or_not(hit: Hit, reading: Reading, after_ablation: bool) -> Hit:

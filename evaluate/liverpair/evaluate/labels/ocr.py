@@ -29,6 +29,12 @@ _MISREAD_SIZE = re.compile(
 # "4.O x 3.6 cm": a letter behind the decimal point.
 _MISREAD_DECIMAL = re.compile(r"(?<![\w,.])(?P<number>\d{1,2}[.,][lIO])(?=\s?(?:mm|cm|crn|rnm|mrn|x)\b)")
 _DIGITS = str.maketrans({"l": "1", "I": "1", "O": "0"})
+# "2 .2 x 1. 9 crn": a blank beside the decimal point; decimals are written in cm.
+_TORN_DECIMAL = re.compile(
+    r"(?<![\w,.])(?<!seg )(?<!segment )[\dlIO]{1,2}(?P<gap>[ ][.,][ ]?|[.,][ ])[\dlIO]"
+    r"(?=\s?(?:cm|crn)\b|\s?[x×]\s?[\dlIO]{1,2}[\s.,])",
+    re.IGNORECASE,
+)
 _CAPITAL_I = re.compile(r"\bl(?=[mn]\b|nd|mp|nt)")
 # A word with digits is a term of its own ("T1", "S5", "SSTR2") unless letters are the most of it.
 FEWEST_LETTERS = 3
@@ -57,8 +63,14 @@ def ocr_edits(text: str, rules: Rules) -> Iterator[Edit]:
     if len(edits) >= FEWEST_ERRORS:
         taken = {place for start, end, _ in edits for place in range(start, end)}
         edits += [(m.start(), m.end(), "I") for m in _CAPITAL_I.finditer(text) if m.start() not in taken]
+        edits = [(m.start(), m.end(), _joined_decimal(m.group())) for m in _TORN_DECIMAL.finditer(text)] + edits
     edits = _without_overlaps([*_joined(text, lexicons, rules), *edits])
     yield from sorted(edits)
+
+
+def _joined_decimal(torn: str) -> str:
+    """ "2 .l" is 2.1."""
+    return torn.replace(" ", "").replace(",", ".").translate(_DIGITS)
 
 
 def _without_overlaps(edits: Sequence[Edit]) -> list[Edit]:

@@ -67,6 +67,8 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
             cost += BRACKET_COST  # "non-viable metastases (up to 50 mm), new metastasis"
         if cost < best_cost:
             best, best_cost = mention, cost
+    if best is not None and _lies_in_another_part(size, best, reading):
+        best, best_cost = None, float("inf")
     if not reading.mentions and _nearest_organ(size, reading) == "liver":
         return None, False  # "Leber + | max 22 mm | Knochen -"
     for organ in reading.organ_hits:
@@ -78,6 +80,16 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
     if best is not None and best.organ == "other":
         foreign = True
     return best, foreign
+
+
+def _lies_in_another_part(size: Span, mention: Mention, reading: Reading) -> bool:
+    """ "S4 13 mm, S7 19 mm; ablation scar S8 without uptake": a segment's size before the part that tells of a scar."""
+    lifeless = mention.kind in ("benign", "treated") or mention.polarity == "absent"
+    low, high = (size.end, mention.start) if size.end <= mention.start else (mention.end, size.start)
+    if not lifeless or ";" not in reading.words[low:high]:
+        return False
+    start = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] == ";"), -1)
+    return any(organ.category == "liver" and start < organ.start < size.start for organ in reading.organ_hits)
 
 
 def _follows_mention(bracket: int, reading: Reading) -> bool:

@@ -254,11 +254,13 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "present" if not suspected or _has_affirm(cues) else "uncertain"
     if hit.category == "recurrence":
         suspected = any(cue.category == "suspicion" and covers(cue, hit, reading, True, False) for cue in cues)
+        if is_pet and any(cue.category == "non_avid" for cue in cues):
+            return "non_avid"  # "an 8 mm residual with activity below that of the liver"
         return "uncertain" if hedged or (suspected and not _has_affirm(cues)) else "present"
     if called_benign(reading, findings) or is_benign_in_its_part(hit, reading, findings):
         return "benign"
     if is_pet and any(cue.category == "non_avid" for cue in cues):
-        return "non_avid"
+        return "uncertain" if reading.has("indeterminate") and hit.category == "lesion" else "non_avid"
     hedged = hedged or any(f.category == "benign" and guessed(f, reading) for f in findings)
     if hit.category == "uptake":
         faint = any(cue.category == "faint" and 0 <= hit.start - cue.end <= FAINT_REACH for cue in cues)

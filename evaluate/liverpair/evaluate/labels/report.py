@@ -16,6 +16,7 @@ from liverpair.evaluate.labels.extent import (
     counted_sizes,
     sizes_at_place,
     sizes_near,
+    sizes_told,
     sizes_unnamed,
 )
 from liverpair.evaluate.labels.facts import Fact, facts_of
@@ -90,7 +91,7 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     near = sizes_near(readings, decider, rules, doubted=status == "uncertain") or sizes_at_place(
         readings, decider, rules
     )
-    near = near or sizes_unnamed(every, rules)
+    near = near or sizes_unnamed(every, rules) or sizes_told(every, rules)
     return ReportLabel(
         status,
         max(sizes or near, default=None),

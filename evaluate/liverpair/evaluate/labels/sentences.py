@@ -87,7 +87,7 @@ def _cut(tokens: Sequence[Token], text: str, rules: Rules) -> list[Piece]:
 
 def _opens_question(tokens: Sequence[Token], index: int, rules: Rules) -> bool:
     """ "dotatoc pet ct, klinik: net pankreas": a heading of the question inside the first line."""
-    if index == 0 or tokens[index - 1].text != "," or tokens[index + 1 : index + 2] == []:
+    if index == 0 or tokens[index - 1].text not in (",", "/", "|", ";", "-") or tokens[index + 1 : index + 2] == []:
         return False
     if tokens[index + 1].text != ":" or tokens[index].kind != "word":
         return False

@@ -165,8 +165,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         if out and words[start - 1] in ("x", "by", "mal") and start - out[-1].end <= AXIS_REACH:
             out[-1] = out[-1]._replace(mm=max(mm, out[-1].mm), end=unit + 1)  # "3.5 cm ap x 2.9 cm transverse"
             continue
-        if start > 0 and words[start - 1] in _BOUNDS:
-            continue  # "mostly below 1 cm"
+        if start > 0 and (words[start - 1] in _BOUNDS or tuple(words[max(0, start - 2) : start]) in _SMALLER_THAN):
+            continue  # "mostly below 1 cm", "the others smaller than 1 cm"
         bound = start > 0 and words[start - 1] == "<"  # "< 1 cm; max. 9 mm"
         arrow = words[unit + 1 : unit + 3] == ["-", ">"]
         leads_on = arrow or (unit + 1 < len(words) and category.get(unit + 1) == "link_change")
@@ -224,6 +224,11 @@ SMALLEST_MM = 2.0
 
 # What is smaller than a number has no stated size.
 _BOUNDS = frozenset({"unter", "below", "under", "unterhalb", "kleiner", "beneath"})
+_SMALLER_THAN = frozenset(
+    (first, second)
+    for first in ("smaller", "less", "kleiner", "weniger", "geringer", "lesser")
+    for second in ("than", "als")
+)
 # Words from a comparison to the bracket with its size: "compared with the study of May (lead lesion 41 mm)".
 STUDY_REACH = 5
 

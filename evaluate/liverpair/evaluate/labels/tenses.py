@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from liverpair.evaluate.labels.mentions import Reading
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
+from liverpair.evaluate.labels.timeline import dated_past
 
 __all__ = ["is_now", "is_of_other_study", "is_then", "present_of", "told_of_past", "without_past"]
 
@@ -26,7 +27,7 @@ def told_of_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
             present = True
         elif is_then(reading, rules) or categories & {"previous", "comparing"} or (told and study):
             past.add(id(reading))
-    return past if present else set()
+    return (past if present else set()) | dated_past(readings, rules)
 
 
 # "Post PRRT - 4 lesions, largest 20 mm": words of the time that a line begins with.
@@ -75,6 +76,8 @@ _NAMES = frozenset({"target", "number", "zahl", "anzahl"})
 
 def without_past(readings: Sequence[Reading], rules: Rules) -> list[Reading]:
     """The sentences but those of the past, where others tell of today."""
+    dated = dated_past(readings, rules)
+    readings = [reading for reading in readings if id(reading) not in dated]
     headed = told_of_past(readings, rules)
     then = [r for r in readings if r.mentions and (id(r) in headed or is_then(r, rules))]
     if not then or not any(is_now(reading, rules) for reading in readings):
