@@ -17,6 +17,7 @@ from liverpair.flow.participants import (
     acquisition_rows,
     baseline_rows,
     examination_rows,
+    interventions,
     keep_clinical,
     note_headers,
     read_clinical,
@@ -137,3 +138,10 @@ def test_patient_age_goes_before_the_birth_date_and_their_quarrel_is_kept(
     assert tuple(found["P1"][word] for word in ("age", "age_source", "age_differs_by")) == row
     text = dict(baseline_rows({"P1": ROW}, found, Clinical())).get("Age, years", "")
     assert ("otherwise" in text) == bool(row[2])
+
+
+def test_interventions_between_the_examinations_are_counted() -> None:
+    s = AttributionSettings()
+    assert "not known" in interventions([ROW], Clinical(), s)
+    known = Clinical(therapies={"S1": [("PRRT", "2019-03-20")]})
+    assert "in 1 of 2 pairs" in interventions([ROW, {**ROW, "patient_id": "S2"}], known, s)

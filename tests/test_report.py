@@ -14,7 +14,7 @@ import pytest
 from liverpair.evaluate.concordance import ConcordanceSettings
 from liverpair.evaluate.report.build import CaseView, FlowStep, ReportData, build_report, report_figures
 from liverpair.evaluate.report.overview import Contour, Label, Panel, draw_overview
-from liverpair.evaluate.report.wording import chance, days, number, plain_bounds
+from liverpair.evaluate.report.wording import chance, days, noted, number, p_value, plain_bounds, unbroken
 from liverpair.evaluate.tables import attribution_row, evaluate_tables, parse_lesions
 from PIL import Image
 
@@ -383,3 +383,41 @@ def test_pictures_are_embedded_and_the_alternative_text_names_the_pair(tmp_path:
     page = _Page(build_report(_changed(data, cases=[shown])))
     assert len(page.loads) == 1
     assert page.loads[0].startswith("data:image/jpeg;base64,")
+
+
+def test_every_header_cell_has_its_scope_and_every_table_its_caption(study: tuple[ReportData, str]) -> None:
+    html = study[1]
+    assert not re.search(r"<th(?![^>]*scope=)[ >]", html)
+    assert html.count("<caption>") == html.count("<table")
+    assert html.count("<figcaption>") == html.count("<figure>")
+    head = html[html.index("<thead>") : html.index("</thead>")]
+    assert head.count('scope="col"') == head.count("<th ")
+
+
+def test_intervals_and_percentages_do_not_break_over_lines() -> None:
+    assert unbroken("33 % (87.1–97.3), 12 mm, A–B") == "33\u00a0% (87.1\u2060–\u206097.3), 12\u00a0mm, A–B"
+    assert plain_bounds([0.1, 0.2]) == "0.100 to 0.200"
+    assert [p_value(p) for p in (0.0234, 0.0001, 1.0, None)] == ["p = 0.023", "p < 0.001", "p > 0.999", "p not stated"]
+    assert noted("pet-ac: no weight") == "Attenuation-corrected PET: no weight"
+    assert noted("MRI: x") == "MRI: x"
+
+
+def test_a_kappa_without_a_margin_is_not_shown_as_no_agreement(study: tuple[ReportData, str]) -> None:
+    data, html = study
+    size = [g for g in data.concordance["subgroups"] if g["by"] == "size"]
+    assert size
+    assert all(g["estimates"]["specificity"]["n"] == 0 for g in size)
+    words = _Page(html).words
+    for g in size:
+        counts = " ".join(str(g["counts"][cell]) for cell in ("tp", "fp", "fn", "tn"))
+        assert re.search(rf"{g['pairs']} {g['patients']} {counts} .{{1,30}} – –", words), g["level"]
+
+
+def test_the_interval_is_told_in_words() -> None:
+    from liverpair.evaluate.report.cohort_tables import interval_sentence
+
+    cases = [{"pair": {"interval_days": d}} for d in ("-20", 0, 4, "")]
+    told = interval_sentence(cases)
+    assert told.startswith("3 pairs: the examinations lie a median of 4 days apart (range 0 to 20)")
+    assert "MRI came first in 1, PET/CT in 1, both on one day in 1. The interval of 1 pairs is not known." in told
+    assert interval_sentence([]) == ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from liverpair.core.errors import UsageError
 from liverpair.evaluate.concordance import ConcordanceSettings
+from liverpair.evaluate.report.names import ReportSettings
 from liverpair.flow.config import Settings
 from liverpair.flow.tabular import evaluate_tables
 from PIL import Image
@@ -82,3 +83,59 @@ def test_tables_without_a_row_are_refused(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("patient_id,pair_id,reference,index\n")
     with pytest.raises(UsageError, match="nothing to evaluate"):
         evaluate_tables(tmp_path / "c.csv", None, tmp_path / "o", QUICK)
+
+
+def _telling(tmp_path: Path, settings: Settings, **more: str) -> Path:
+    """A report of pairs whose IDs hold their patients', with the patients' own columns."""
+    columns = ["patient_id", "pair_id", "reference", "index", "mr_image", "mr_report", *more]
+    lines = [",".join(columns)]
+    for n in range(9):
+        verdicts = "absent,present,absent,present" if n == 0 else "present,absent,present,present"
+        own = f"SECRET{n // 3}"
+        lines.append(",".join([own, f"{own}-{n % 3}", verdicts, *more.values()]))
+    table = tmp_path / "telling.csv"
+    table.write_text("\n".join(lines))
+    evaluate_tables(table, None, tmp_path / "told", settings)
+    return tmp_path / "told"
+
+
+def test_a_pair_id_made_from_the_patients_is_not_in_the_report(tmp_path: Path) -> None:
+    told = _telling(tmp_path, QUICK)
+    shown = [told / "index.html", *(told / "tables").iterdir(), *(told / "figures").glob("*.svg")]
+    assert all(b"SECRET" not in path.read_bytes() for path in shown)
+    with (told / "calls.csv").open(newline="", encoding="utf-8") as stream:
+        names = {row["pair_id"]: row["pair_in_report"] for row in csv.DictReader(stream)}
+    page = (told / "index.html").read_text(encoding="utf-8")
+    assert len(set(names.values())) == 9
+    assert all(f">{name}<" in page for name in names.values())
+    with (told / "tables" / "contradictions.csv").open(newline="", encoding="utf-8") as stream:
+        assert [row["pair_id"] for row in csv.DictReader(stream)] == [names["SECRET0-0"]]
+
+
+def test_identities_are_shown_where_the_settings_ask_for_them(tmp_path: Path) -> None:
+    asked = Settings(QUICK.cohort, concordance=QUICK.concordance, report=ReportSettings(show_patient_ids=True))
+    assert "SECRET2-2" in (_telling(tmp_path, asked) / "index.html").read_text(encoding="utf-8")
+
+
+def test_columns_of_patients_are_their_baseline(tmp_path: Path) -> None:
+    told = _telling(tmp_path, QUICK, Alter="61.5", Geschlecht="F", grade="G2")
+    rows = json.loads((told / "tables" / "participants.json").read_text(encoding="utf-8"))
+    found = {row["characteristic"]: row["value"] for row in rows}
+    assert found["Age, years"].startswith("median 62 ")
+    assert (found["Sex"], found["Grade"]) == ("F 3", "G2 3")
+    flow = json.loads((told / "tables" / "flow.json").read_text(encoding="utf-8"))
+    assert [(row["level"], row["came_in"], row["judged"]) for row in flow] == [("Patients", 3, 3), ("Pairs", 9, 9)]
+
+
+def test_a_bare_table_is_not_said_to_be_read_by_the_software(answer: Path, tmp_path: Path) -> None:
+    pages = [(folder / "index.html").read_text(encoding="utf-8") for folder in (answer, _telling(tmp_path, QUICK))]
+    for page in pages:
+        for untrue in (
+            "read by this software",
+            "the software judges",
+            "archive",
+            "--clinical",
+            "pictures",
+            "liverpair label",
+        ):
+            assert untrue not in page.partition('<h2 id="stard"')[0], untrue

@@ -19,6 +19,7 @@ from liverpair.evaluate.attribution import AttributionSettings
 from liverpair.evaluate.calls import CallSettings
 from liverpair.evaluate.concordance import ConcordanceSettings
 from liverpair.evaluate.match import MatchSettings
+from liverpair.evaluate.report.names import ReportSettings
 from liverpair.flow.livers import BackendSettings
 from liverpair.flow.scanner import ScannerSettings
 from liverpair.register.align import RegisterSettings
@@ -69,6 +70,7 @@ class Settings:
     calls: CallSettings = field(default_factory=CallSettings)
     attribution: AttributionSettings = field(default_factory=AttributionSettings)
     concordance: ConcordanceSettings = field(default_factory=ConcordanceSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
 
 
 def _build(cls: type[_T], table: Any, where: str) -> _T:

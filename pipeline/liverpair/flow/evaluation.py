@@ -231,6 +231,7 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         other_findings=other_findings(done, {c["pair_id"]: c for c in calls}),
         uptake=uptake_rows(done, {p: row["tracer"] for p, row in pairs.items()}),
         processing=processing_rows(done),
+        show_patient_ids=settings.report.show_patient_ids,
         interventions=interventions(list(pairs.values()), clinical, settings.attribution),
     )
     write_report(workspace.report / "index.html", data)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from liverpair.core.provenance import canonical_json, version
-from liverpair.evaluate.report.build import CaseView, FlowStep, ReportData
+from liverpair.evaluate.report.build import CaseView, FlowStep, ReportData, shown_names
 from liverpair.evaluate.tables import attribution_row, parse_calls, parse_lesions
 from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
 from liverpair.flow.answer import Answer
@@ -21,6 +21,8 @@ from liverpair.flow.workspace import write_text
 
 __all__ = ["evaluate_tables"]
 
+#: ``pair_in_report`` differs from the ID where that would tell the patient's.
+CALLS = ("patient_id", "pair_id", "reference", "index", "outcome", "pair_in_report")
 SOURCES = ("mr_image", "pet_image", "mr_report", "pet_report", "mr_consensus", "pet_consensus")
 
 
@@ -97,11 +99,13 @@ def evaluate_tables(
         levels=_levels(found.calls),
         baseline=_baseline(found.calls, extras),
         from_tables=True,
+        show_patient_ids=settings.report.show_patient_ids,
     )
     output.mkdir(parents=True, exist_ok=True)
+    names = shown_names(data)
     write_text(
         output / "calls.csv",
-        format_table(("patient_id", "pair_id", "reference", "index", "outcome"), found.calls),
+        format_table(CALLS, [{**c, "pair_in_report": names[c["pair_id"]]} for c in found.calls]),
     )
     write_text(
         output / "attribution.csv",

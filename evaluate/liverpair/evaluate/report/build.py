@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +9,31 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from liverpair.evaluate.report import cohort_tables, figures, wording
+from liverpair.evaluate.report.embedded import picture_layout, picture_source
 from liverpair.evaluate.report.exports import report_tables
 from liverpair.evaluate.report.figures import Chart
 from liverpair.evaluate.report.flow_diagram import FlowStep, flow_diagram
 from liverpair.evaluate.report.flow_picture import flow_picture
-from liverpair.evaluate.report.overview import panel_layout
+from liverpair.evaluate.report.names import pair_names, renamed, stand_ins
 from liverpair.evaluate.report.stard import stard
 from liverpair.evaluate.report.summary import summary
 
-__all__ = ["CaseView", "FlowStep", "ReportData", "build_report", "exported_tables", "report_figures"]
+__all__ = [
+    "CaseView",
+    "FlowStep",
+    "ReportData",
+    "build_report",
+    "exported_tables",
+    "report_figures",
+    "shown_names",
+]
 
 #: Above this, pictures of further pairs are linked instead of embedded: the file must still open and be sent.
 EMBEDDED_PICTURES = 80
 #: Pairs with a card of their own beyond the false ones, which always have one; the table lists all of them.
 CARDS = 120
-JPEG_QUALITY = 82
 #: Parts of concordance.json that a study without images or reports does not have.
 OPTIONAL = (
     "images_against_reports",
@@ -107,25 +112,6 @@ class ReportData:
     show_patient_ids: bool = False
 
 
-def _picture_uri(path: Path) -> str:
-    """The PNG as an embedded JPEG: a third of the size, indistinguishable at this scale."""
-    buffer = io.BytesIO()
-    with Image.open(path) as image:
-        image.convert("RGB").save(buffer, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _shown(path: Path, pair_id: str, embed: bool) -> str:
-    """Where the page finds a picture: in itself, or beside the report."""
-    return _picture_uri(path) if embed else f"../cases/{pair_id}/{path.name}"
-
-
-def _layout(path: Path) -> dict[str, float]:
-    """Columns and rows of an overview and where its rows begin and end, for the cursor that all panels share."""
-    with Image.open(path) as image:
-        return panel_layout(image.width, image.height)
-
-
 def _case_order(case: CaseView) -> tuple[int, str]:
     """Discordant pairs first: they are what is looked at."""
     order = ("FN", "FP", "not_evaluable", "indeterminate", "TP", "TN")
@@ -148,9 +134,16 @@ def _alternative(case: CaseView) -> str:
     return f"{shown}; the liver and {n} {'finding' if n == 1 else 'findings'} outlined"
 
 
+def shown_names(data: ReportData) -> dict[str, str]:
+    """pair_id → the pair's name in the report: the ID of a workspace is a hash, that of a user's table may tell."""
+    if data.show_patient_ids or not data.from_tables:
+        return {str(c.pair["pair_id"]): str(c.pair["pair_id"]) for c in data.cases}
+    return pair_names([c.pair for c in data.cases])
+
+
 def _case_contexts(data: ReportData, pictures: bool = True) -> list[dict[str, Any]]:
     """Every pair as the templates take it, discordant ones first."""
-    names = cohort_tables.stand_ins([c.pair for c in data.cases])
+    names, told = stand_ins([c.pair for c in data.cases]), shown_names(data)
     contexts: list[dict[str, Any]] = []
     cards = embedded = 0
     for position, case in enumerate(sorted(data.cases, key=_case_order), start=1):
@@ -161,12 +154,12 @@ def _case_contexts(data: ReportData, pictures: bool = True) -> list[dict[str, An
         if pictures and card and case.picture is not None:
             embed = embedded < EMBEDDED_PICTURES
             embedded += embed
-            picture = _shown(case.picture, case.pair["pair_id"], embed)
-            sheet = _shown(case.sheet, case.pair["pair_id"], embed) if case.sheet is not None else None
+            picture = picture_source(case.picture, case.pair["pair_id"], embed)
+            sheet = picture_source(case.sheet, case.pair["pair_id"], embed) if case.sheet is not None else None
         patient, keep = str(case.pair["patient_id"]), 10 if data.show_patient_ids else 4
         contexts.append(
             {
-                "id": case.pair["pair_id"],
+                "id": told[str(case.pair["pair_id"])],
                 "anchor": f"case-{position}" if card else "",
                 "patient": patient if data.show_patient_ids else names[patient],
                 "pair": case.pair,
@@ -177,7 +170,7 @@ def _case_contexts(data: ReportData, pictures: bool = True) -> list[dict[str, An
                 "lesions": case.lesions,
                 "largest_mm": case.pair.get("largest_mm"),
                 "picture": picture,
-                "layout": _layout(case.picture) if picture and case.picture is not None else None,
+                "layout": picture_layout(case.picture) if picture and case.picture is not None else None,
                 "sheet": sheet,
                 "alt": _alternative(case),
                 "notes": case.notes,
@@ -196,7 +189,6 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         percent=lambda value, digits=1: wording.unbroken(wording.percent(value, digits)),
-        joined=wording.joined,
         unbroken=wording.unbroken,
         noted=wording.noted,
         number=wording.number,
@@ -276,7 +268,7 @@ def exported_tables(
     cases = _case_contexts(data, pictures=False)
     described = cohort_tables.participants(cases)
     return report_tables(
-        data.concordance,
+        renamed(data.concordance, shown_names(data)),
         cases,
         {
             "participants": [
@@ -319,7 +311,7 @@ def build_report(data: ReportData, drawn: Mapping[str, Chart] | None = None) -> 
     drawn = report_figures(data) if drawn is None else drawn
     cases = _case_contexts(data)
     sections = _sections(data, drawn)
-    c = {**dict.fromkeys(OPTIONAL), **data.concordance}
+    c = {**dict.fromkeys(OPTIONAL), **renamed(data.concordance, shown_names(data))}
     return _with_scopes(
         _environment()
         .get_template("report.html.j2")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from liverpair.evaluate.intervals import Interval, clopper_pearson
+from liverpair.evaluate.report.names import stand_ins
 from liverpair.evaluate.report.wording import ESTIMATE_NAMES, METHOD_NAMES, counted, days
 
 __all__ = [
@@ -59,21 +59,6 @@ IMAGE_ABBREVIATIONS = {
     "T₉₅": "highest true tumour-to-liver ratio that the PET still allows (95 %)",
     "× liver": "SUVmax over the mean of the liver", "z": "excess over the background in standard deviations",
 }  # fmt: skip
-
-
-def stand_ins(pairs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """A short stable stand-in for every patient's ID.
-
-    The hash is salted with every ID and study UID of the cohort: an ID alone, which often has few digits, could be
-    found again by trying all of them.
-    """
-    everything = sorted(
-        "|".join(str(pair.get(key) or "") for key in ("patient_id", "pair_id", "pet_study_uid", "mr_study_uid"))
-        for pair in pairs
-    )
-    salt = hashlib.sha256("\n".join(everything).encode()).hexdigest()
-    patients = {str(pair["patient_id"]) for pair in pairs}
-    return {p: hashlib.sha256(f"liverpair|{salt}|{p}".encode()).hexdigest()[:8] for p in sorted(patients)}
 
 
 def interval_columns(estimates: Mapping[str, Mapping[str, Any]], headline: str) -> list[tuple[str, str]]:

@@ -124,6 +124,6 @@ def flow_diagram(steps: Sequence[FlowStep], counts: Mapping[str, int] | None = N
     bottom = max(y - GAP + 2, 10)
     return Markup(
         f'<svg class="flow" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom:g}" role="img" '
-        f'aria-label="Flow of studies from the archive to the analysis"><style>{STYLE}</style>'
-        f"{tip}{''.join(parts)}</svg>"
+        'aria-label="Flow diagram: what came in, what was set aside at each step, and how the verdicts fell">'
+        f"<style>{STYLE}</style>{tip}{''.join(parts)}</svg>"
     )

@@ -18,7 +18,6 @@ __all__ = [
     "headline",
     "human",
     "interval_mm",
-    "joined",
     "method_words",
     "noted",
     "number",
@@ -212,12 +211,7 @@ def p_value(value: float | None) -> str:
 
 def unbroken(text: str) -> str:
     """The text with its percentages and intervals held together, so that no line ends within "33 %" or "87.1–97.3"."""
-    return re.sub(r"(?<=\d) (?=%|mm\b)", "\u00a0", joined(text))
-
-
-def joined(text: str) -> str:
-    """The text with its intervals held together by word joiners."""
-    return re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", text)
+    return re.sub(r"(?<=\d) (?=%|mm\b)", "\u00a0", re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", text))
 
 
 def days(value: Any) -> str:

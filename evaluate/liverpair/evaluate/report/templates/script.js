@@ -6,8 +6,9 @@ document.querySelectorAll("table.sortable").forEach((table) => {
   };
   const words = new Intl.Collator("en", { numeric: true });
   heads.forEach((th, i) => {
-    const button = document.createElement("button");
-    button.type = "button";
+    const button = document.createElement("span"); // a real button is not printed again at the head of every page
+    button.setAttribute("role", "button");
+    button.tabIndex = 0;
     button.append(...th.childNodes);
     th.append(button);
     const key = (row) => {
@@ -20,6 +21,11 @@ document.querySelectorAll("table.sortable").forEach((table) => {
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       th.setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
       [...body.rows].map((row) => [key(row), row]).sort(compare).forEach((pair) => body.append(pair[1]));
+    });
+    button.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      button.click();
     });
   });
 });
