@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from liverpair.core.geometry import Grid
 from liverpair.segment.liver_body import Body
@@ -77,3 +79,14 @@ def test_what_lies_further_than_a_fissure_is_wide_stays_out() -> None:
 
 def test_nothing_is_added_where_other_tissue_looks_like_the_liver() -> None:
     assert given_back(LATERAL, everywhere=LIVER - 1) == 0
+
+
+def test_where_a_pet_leaves_nothing_but_liver_its_lobe_comes_back_from_alike_tissue() -> None:
+    image = np.where(BODY, LIVER - 1, 0.0)
+    image[LATERAL | RIGHT] = LIVER
+    core = OrganCore((32, 38, 30), 55.0, LIVER, 10.0, ellipsoid((-60, 0, 0), (30, 30, 30)))
+    narrowed = replace(features(image), allowed=RIGHT | LATERAL)
+    assert np.array_equal(with_lobes_behind_fissures(narrowed, RIGHT, core), RIGHT)
+    out = with_lobes_behind_fissures(narrowed, RIGHT, core, pet_tells=True)
+    assert not (out & ~RIGHT & ~LATERAL).any()
+    assert (out & LATERAL).sum() > 0.9 * LATERAL.sum()

@@ -248,8 +248,8 @@ def _around(
         coarse = without_fluid(features, coarse, core)
     else:
         coarse = without_walled_parts(image, coarse, features.grid)
-    if role == "mr-hbp":
-        coarse = with_lobes_behind_fissures(features, coarse, core)
+    if role == "mr-hbp" or facts["pet_used"]:
+        coarse = with_lobes_behind_fissures(features, coarse, core, pet_tells=facts["pet_used"])
     if not coarse.any():
         return _nothing(features, core)
     around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None

@@ -35,12 +35,15 @@ ROOF_MM, MOST_ROOFED = 40.0, 0.4
 BAND_SD = 3.0
 
 
-def with_lobes_behind_fissures(features: Features, mask: BoolArray, core: OrganCore) -> BoolArray:
+def with_lobes_behind_fissures(
+    features: Features, mask: BoolArray, core: OrganCore, pet_tells: bool = False
+) -> BoolArray:
     """``mask`` (work grid) with the parts of the liver's own intensity that face it across a slit.
 
-    Nothing is added where other tissue looks like the liver (``is_distinct``; one kidney may).
+    Nothing is added where other tissue looks like the liver (``is_distinct``; one kidney may), unless a PET has left
+    (``pet_tells``) nothing but what takes up its tracer as the liver does.
     """
-    if not mask.any() or not is_distinct(features, core, but_a_kidney=True):
+    if not mask.any() or not (pet_tells or is_distinct(features, core, but_a_kidney=True)):
         return mask
     spacing = features.grid.spacing
     local = local_mode(features, mask, core, features.drift(core.mode))
