@@ -108,7 +108,8 @@ def record_failure(workspace: Workspace, task: CaseTask, error: Exception) -> No
 
 
 def _caption(pair: StudyPair, verdicts: str) -> str:
-    return f"{pair.pair_id} · {pair.tracer} · MRI {pair.interval_days:+d} days · {verdicts}"
+    days = f"{pair.interval_days:+d}".replace("-", "−")
+    return f"{pair.pair_id} · {pair.tracer} · {days} days from PET/CT to MRI · {verdicts}"
 
 
 def _write_images(matched: MatchedPair, folder: Path) -> None:

@@ -35,9 +35,17 @@ def _case_view(call: Row, attribution: Row | None, extra: Mapping[str, Any]) -> 
     return CaseView(pair, {**call, **sources}, attribution, (), None, ())
 
 
+def _judged(calls: Sequence[Row]) -> list[Row]:
+    return [c for c in calls if c["outcome"] in ("TP", "FP", "FN", "TN")]
+
+
+def _patients(calls: Sequence[Row]) -> str:
+    return f"{len({c['patient_id'] for c in calls}):,} patients"
+
+
 def _levels(calls: Sequence[Row]) -> list[tuple[str, int, list[tuple[str, int]]]]:
     """Patients and pairs of the table, and how many of them have no judged pair."""
-    judged = [c for c in calls if c["outcome"] in ("TP", "FP", "FN", "TN")]
+    judged = _judged(calls)
     patients, used = ({c["patient_id"] for c in rows} for rows in (calls, judged))
     return [
         ("Patients", len(patients), [("in no judged pair", len(patients - used))]),
@@ -75,7 +83,7 @@ def evaluate_tables(
         for x in parse_lesions(lesion_rows or [])
         if x.size_mm is not None and x.detected is not None
     ]
-    judged = sum(c["outcome"] in ("TP", "FP", "FN", "TN") for c in found.calls)
+    judged = _judged(found.calls)
     left = [
         (o.replace("_", " "), sum(c["outcome"] == o for c in found.calls)) for o in ("indeterminate", "not_evaluable")
     ]
@@ -85,8 +93,10 @@ def evaluate_tables(
         settings_toml=dump_settings(settings),
         concordance=found.concordance,
         flow=[
-            FlowStep("Pairs in the table", len(found.calls), "pairs", "", tuple(x for x in left if x[1])),
-            FlowStep("Pairs that were judged", judged, "pairs"),
+            FlowStep(
+                "Pairs in the table", len(found.calls), "pairs", _patients(found.calls), tuple(x for x in left if x[1])
+            ),
+            FlowStep("Pairs that were judged", len(judged), "pairs", _patients(judged)),
         ],
         cases=[_case_view(dict(c), attributions.get(c["pair_id"]), extras[c["pair_id"]]) for c in found.calls],
         sizes=sizes,

@@ -113,10 +113,12 @@ def _draw_labels(axes: Any, panel: Panel) -> None:
     for label in panel.labels:
         if not (0 <= label.column < columns and 0 <= label.row < rows):
             continue
-        if any(abs(label.column - x) < 2 * LABEL_APART and abs(label.row - y) < LABEL_APART for x, y in placed):
-            continue
-        placed.append((label.column, label.row))
         left, low = label.column > 0.8 * columns, label.row < 0.1 * rows
+        # about where the word's middle comes to lie: left or right of its place, below or above it
+        x, y = label.column + LABEL_APART * (-1.3 if left else 1.3), label.row + LABEL_APART * (1.0 if low else -0.5)
+        if any(abs(x - other) < 2 * LABEL_APART and abs(y - line) < LABEL_APART for other, line in placed):
+            continue
+        placed.append((x, y))
         axes.annotate(
             label.text,
             (label.column, label.row),
