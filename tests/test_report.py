@@ -427,8 +427,8 @@ def test_labels_that_would_cover_one_another_are_not_both_drawn(tmp_path: Path) 
     image = np.zeros((120, 120), dtype=np.float32)
     right, left, apart = Label("M01", 99.0, 77.0, "MR"), Label("P02", 75.0, 79.0, "PET"), Label("M02", 20.0, 30.0, "MR")
     pictures = []
-    for number, labels in enumerate(((right, apart), (right, left, apart), (right,))):
-        path = tmp_path / f"{number}.png"
+    for at, labels in enumerate(((right, apart), (right, left, apart), (right,))):
+        path = tmp_path / f"{at}.png"
         draw_overview([[Panel("x", image, (0.0, 1.0), labels=labels)]], "t", path, panel_inches=(1.9, 1.9))
         pictures.append(path.read_bytes())
     assert pictures[0] == pictures[1]  # one stands to the left of its place, the other to the right: the same place
