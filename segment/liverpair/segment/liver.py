@@ -15,6 +15,7 @@ from liverpair.segment.liver_border import FINEST_MR_MM, NEAR_AN_OUTLINE, Border
 from liverpair.segment.liver_capsule import with_capsule_lesions
 from liverpair.segment.liver_ct import prepare_ct
 from liverpair.segment.liver_diaphragm import without_diaphragm
+from liverpair.segment.liver_doubts import without_unlike_parts
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fill import fill_lesions
 from liverpair.segment.liver_fluid import without_bright_bile, without_fluid, without_t2_fluid
@@ -91,16 +92,19 @@ def segment_liver(
         raise UsageError(f"role {role!r} is not one of {', '.join(ROLES)}: no liver model exists for it")
     settings = replace(settings, quality=_limits(role, settings.quality))
     step = settings.work_spacing_mm
-    features = prepare_ct(image, step) if role == "ct" else prepare_mr(image, role, step)
+    by_tissues = role == "mr-hbp"
+    features = prepare_ct(image, step) if role == "ct" else prepare_mr(image, role, step, by_tissues)
     if features is None:
         return LiverSegmentation(None, "failed", ("no_body",), 0.0, {})
     cores = find_cores(features)
     if role in UNSHADED:  # what fat, muscle or spleen look like is no liver: a search would leak into them at length
         cores = [core for core in cores if is_distinct(features, core, most=MOST_ALIKE)]
     found = _search(image, role, settings, pet, features, cores)
-    if role == "mr-hbp" and WIDE_ONLY.intersection(found.judgement.reasons):
-        found = _by_tissues(image, role, settings, found) or found
-    if found.core is not None and WIDE_ONLY.intersection(found.judgement.reasons) and not found.settled:
+    if by_tissues and not found.usable:
+        features, found = _levelled(image, role, settings, features, found)
+    if by_tissues and found.usable:
+        found = found.without_neighbours(features)
+    elif found.core is not None and WIDE_ONLY.intersection(found.judgement.reasons):
         strict = replace(settings, quality=replace(settings.quality, doubt_fails=False))
         again = _search(image, role, strict, pet, features.stricter(STRICTER), [found.core])
         found = again.flagged(DOUBT) if again.usable and _surer(again, found) else found
@@ -111,7 +115,10 @@ def segment_liver(
 
 def _limits(role: str, quality: QualityLimits) -> QualityLimits:
     """The limits for one kind of image: on T2 visceral fat and bowel come so near to the liver that what may be a leak
-    is one (Dice 0.70), and on T2 and diffusion a liver has a border to all that surrounds it."""
+    is one (Dice 0.70), and on T2 and diffusion a liver has a border to all that surrounds it. On hepatobiliary images
+    it has an intensity of its own, by which its thin lobes are told from a leak."""
+    if role == "mr-hbp":
+        return replace(quality, thin_lobes=True)
     if role not in ("mr-t2", "mr-dwi"):
         return quality
     alike = min(quality.most_alike_around, LEAST_BORDER)
@@ -127,11 +134,17 @@ class _Found:
     judgement: Judgement
     facts: dict[str, Any] = field(default_factory=dict)
     around: OrganCore | None = None
-    settled: bool = False
 
     @property
     def usable(self) -> bool:
         return self.judgement.verdict == "usable"
+
+    def without_neighbours(self, features: Features) -> _Found:
+        """The same without its doubtful parts that have not the liver's intensity; what is taken out stays a flag."""
+        parts = self.judgement.left_out
+        if self.core is None or parts is None or DOUBT not in self.judgement.reasons:
+            return self
+        return replace(self, mask=without_unlike_parts(features, self.mask, self.core, parts))
 
     @property
     def doubtful_share(self) -> float:
@@ -150,24 +163,25 @@ def _surer(again: _Found, found: _Found) -> bool:
     return DOUBT not in again.judgement.reasons or (less and again.doubtful_share <= LITTLE_DOUBT)
 
 
-def _by_tissues(image: Volume, role: str, settings: LiverSettings, found: _Found) -> _Found | None:
-    """What a search finds where the shading is read inside the tissues; None where it is no surer than ``found``.
+def _levelled(
+    image: Volume, role: str, settings: LiverSettings, features: Features, found: _Found
+) -> tuple[Features, _Found]:
+    """What a search finds where N4 levels the shading, for one that failed where the shading was read in the tissues.
 
     N4 sharpens the histogram, and with it takes a liver that is much brighter than all else for the coil's place: it
-    levels out what tells a liver from its neighbours (a cirrhosis: 0.83 → 0.97; a steatosis: 0.978 → 0.985).
+    levels out what tells a liver from its neighbours (a cirrhosis: 0.97 → 0.83), so it comes second. ``found`` stands
+    nevertheless where nothing but a stricter search speaks against it.
     """
-    features = prepare_mr(image, role, settings.work_spacing_mm, by_tissues=True)
-    if features is None or features.grid.shape != found.mask.shape:
-        return None
-    again = _search(image, role, settings, None, features, find_cores(features))
-    if again.usable and (not found.usable or again.doubtful_share < found.doubtful_share):
-        return replace(again, settled=True)
-    distinct = again.core is not None and is_distinct(features, again.core, but_a_kidney=True)
-    if not found.usable and distinct and _bounded(again.judgement):
-        left = tuple(reason for reason in again.judgement.reasons if reason != "unstable")
-        judged = Judgement("usable", left, again.judgement.facts)
-        return replace(again, judgement=judged, settled=True).flagged(DOUBT)
-    return None
+    levelled = prepare_mr(image, role, settings.work_spacing_mm)
+    if levelled is None:
+        return features, found
+    again = _search(image, role, settings, None, levelled, find_cores(levelled))
+    distinct = found.core is not None and is_distinct(features, found.core, but_a_kidney=True)
+    if not again.usable and distinct and _bounded(found.judgement):
+        left = tuple(reason for reason in found.judgement.reasons if reason != "unstable")
+        judged = replace(found.judgement, verdict="usable", reasons=left)
+        return features, replace(found, judgement=judged).flagged(DOUBT)
+    return levelled, again
 
 
 def _bounded(judged: Judgement) -> bool:

@@ -20,6 +20,9 @@ __all__ = ["FLUID_HU", "like_a_gallbladder", "without_bright_bile", "without_flu
 BILE, BILE_STEP, BILE_MM, BILE_EDGE_MM, BILE_DEEP_MM = 1.06, 1.1, 5.0, 2.0, 6.0
 #: Brighter than the liver around it by this factor it is bile whatever its form.
 BILE_SURE = 1.5
+#: Where the shading was read inside the tissues, what is brighter by this factor is no nodule of a liver (1.14 and less
+#: in a cirrhosis; bile 1.3–1.6): as long as a gallbladder that hangs out of its groove, it is one.
+BILE_UNSHADED = 1.25
 #: The liver around it: this layer (mm), without what lies so near to the surface that it is mixed with the outside.
 BILE_AROUND_MM, BILE_MIXED_MM = (5.0, 13.0), 3.0
 #: Bile, ascites, gastric juice and cysts in CT (HU, noise-reduced), whatever the contrast phase; in a fatty liver
@@ -51,16 +54,18 @@ def _pieces(where: BoolArray) -> Iterator[BoolArray]:
         yield labels == n
 
 
-def like_a_gallbladder(piece: BoolArray, mask: BoolArray, affine: NDArray[np.float64]) -> bool:
-    """Whether a part of a liver mask (same grid, LPS ``affine``) has a gallbladder's form and place: long, below and
-    in front of the liver's centre."""
+def like_a_gallbladder(
+    piece: BoolArray, mask: BoolArray, affine: NDArray[np.float64], elongated: float = ELONGATED
+) -> bool:
+    """Whether a part of a liver mask (same grid, LPS ``affine``) has a gallbladder's form and place: long (by
+    ``elongated``, less where it hangs out of its groove), below and in front of the liver's centre."""
     at = np.argwhere(piece) @ affine[:3, :3].T  # LPS mm, up to the origin
     if len(at) < LEAST_VOXELS:
         return False
     middle = np.argwhere(mask).mean(axis=0) @ affine[:3, :3].T
     axes = np.linalg.eigvalsh(np.cov(at.T))
     in_front, below = at[:, 1].mean() < middle[1], at[:, 2].mean() < middle[2]
-    least = HANGING_ELONGATED if surround(piece, mask & ~piece) < HANGING else ELONGATED
+    least = HANGING_ELONGATED if surround(piece, mask & ~piece) < HANGING else elongated
     return bool(in_front and below and np.sqrt(axes[2] / max(axes[0], 1e-6)) > least)
 
 
@@ -96,7 +101,9 @@ def without_bright_bile(features: Features, mask: BoolArray, core: OrganCore) ->
             continue
         step = float(np.median(features.smooth[piece])) / float(np.median(features.smooth[around]))
         # a coil at the belly brightens the liver's front by more than contrast does bile: form tells
-        if step > BILE_SURE or (step > BILE_STEP and like_a_gallbladder(piece, mask, features.grid.affine)):
+        elongated = HANGING_ELONGATED if features.shading is not None and step > BILE_UNSHADED else ELONGATED
+        formed = like_a_gallbladder(piece, mask, features.grid.affine, elongated)
+        if step > BILE_SURE or (step > BILE_STEP and formed):
             out &= ~dilate(piece, BILE_EDGE_MM, spacing)
     return out
 

@@ -15,7 +15,7 @@ from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray, dilate, erode
 from liverpair.segment.liver_shape import elsewhere, is_distinct, local_mode
 
-__all__ = ["with_lobes_behind_fissures"]
+__all__ = ["is_lobe", "with_lobes_behind_fissures"]
 
 #: A lobe's least half thickness; vessels, bile ducts and the edges of bowel are thinner.
 THIN_MM = 3.0
@@ -57,12 +57,16 @@ def with_lobes_behind_fissures(
         if int(seed.sum()) * features.grid.voxel_volume_mm3 < 0.2 * LEAST_ML * 1000:
             continue
         part = dilate(seed, THIN_MM, spacing) & band & ~mask
-        if _is_lobe(features, part, mask, bad, sd):
+        if is_lobe(features, part, mask, bad, sd):
             out |= part
     return out
 
 
-def _is_lobe(features: Features, part: BoolArray, mask: BoolArray, bad: BoolArray, sd: float) -> bool:
+def is_lobe(features: Features, part: BoolArray, mask: BoolArray, bad: BoolArray, sd: float) -> bool:
+    """Whether ``part`` beside the liver ``mask`` has a left lobe's place, size and intensity.
+
+    ``bad`` is where no liver reaches, ``sd`` the least credible one of a liver.
+    """
     spacing = features.grid.spacing
     if int(part.sum()) * features.grid.voxel_volume_mm3 < LEAST_ML * 1000 or (part & bad).sum() > 0.1 * part.sum():
         return False

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from liverpair.segment.liver_doubts import LeftOut, left_out
 from liverpair.segment.liver_features import Features
-from liverpair.segment.liver_fill import LEAST_SURROUND
 from liverpair.segment.liver_mode import OrganCore
-from liverpair.segment.liver_morphology import BoolArray, depth, dilate, opened, surround
+from liverpair.segment.liver_morphology import BoolArray, depth, dilate, opened
 from liverpair.segment.liver_shape import elsewhere, grow
 
 __all__ = ["DOUBT", "Judgement", "QualityLimits", "judge"]
@@ -25,8 +24,6 @@ TRUNCATED_CM2 = 10.0
 END_REACH_MM = 120.0
 #: A stricter and a laxer search (share of the generous band, opening in mm) that a sure mask survives.
 TIGHT, TIGHT_OPENING_MM, LOOSE = 0.75, 7.0, (1.3, 4.0)
-#: Parts of the mask that a stricter search leaves out count where a ball of this radius (mm) fits in.
-DOUBTFUL_MM = 4.0
 #: Arms that a ball of this radius (mm) cannot enter.
 THIN_MM = 12.0
 #: The layer (mm) around the liver that should not look like it.
@@ -51,6 +48,7 @@ class QualityLimits:
     most_doubtful_ml: float = 25.0  # thick parts that a stricter search leaves out: flagged, since they may be a leak
     doubt_fails: bool = False  # whether such parts fail the mask
     tight_opening_mm: float = TIGHT_OPENING_MM  # opening of the stricter search
+    thin_lobes: bool = False  # whether the image gives the liver an intensity by which its thin lobes are known
 
     def too_small(self, features: Features, mask: BoolArray) -> bool:
         """Whether a mask on the work grid is smaller than any whole liver."""
@@ -59,11 +57,15 @@ class QualityLimits:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict ("usable" or "failed"), its reasons (codes; flags where usable), the numbers behind."""
+    """The verdict ("usable" or "failed"), its reasons (codes; flags where usable), the numbers behind.
+
+    ``left_out``: what a stricter search leaves out, where that was tried.
+    """
 
     verdict: str
     reasons: tuple[str, ...]
     facts: dict[str, Any]
+    left_out: LeftOut | None = field(default=None, compare=False)
 
 
 def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityLimits, grown: BoolArray) -> Judgement:
@@ -74,6 +76,7 @@ def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityL
     if truncated:
         reasons.append("fov_truncated")
     failures = []
+    parts: LeftOut | None = None
     least = limits.smallest_truncated_ml if truncated else limits.smallest_ml
     if facts["volume_ml"] < least:
         failures.append("too_small")
@@ -94,7 +97,10 @@ def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityL
     if facts["in_band_fraction"] < limits.least_in_band:
         failures.append("not_homogeneous")
     if not failures:  # doubts cost two more searches: a mask that has failed already needs none
-        facts |= _doubts(features, mask, core, grown, limits.tight_opening_mm)
+        tight = grow(features, core, TIGHT, limits.tight_opening_mm)
+        held = grown & mask if limits.thin_lobes else grown  # a gallbladder that has left the mask is no doubt in it
+        parts = left_out(features, held, tight, core, limits.thin_lobes)
+        facts |= _doubts(features, mask, core, grown, tight | parts.sound, parts)
         if facts["shell_alike"] > limits.most_alike_around:
             failures.append("no_border")
         if facts["doubtful_ml"] > limits.most_doubtful_ml:
@@ -102,7 +108,7 @@ def judge(features: Features, mask: BoolArray, core: OrganCore, limits: QualityL
         agreements = (facts["agreement_tight"], facts["agreement_loose"])
         if agreements[0] < limits.least_agreement_tight or agreements[1] < limits.least_agreement_loose:
             failures.append("unstable")
-    return Judgement("failed" if failures else "usable", (*failures, *reasons), facts)
+    return Judgement("failed" if failures else "usable", (*failures, *reasons), facts, parts)
 
 
 def _facts(features: Features, mask: BoolArray, core: OrganCore) -> dict[str, Any]:
@@ -140,19 +146,16 @@ def _cut(features: Features, mask: BoolArray) -> int:
 
 
 def _doubts(
-    features: Features, mask: BoolArray, core: OrganCore, grown: BoolArray, tight_opening_mm: float
+    features: Features, mask: BoolArray, core: OrganCore, grown: BoolArray, tight: BoolArray, parts: LeftOut
 ) -> dict[str, float]:
     """What a wrong mask shows without any truth: it changes with the search's settings, has arms, has no border."""
     spacing = features.grid.spacing
-    tight = grow(features, core, TIGHT, tight_opening_mm)
     loose = grow(features, core, *LOOSE)
     shell = dilate(mask, SHELL_MM[1], spacing) & ~dilate(mask, SHELL_MM[0], spacing) & features.body.tissue
     width = 3 * max(core.sd, features.least_sd(core.mode))
     alike = np.abs(features.smooth - core.mode) <= width
-    doubtful, lesions = _left_out(grown, tight, spacing)
-    tight = tight | lesions
     return {
-        "doubtful_ml": float(doubtful.sum()) * features.grid.voxel_volume_mm3 / 1000,
+        "doubtful_ml": float(parts.doubtful.sum()) * features.grid.voxel_volume_mm3 / 1000,
         "agreement_tight": _dice(grown, tight),
         "agreement_loose": _dice(grown, loose),
         "thin_fraction": 1 - float(opened(mask, THIN_MM, spacing).sum()) / max(1, int(mask.sum())),
@@ -160,17 +163,6 @@ def _doubts(
         "filled_fraction": 1 - float((grown & mask).sum()) / max(1, int(mask.sum())),
         "mask_alike": float((mask & alike).sum()) / max(1, int(mask.sum())),
     }
-
-
-def _left_out(grown: BoolArray, tight: BoolArray, spacing: NDArray[np.float64]) -> tuple[BoolArray, BoolArray]:
-    """The thick parts that a stricter search leaves out: those that may be a leak, and lesions, which it encloses."""
-    doubtful, lesions = opened(grown & ~tight, DOUBTFUL_MM, spacing), np.zeros(grown.shape, dtype=bool)
-    labels, count = ndimage.label(doubtful)
-    for n in range(1, count + 1):
-        part = labels == n
-        if surround(part, tight) > LEAST_SURROUND:
-            lesions |= part
-    return doubtful & ~lesions, lesions
 
 
 def _dice(a: BoolArray, b: BoolArray) -> float:
