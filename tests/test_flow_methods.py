@@ -57,3 +57,13 @@ def test_who_found_the_livers_is_said_as_the_settings_have_it(tmp_path: Path) ->
     assert "on CT by TotalSegmentator and on MRI by masks that were given" in text
     assert "without learned weights" not in text
     assert "a mask of our own" not in text
+
+
+def test_the_methods_tell_of_reports_and_of_a_size_curve_only_where_there_were_some() -> None:
+    bare = "\n".join(methods_paragraphs(Settings(), RESULT, {"A": RECORD}))
+    assert "Reports." not in bare
+    more = {**RESULT, "sources": [{"source": "reports"}], "size_curve": {"d50_mm": 7.0}}
+    told = "\n".join(methods_paragraphs(Settings(), more, {"A": RECORD}))
+    assert "Medical reports in German and English were labelled" in told
+    assert "logistic regression on the logarithm" in told
+    assert "Obuchowski" in bare

@@ -32,10 +32,23 @@ def statistics_paragraph(result: Mapping[str, Any]) -> str:
         "no estimate; bounds of worst and best case show what they could change. The headline interval is "
         f"{headline}; clustered intervals treat the patient as the cluster, and Clopper–Pearson intervals stand beside "
         "them. The bootstrap drew "
-        f"{result['bootstrap_replicates']} samples of patients (seed {result['seed']}). The size curve is a logistic "
-        "regression on the logarithm of the diameter with a patient-clustered covariance; its 50 % and 90 % points "
-        "have delta and Fieller intervals. Subgroups, causes and flags were not adjusted for multiplicity."
+        f"{result['bootstrap_replicates']} samples of patients (seed {result['seed']}). Agreement is Cohen's κ and its "
+        "prevalence-adjusted form (PABAK); false negatives and false positives are compared by the exact McNemar test "
+        "and by Obuchowski's for clustered pairs, subgroups by a cluster-robust Wald test, flags by odds ratios with "
+        "log intervals."
+        + _size_curve(result)
+        + " Tests are two-sided; subgroups, causes and flags were not adjusted for multiplicity."
         + _readers(result)
+    )
+
+
+def _size_curve(result: Mapping[str, Any]) -> str:
+    """How the curve of detection by size was made, where there were lesions."""
+    if not result.get("size_curve"):
+        return ""
+    return (
+        " The size curve is a logistic regression on the logarithm of the diameter with patient-clustered covariance; "
+        "its 50 % and 90 % points have delta and Fieller intervals."
     )
 
 
@@ -90,6 +103,17 @@ def _liver_search(settings: Settings) -> str:
     return f"The liver was segmented {said}.{corrected}"
 
 
+def _reports(result: Mapping[str, Any]) -> list[str]:
+    """How reports became labels, where reports were given."""
+    if not any(source["source"] == "reports" for source in result.get("sources") or ()):
+        return []
+    return [
+        "Reports. Medical reports in German and English were labelled for hepatic metastases by scoped rules that heed "
+        "sections, negation, certainty, organ and time, and linked to their studies by accession number or by patient, "
+        "modality and date."
+    ]
+
+
 def methods_paragraphs(
     settings: Settings, result: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
@@ -125,9 +149,10 @@ def methods_paragraphs(
         "patient's usual uptake passes the detector's own threshold in this PET's noise; it is given without breathing "
         f"and for {settings.scanner.free_breathing_mm:g} mm of it. A lesion that PET does not show is called absent, "
         "expected invisible, indeterminate or not evaluable.",
+        *_reports(result),
         f"Verdicts. The reference verdict is MRI's {settings.calls.reference_source}, the index verdict PET's "
         f"{settings.calls.index_source}; a consensus reading overrides both. On images, an examination is positive "
         f"when a lesion reaches a confidence of {settings.calls.present_confidence:g} and indeterminate from "
-        f"{settings.calls.uncertain_confidence:g}.",
+        f"{settings.calls.uncertain_confidence:g}; the settings fix both limits for the whole study.",
         statistics_paragraph(result),
     ]
