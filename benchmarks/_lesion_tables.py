@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from liverpair.evaluate.labels.audit import wilson
 from liverpair.segment.mr_lesions import MrDetectionSettings
 from liverpair.simulate import TrueLesion
 
@@ -79,12 +80,13 @@ def print_sizes(sizes: list[tuple[float, dict[str, float]]]) -> None:
 
 
 def print_reliability(title: str, rows: list[tuple[float, bool]]) -> None:
-    """Promised against kept, by tenths of the promise."""
+    """Promised against kept with its 95 % Wilson interval, by tenths of the promise."""
     print(f"\n{title}")
     promised, kept = np.array([p for p, _ in rows]), np.array([k for _, k in rows], dtype=float)
     for n in range(10):
         chosen = (promised >= n / 10) & ((promised < (n + 1) / 10) | (n == 9))
         if chosen.any():
-            p, k, count = promised[chosen].mean(), kept[chosen].mean(), int(chosen.sum())
-            spread = (p * (1 - p) / count) ** 0.5
-            print(f"  {n / 10:.1f}-{(n + 1) / 10:.1f}: promised {p:.2f}, kept {k:.2f} ± {spread:.2f}, n {count}")
+            p, count, hits = promised[chosen].mean(), int(chosen.sum()), int(kept[chosen].sum())
+            low, high = wilson(hits, count)
+            band = f"{n / 10:.1f}-{(n + 1) / 10:.1f}"
+            print(f"  {band}: promised {p:.2f}, kept {hits / count:.2f} ({low:.2f}-{high:.2f}), n {count}")

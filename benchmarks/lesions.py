@@ -3,8 +3,9 @@
 python -m benchmarks.lesions [SEED...] [--quick] [--small LIVERS] [--insertions LIVERS] [--confidence LIVERS]
 
 --small adds livers with twelve metastases of 3-6 mm each, on which only our detectors run. With --insertions only the
-promise P(detect) is tested, on that many livers of noise (no simulated pair is needed); with --confidence only that of
-MRI candidates, over that many livers of either kind joined, since one liver has few candidates that are not certain.
+promise P(detect) is tested, on that many livers of noise and a tenth as many simulated pairs; with --confidence only
+that of MRI candidates, over that many livers of either kind joined, since one liver has few candidates that are not
+certain.
 
 Every detector searches the same images inside the same (true) liver masks. A focus within half the lesion's diameter or
 6 mm of a true lesion has found it; one that is near none is false; one at a cyst or haemangioma counts for neither. The
@@ -35,7 +36,7 @@ from liverpair.simulate import SimulatedPair, TrueLesion, simulate_pair
 from numpy.typing import NDArray
 
 from benchmarks._lesion_calibration import print_left_out
-from benchmarks._lesion_insertions import insertion_trials
+from benchmarks._lesion_insertions import insertion_trials, pair_trials
 from benchmarks._lesion_peers import PEERS, Found, Scene, levels, matched_filter
 from benchmarks._lesion_small import detection_cost, small_pair
 from benchmarks._lesion_tables import Curve, print_curves, print_reliability, print_sizes
@@ -209,6 +210,7 @@ def _predict(pair: SimulatedPair, reference: ReferenceRegion, detection: Detecti
         pair.pet_fwhm_mm, reference.cov, facts["threshold_z"], "simulation",
         float(np.sqrt(np.mean(pair.pet.grid.spacing**2))), pair.pet_respiration_mm, facts["noise_fwhm_mm"],
         facts["search_fwhm_mm"][1:], facts["search_cov"], facts["search_skew"],
+        facts["place_noise"], facts["place_spread"], facts["background_sigma_mm"],
     )  # fmt: skip
     seen = {x.lesion_id for c in detection.candidates if (x := _assign(c.centre_lps, pair.lesions, "pet")) is not None}
     for lesion in pair.lesions:
@@ -281,6 +283,8 @@ def main() -> None:
     if arguments.insertions:
         rows = [row for n in range(arguments.insertions) for row in insertion_trials(arguments.seeds[0] + n)]
         print_reliability("P(detect) of lesions inserted into noise PETs", rows)
+        pairs = [row for n in range(arguments.insertions // 10) for row in pair_trials(arguments.seeds[0] + n)]
+        print_reliability("P(detect) of lesions inserted into PETs of simulated pairs", pairs)
         return
     if arguments.confidence:
         book = measure_confidence([arguments.seeds[0] + n for n in range((arguments.confidence + 1) // 2)])

@@ -3,8 +3,8 @@ bound T₉₅.
 
 Model: a sphere of diameter D and true tumour-to-liver ratio T shows a peak of (T − 1)·RCmax(D, F) liver
 means, against voxel noise of COV liver means; it is detected when peak plus noise exceeds t standard
-deviations (t is the detector's own threshold). All ratios are to the liver reference's mean. Source:
-../shared/spec/lesions.md.
+deviations (t is the detector's own threshold). Where the detector tells its noise, P(detect) is that of its
+whole search (search_model.py). All ratios are to the liver reference's mean. Source: ../shared/spec/lesions.md.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from liverpair.core.errors import ConfigError, UsageError
-from liverpair.evaluate.distributions import normal_cdf
+from liverpair.evaluate.distributions import normal_cdf, normal_quantile
 from liverpair.evaluate.partial_volume import contrast_from, diameter_at_rc_max, profile, rc_max, rc_max_breathing
+from liverpair.evaluate.search_model import Place, Search, p_found
 
 __all__ = [
     "Avidity",
@@ -39,14 +40,8 @@ __all__ = [
 
 #: One-sided 95 % quantile of the normal distribution.
 Z95 = 1.6448536269514722
-#: The search takes the highest of the voxels and smoothing widths around a focus, which lie above their mean: by this
-#: many SDs, measured by insertion into noise of 3.5–7.5 mm on voxels of 2–4.4 mm (benchmarks/lesions.py), where it
-#: hardly depends on either.
-SEARCH_GAIN = 0.45
-#: Noise is as wide as the liver's only beside a lesion: where activity is higher it is larger, and where in its voxel a
-#: lesion lies varies. The SD of what decides, in SDs of the liver: slope 0.88 ± 0.03 of kept against promised over 3839
-#: inserted lesions (benchmarks/lesions.py), rounded towards 1.
-SEARCH_WIDTH = 1.1
+#: P(detect) is stated between these: beyond them its quantile says nothing more.
+SURE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +82,10 @@ class Scanner:
     are the extra widths it uses and ``noise_fwhm_mm`` the noise's own (0: unknown, the voxel formula holds).
     ``search_cov`` and ``search_skew`` are what it measured there, without smoothing first: the noise's SD over
     the liver's level, and its skewness s, with which it takes ln(1 + s·r)/s for r standard deviations (0: r
-    itself). Without them white noise behind a Gaussian of ``noise_fwhm_mm`` is assumed.
+    itself). With them P(detect) is that of the whole search (search_model.py); without, white noise behind a
+    Gaussian of ``noise_fwhm_mm`` and one look are assumed. ``place_noise`` and ``place_spread`` (mean, relative SD)
+    say how noise and level differ from place to place in the liver, ``background_sigma_mm`` how wide the local
+    mean is against which a focus is held.
     """
 
     fwhm_mm: float
@@ -100,11 +98,14 @@ class Scanner:
     search_fwhm_mm: tuple[float, ...] = ()
     search_cov: tuple[float, ...] = ()
     search_skew: tuple[float, ...] = ()
+    place_noise: float = 1.0
+    place_spread: float = 0.0
+    background_sigma_mm: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("search_fwhm_mm", "search_cov", "search_skew"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # a list, where read from JSON
-        if not (self.fwhm_mm > 0 and self.cov > 0 and self.threshold > 0):
+        if not (self.fwhm_mm > 0 and self.cov > 0 and self.threshold > 0 and self.place_noise > 0):
             raise UsageError("a scanner needs a positive resolution, noise and threshold")
         if any(len(x) not in (0, len(self.search_fwhm_mm) + 1) for x in (self.search_cov, self.search_skew)):
             raise UsageError("the search's noise is given for no smoothing and for every search width, or not at all")
@@ -154,17 +155,7 @@ def predicted_cnr(true_ratio: float, diameter_mm: float, scanner: Scanner) -> fl
     return (true_ratio - 1) * recovery(diameter_mm, scanner) / scanner.cov
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """One image that the detector searches: extra smoothing, noise over the liver's level, skewness, threshold."""
-
-    width_mm: float
-    cov: float
-    skew: float
-    threshold: float
-
-
-def _searches(scanner: Scanner) -> list[_Search]:
+def _searches(scanner: Scanner) -> list[Search]:
     """The images searched, the unsmoothed one first.
 
     A smoother image has fewer independent places, so a lower threshold is as strict there: t² − 6·ln(F/F'), the
@@ -179,7 +170,7 @@ def _searches(scanner: Scanner) -> list[_Search]:
         skew = scanner.search_skew[number] if scanner.search_skew else 0.0
         least = min(math.sqrt(3.0), scanner.threshold)
         threshold = math.sqrt(max(scanner.threshold**2 - 6 * math.log(wider), least**2))
-        found.append(_Search(width, cov, skew, threshold))
+        found.append(Search(width, cov, skew, threshold))
     return found
 
 
@@ -196,18 +187,27 @@ def _sampled(diameter_mm: float, fwhm_mm: float, scanner: Scanner) -> float:
 
 
 def detection_margin(true_ratio: float, diameter_mm: float, scanner: Scanner) -> float:
-    """By how many standard deviations the expected peak exceeds the threshold, in the image that shows it best.
+    """By how many standard deviations of what decides a lesion lies over the detector's threshold: Φ⁻¹(P(detect)).
 
-    Smoothing by w lowers the peak to the recovery at √(F² + w²) and the noise more, until w outgrows the lesion.
-    Without voxels and search widths this is CNR − t, at the voxel that one looks at.
+    Where the detector's noise is not known, the largest margin of the expected peak at the voxel that one looks at:
+    smoothing by w lowers the peak to the recovery at √(F² + w²) and the noise more, until w outgrows the lesion.
+    Without voxels and search widths that is CNR − t.
     """
+    searches = _searches(scanner)
+    if scanner.search_cov and scanner.noise_fwhm_mm > 0:
+        place = Place(
+            scanner.fwhm_mm, scanner.voxel_mm, scanner.breathing_mm, scanner.noise_fwhm_mm, scanner.place_noise,
+            scanner.place_spread, scanner.background_sigma_mm,
+        )  # fmt: skip
+        probability = p_found(true_ratio, diameter_mm, place, tuple(searches))
+        return normal_quantile(min(max(probability, SURE), 1 - SURE))
     margins = []
-    for search in _searches(scanner):
+    for search in searches:
         kept = _sampled(diameter_mm, math.hypot(scanner.fwhm_mm, search.width_mm), scanner)
         rise = (true_ratio - 1) * kept / search.cov
         z = math.log1p(search.skew * max(rise, 0.0)) / search.skew if search.skew > 0 else rise
         margins.append(z - search.threshold)
-    return (max(margins) + SEARCH_GAIN) / SEARCH_WIDTH if scanner.search_cov else max(margins)
+    return max(margins)
 
 
 def p_detect(cnr: float, threshold: float) -> float:

@@ -87,6 +87,9 @@ def describe_scanner(
         "search_fwhm_mm": list(found["search_fwhm_mm"][1:]),
         "search_cov": list(found["search_cov"]),
         "search_skew": list(found["search_skew"]),
+        "place_noise": float(found.get("place_noise", 1.0)),
+        "place_spread": float(found.get("place_spread", 0.0)),
+        "background_sigma_mm": float(found.get("background_sigma_mm", 0.0)),
     }
 
 

@@ -33,6 +33,8 @@ class PetField:
     """The cropped problem: SUV, liver, search domain, background, z (maximum over widths) and the noise.
 
     ``searched``: for each extra smoothing width in mm (0 first) the noise of the relative residuals there.
+    ``place_noise``, ``place_spread``: mean and relative SD over the liver's places of (local noise ratio × local
+    background / reference), by which a lesion's contrast is divided before it is compared with that noise.
     """
 
     suv: NDArray[np.float32]
@@ -44,6 +46,8 @@ class PetField:
     spacing: NDArray[np.float64]
     noise_fwhm_mm: float
     searched: tuple[tuple[float, NoiseModel], ...]
+    place_noise: float = 1.0
+    place_spread: float = 0.0
 
 
 def _closed(mask: NDArray[np.bool_], spacing: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:
@@ -84,7 +88,10 @@ def prepare_field(
     if np.count_nonzero(clean) < 500:
         clean = interior
     mean = _noise(relative[clean], reference.cov)
-    relative /= local_noise_ratio(relative, clean, spacing, mean.centre, mean.sd)
+    ratio = local_noise_ratio(relative, clean, spacing, mean.centre, mean.sd)
+    relative /= ratio
+    harder = ratio[clean] * background[clean] / np.float32(reference.mean)
+    del ratio
     first = _noise(relative[clean], reference.cov)
     z = first.z(relative)
     searched = [(0.0, first)]
@@ -94,7 +101,10 @@ def prepare_field(
         searched.append((extra, _noise(smooth[clean], 0.0)))
         z = np.maximum(z, equivalent_z(searched[-1][1].z(smooth), math.hypot(fwhm, extra), fwhm))
     local_noise = NoiseModel(first.centre, first.sd * reference.mean, first.skew)
-    return PetField(suv, liver, domain, background, z, local_noise, spacing, fwhm, tuple(searched))
+    place, spread = float(harder.mean(dtype=np.float64)), float(harder.std(dtype=np.float64))
+    return PetField(
+        suv, liver, domain, background, z, local_noise, spacing, fwhm, tuple(searched), place, spread / max(place, 1e-9)
+    )
 
 
 def _parenchyma(
