@@ -113,6 +113,26 @@ def test_what_mri_cannot_tell_from_liver_and_ct_can_is_a_leak_of_the_mri_unless_
     assert _causes(_compare(ct, mr, LIVER & ~inside, LIVER)) == [("mr", "unexplained")]
 
 
+def _dome_lesion(beyond_hu: float) -> Agreement:
+    """A metastasis at the dome that only the MRI's mask holds, beneath 3 mm of diaphragm and what lies beyond."""
+    lesion = _ball((80, 90, 130), (30, 30, 22)) & LIVER
+    above = np.indices(GRID.shape)[2] * 3.0 > 100
+    thick = _ball((100, 90, 84), (78, 63, 63)) | _ball((170, 80, 95), (53, 38, 33))
+    ct, mr = _images()
+    ct = _painted(np.where(above & ~thick, beyond_hu, np.where(thick & ~LIVER, 45, ct)), lesion, 34.0)
+    return _compare(ct, _painted(mr, lesion, 200.0), LIVER & ~lesion, LIVER)
+
+
+def test_tissue_between_liver_and_lung_that_only_the_mri_holds_is_a_metastasis_that_the_ct_lost() -> None:
+    found = _dome_lesion(-850.0)
+    assert _causes(found) == [("mr", "lost_on_ct")]
+    assert found.unexplained_share == 0.0
+
+
+def test_tissue_between_liver_and_fat_that_only_the_mri_holds_may_be_anything() -> None:
+    assert _causes(_dome_lesion(FAT_HU)) == [("mr", "unexplained")]
+
+
 @pytest.mark.parametrize("bed", [FAT_HU, BILE_HU, MUSCLE_HU, LIVER_HU])
 def test_a_half_that_is_gone_is_never_explained_whatever_fills_its_place(bed: float) -> None:
     gone = LIVER & (np.indices(GRID.shape)[0] * 3.0 > 110)

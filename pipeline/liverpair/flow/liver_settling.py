@@ -16,6 +16,7 @@ from liverpair.register.resample import covered, resample, resample_mask
 from liverpair.segment.liver import correct_liver, refine_liver
 from liverpair.segment.liver_agreement import Agreement, AgreementSettings, Cause, compare_livers, missing_parts
 from liverpair.segment.liver_border import NEAR_AN_OUTLINE, refine_border
+from liverpair.segment.liver_diaphragm import without_diaphragm
 from liverpair.segment.liver_grid import anatomical_grid, sample
 
 __all__ = ["Livers", "RegisteredLivers", "register_livers"]
@@ -200,7 +201,8 @@ def _carried(ct: Volume, mr: Volume, livers: Livers, found: Registration) -> Reg
         placed = _placed(mr, resample_mask(livers.ct, mr.grid, inverse_transform(found.transform)))
         return RegisteredLivers(found, replace(livers, mr=placed), {"carried": "ct_to_mr"})
     if livers.mr is not None:
-        placed = _placed(ct, resample_mask(livers.mr, ct.grid, found.transform))
+        outline = resample_mask(livers.mr, ct.grid, found.transform)
+        placed = without_diaphragm(ct, _placed(ct, outline), outline)
         return RegisteredLivers(found, replace(livers, ct=placed), {"carried": "mr_to_ct"})
     return RegisteredLivers(found, livers, {})
 

@@ -28,6 +28,10 @@ SAME_SD, SAME_HU, SAME_MR_SHARE = 2.5, 6.0, 0.12
 MIXED_MM = 4.0
 #: What stands apart by less than ``AgreementSettings.apart_mm`` belongs to the part, with this margin (mm).
 EDGE_MM = 5.0
+#: Between liver and aerated lung (HU below the first) lies the diaphragm (mm, with the voxels mixed with lung) and
+#: nothing else: what looks like a lesion and is surrounded by liver and lung by more than this share is the liver's (a
+#: metastasis under the dome 0.94).
+LUNG_HU, DIAPHRAGM_MM, LEAST_UNDER_LUNG = -400.0, 6.0, 0.85
 #: Below this many voxels a median says little.
 LEAST_VOXELS = 100
 #: What fills the place of a resected part is no liver by this many sd or HU on CT, by these ratios on MRI (coils shade
@@ -104,8 +108,8 @@ def compare_livers(
 
     ``mr`` and ``mr_liver`` were brought onto the CT by a registration; ``seen`` is where both images look. A part that
     only the MRI's mask holds is fluid on the CT (a gallbladder as bright as the liver), or liver that the CT's mask
-    lost; one that only the CT's holds is liver that the MRI's mask lost or something that CT cannot tell from liver.
-    Raises UsageError where the shapes differ.
+    lost (also a metastasis between liver and lung); one that only the CT's holds is liver that the MRI's mask lost or
+    something that CT cannot tell from liver. Raises UsageError where the shapes differ.
     """
     if any(array.shape != grid.shape for array in (ct, mr, ct_liver, mr_liver, seen)):
         raise UsageError("images and masks must lie on the work grid")
@@ -123,8 +127,9 @@ def compare_livers(
             cause: Cause = "unexplained"
             if share <= settings.largest_share:
                 around = surround(region, both)
+                under_lung = _under_lung(ct, region, both, grid)
                 cause = (
-                    _only_mr(on_ct, on_mr, around < SURROUNDED, volume, settings)
+                    _only_mr(on_ct, on_mr, around < SURROUNDED, under_lung, volume, settings)
                     if only_in == "mr"
                     else _only_ct(on_ct, on_mr, around)
                 )
@@ -204,13 +209,20 @@ def _is_fluid(on_ct: _Level) -> bool:
     return FLUID_HU[0] <= on_ct.part <= FLUID_HU[1] and on_ct.part < on_ct.liver - SAME_SD * on_ct.sd
 
 
-def _only_mr(on_ct: _Level, on_mr: _Level, beside: bool, volume_ml: float, settings: AgreementSettings) -> Cause:
+def _under_lung(ct: NDArray[np.float32], region: BoolArray, both: BoolArray, grid: Grid) -> bool:
+    """Whether nothing but liver and lung surrounds a part."""
+    return surround(region, both | dilate(ct < LUNG_HU, DIAPHRAGM_MM, grid.spacing)) > LEAST_UNDER_LUNG
+
+
+def _only_mr(
+    on_ct: _Level, on_mr: _Level, beside: bool, under_lung: bool, volume_ml: float, settings: AgreementSettings
+) -> Cause:
     if _is_fluid(on_ct) and volume_ml <= settings.largest_ml:
         return "fluid"
-    if _is_liver_ct(on_ct):
-        return "lost_on_ct"
     # as dark as a metastasis it may be one, and inside the liver it is
     lesion_like = not OTHER_RATIO[0] * on_mr.liver < on_mr.part < OTHER_RATIO[1] * on_mr.liver
+    if _is_liver_ct(on_ct) or (lesion_like and under_lung and on_ct.part > FLUID_HU[1]):
+        return "lost_on_ct"
     return "unexplained" if lesion_like or not beside else "leak_on_mr"
 
 
