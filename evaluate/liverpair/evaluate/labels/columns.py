@@ -62,12 +62,13 @@ _DATED = re.compile(
 
 class Table(NamedTuple):
     """``sizes``: current, of the liver, in mm; ``lesions``: their rows; ``gone``: rows of the liver without a
-    lesion any more; ``spans``: [start, end) of the lines."""
+    lesion any more; ``spans``: [start, end) of the lines; ``timed``: several columns name a time each."""
 
     sizes: tuple[float, ...]
     lesions: int
     gone: int
     spans: tuple[tuple[int, int], ...]
+    timed: bool = False
 
     def holds(self, start: int, end: int) -> bool:
         """Whether [start, end) of the text lies in a line of the table."""
@@ -97,6 +98,7 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
     sizes: list[float] = []
     spans: list[tuple[int, int]] = []
     lesions = gone = 0
+    timed = False
     visit = ""
     header: _Line | None = None
     above = ""
@@ -111,7 +113,9 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
             spans.append((line.start, line.end))
             continue
         if _is_header(line.cells, rules) or _lists_segments(line.cells):
-            header = line
+            # "vor PRRT | nach 2 Zyklen" below the dates explains them
+            explains = header is not None and header.end == line.start and len(line.cells) == len(header.cells)
+            header = header if explains and header and _has_dates(header.cells, rules) else line
             continue
         if header is None or not -1 <= len(line.cells) - len(header.cells) <= 1:
             header = None
@@ -125,6 +129,7 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
         if column is None:
             continue
         spans.append((line.start, line.end))
+        timed = timed or sum(_time(name, rules) is not None for name in names) > 1
         size = _size(line.cells[column], " ".join([names[column], above if missing > 0 else ""]))
         own = _without_neighbours(names, line.cells)
         if _organ(own, [*names, above], rules, default) != "liver" or _is_other_row(line.cells, rules):
@@ -134,7 +139,11 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
             lesions += 1
         elif _ZERO.match(line.cells[column]):
             gone += 1
-    return Table(tuple(sizes), lesions, gone, tuple(spans) if sizes or gone else ())
+    return Table(tuple(sizes), lesions, gone, tuple(spans) if sizes or gone else (), timed)
+
+
+def _has_dates(cells: Sequence[str], rules: Rules) -> bool:
+    return any(time is not None and time[0] == 0 and time[1] > 0 for time in (_time(cell, rules) for cell in cells))
 
 
 # "Nearest vessel", "Abstand", "Lagebezug": columns that tell what lies beside the lesion.
@@ -254,7 +263,24 @@ def _size_column(names: Sequence[str], cells: Sequence[str], above: str, rules: 
     return max(dated, key=lambda i: times[i] or (0, 0, 0)) if dated else candidates[0]
 
 
+def _own_part(cell: str, header: str) -> str:
+    """Of "44 / 6.2 cm" below "SUVmax/size" the second: the part with a unit, else the one that the header calls so."""
+    parts = cell.split("/")
+    if len(parts) != 2 or not all(re.search(r"\d", part) for part in parts):  # noqa: PLR2004 - a pair
+        return cell
+    for part, other in (parts, parts[::-1]):
+        if _UNIT.search(part) and not _UNIT.search(other):
+            return part
+    named = [bool(_UNIT.search(name) or _NAMES_SIZE.search(name)) for name in header.split("/")]
+    return parts[1] if named == [False, True] and _NAMES_SUV.search(header.split("/")[0]) else cell
+
+
+_NAMES_SIZE = re.compile(r"size|gr[oö](?:ss|ß)|diam|durchm|\bct\b|max\.? ?d", re.IGNORECASE)
+_NAMES_SUV = re.compile(r"suv|sul|krenning|uptake|anreich|speicher", re.IGNORECASE)
+
+
 def _size(cell: str, header: str) -> float | None:
+    cell = _own_part(cell, header)
     found = _SIZE.match(cell)
     if found is None:
         return None

@@ -64,6 +64,8 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             on_liver, subject = id(spoken[-1]) in counted, id(spoken[0]) in counted
         elif any(hit.category == "other" for hit in reading.organ_hits):
             on_liver = subject = False
+        if id(reading) in past and any(m.organ == "liver" and m.kind == "metastasis" for m in spoken):
+            on_liver = subject = True  # "01/23: metastases up to 71 mm. 12/23: smaller, the largest 33 mm"
     return sizes or others
 
 
@@ -161,13 +163,14 @@ def sizes_unnamed(readings: Sequence[Reading], rules: Rules) -> list[float]:
     """
     found: list[float] = []
     organ = ""
+    past = told_of_past(readings, rules)
     for reading in readings:
         organs = {hit.category for hit in reading.organ_hits}
         told = [m for m in reading.mentions if m.polarity not in ("ignored", "absent")]
         if organs or told or reading.sentence.heading == "other":
             organ = reading.last_organ if "other" not in organs else ""
             continue
-        if reading.sentence.heading == "liver" or organ == "liver":
+        if id(reading) not in past and (reading.sentence.heading == "liver" or organ == "liver"):
             found += [size.mm for size in read_sizes(reading, rules) if size.mention is None and not size.foreign]
     return found
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 
 from liverpair.evaluate.labels.benign import qualified
 from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.places import place_of
 from liverpair.evaluate.labels.rules import Rules
+from liverpair.evaluate.labels.sizes import read_sizes
+from liverpair.evaluate.labels.treated import owns_no_size
 
 __all__ = ["Fact", "facts_of", "is_left_open"]
 
@@ -24,7 +27,8 @@ class Fact:
     strong: bool  # a metastasis by name, not a lesion by its features
 
 
-def facts_of(readings: Sequence[Reading], rules: Rules) -> list[Fact]:
+def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading] = ()) -> list[Fact]:
+    """The facts of these sentences; ``every``: all of the report's, those of the past among them."""
     facts = []
     another_region = bool(readings) and _is_of_another_region(readings[0], rules)
     for number, reading in enumerate(readings):
@@ -57,10 +61,26 @@ def facts_of(readings: Sequence[Reading], rules: Rules) -> list[Fact]:
             facts.append(Fact("uncertain", reading, None, reading.sentence.section, True, False))
         if reading.names_liver and rules.free.find(reading.words) and not _tells_of_disease(reading):
             facts.append(Fact("absent", reading, None, reading.sentence.section, True, True))
+        if _measures_known(reading, every or readings, rules):
+            facts.append(Fact("present", reading, None, reading.sentence.section, True, False))
         if reading.liver_normal:
             gone = reading.has("resolved") and not reading.mentions  # "Hepatische Komplettremission"
             facts.append(Fact("absent", reading, None, reading.sentence.section, gone, False))
     return facts
+
+
+def _measures_known(reading: Reading, readings: Sequence[Reading], rules: Rules) -> bool:
+    """ "The one in S4a is 37 mm, that in S6 16 mm": places and sizes of metastases that were named before."""
+    told = [m for m in reading.mentions if m.polarity not in ("no_new", "no_other", "ignored")]
+    if told or reading.sentence.section == "addendum" or reading.liver_normal or not place_of(reading):
+        return False
+    if owns_no_size(reading, None, rules) or reading.has("resolved") or reading.has("negation_before"):
+        return False
+    sizes = [size for size in read_sizes(reading, rules) if not size.foreign and size.mention is None]
+    earlier = readings[: readings.index(reading)]
+    return bool(sizes) and any(
+        m.kind == "metastasis" and m.organ == "liver" and m.polarity == "present" for r in earlier for m in r.mentions
+    )
 
 
 def _called_benign_below(later: Sequence[Reading], reading: Reading) -> bool:

@@ -223,10 +223,12 @@ def in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: int
     if opening < 0 or words[opening] == ")":
         return False
     closing = next((i for i in range(unit, len(words)) if words[i] in (")", "]")), len(words))
-    inside = {cue.category for cue in cues if opening < cue.start and cue.end <= closing}
+    # "(43 mm, 12/2023 noch 24 mm)": what stands behind the size and a comma tells of another one.
+    reach = next((i for i in range(unit, closing) if words[i] in (",", ";")), closing)
+    inside = {cue.category for cue in cues if opening < cue.start and cue.end <= reach}
     if opens_with_then(opening, words):
         return "current" not in inside  # "(then seven metastases, the largest 40 mm)"
-    dated = any(token.kind == "date" for token in reading.sentence.tokens[opening:closing])
+    dated = any(token.kind == "date" for token in reading.sentence.tokens[opening:reach])
     sized = any(words[i] in ("mm", "cm") for i in range(opening))
     bare = start == opening + 1 and (unit + 1 == closing or "%" in words[opening:closing])
     # "22 mm (20 mm)", "22 mm (20 mm, +10 %)": a bare size in brackets right behind a size is the former one.

@@ -35,7 +35,7 @@ _JSON_SIGN = re.compile(r'(?P<quote>")|(?P<bracket>[{}\[\]])|(?P<comma>,)(?=\s*"
 # Spoken marks; two of them make a dictation, for "period" alone may be a span of time.
 FEWEST_SPOKEN = 2
 _SPOKEN = {
-    "period": ".", "full stop": ".", "comma": ",", "colon": ":", "semicolon": ";", "question mark": "?",
+    "period": ".", "full stop": ".", "stop": ".", "comma": ",", "colon": ":", "semicolon": ";", "question mark": "?",
     "new paragraph": "\n\n", "new para": "\n\n", "next paragraph": "\n\n", "new line": "\n", "next line": "\n",
     "open bracket": "(", "close bracket": ")", "open parenthesis": "(", "close parenthesis": ")",
     "punkt": ".", "komma": ",", "doppelpunkt": ":", "semikolon": ";", "fragezeichen": "?", "strichpunkt": ";",

@@ -43,6 +43,7 @@ def liver_is_normal(reading: Reading) -> bool:
     return any(
         cue.category in {"normal", "physiological", *gone}
         and (reading.sentence.heading == LIVER or reading.clauses[cue.end - 1] in liver_clauses)
+        and not any(doubt.category == "indeterminate" and doubt.start == cue.start for doubt in reading.cues)
         for cue in reading.cues
     )
 

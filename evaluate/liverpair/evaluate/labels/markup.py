@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from liverpair.evaluate.labels.columns import names_time
+from liverpair.evaluate.labels.dictated import unpunctuated_edits
 from liverpair.evaluate.labels.forms import dictation_edits, form_edits, item_edits, json_edits, spaced_edits, xml_edits
 from liverpair.evaluate.labels.lists import list_edits
 from liverpair.evaluate.labels.ocr import ocr_edits
@@ -36,6 +37,13 @@ _HTML_PART = re.compile(
     r"|&(?P<entity>[a-z]{2,8}|#\d{1,6}|#x[0-9a-f]{1,5});",
     re.IGNORECASE,
 )
+# "(Y) / N": a circle, typed as brackets.
+_ANSWER = r"(?:yes|no|ja|nein|pos|neg|[YNJ])"
+_CIRCLED = re.compile(
+    rf"[(\[](?P<first>{_ANSWER})[)\]]\s*/\s*{_ANSWER}\b|\b{_ANSWER}\s*/\s*[(\[](?P<second>{_ANSWER})[)\]]",
+    re.IGNORECASE,
+)
+_WRITTEN_OUT = {"y": "yes", "n": "no", "j": "ja"}
 # "O ja   X nein", "x ja o nein": letters as boxes, where both stand before answers on one line.
 _LETTER_BOX = re.compile(
     r"(?<!\w)(?P<sign>[xXoO0])(?=[ \t]+(?:ja|nein|yes|no|unklar|unclear|pos|neg)\b)", re.IGNORECASE
@@ -64,6 +72,7 @@ def plain_text(text: str) -> tuple[str, list[int] | None]:
         plain, origin = _rewrite(plain, origin, xml_edits(plain))
         plain, origin = _rewrite(plain, origin, (_html(part) for part in _HTML_PART.finditer(plain)))
     plain, origin = _rewrite(plain, origin, _letter_boxes(plain))
+    plain, origin = _rewrite(plain, origin, _encircled(plain))
     if _BOX.search(plain):
         plain, origin = _rewrite(plain, origin, _unticked(plain))
     for edits in (spaced_edits, json_edits, form_edits, dictation_edits, item_edits):
@@ -75,6 +84,7 @@ def repaired_text(text: str, origin: list[int] | None, rules: Rules) -> tuple[st
     """`plain_text`, and what a scan misread set right; needs to know the language."""
     text, origin = _rewrite(text, origin, umlaut_edits(text, rules))
     text, origin = _rewrite(text, origin, ocr_edits(text, rules))
+    text, origin = _rewrite(text, origin, unpunctuated_edits(text, rules))
     text, origin = _rewrite(text, origin, segment_edits(text))
     return _rewrite(text, origin, list_edits(text, lambda words: names_time(words, rules)))
 
@@ -117,6 +127,14 @@ def _html(part: re.Match[str]) -> Edit:
         decoded = html.unescape(part.group())
         new = decoded if len(decoded) == 1 else part.group()
     return part.start(), part.end(), new
+
+
+def _encircled(text: str) -> Iterable[Edit]:
+    """The answer that a circle, typed as brackets, marks: "(Y) / N"."""
+    for pair in _CIRCLED.finditer(text):
+        chosen = (pair["first"] or pair["second"]).lower()
+        rest = text[pair.end() :].split("\n", 1)[0].strip()
+        yield pair.start(), pair.end(), _WRITTEN_OUT.get(chosen, chosen) + (".\n" if rest else "")
 
 
 def _letter_boxes(text: str) -> Iterable[Edit]:

@@ -88,6 +88,8 @@ def _lies_in_another_part(size: Span, mention: Mention, reading: Reading) -> boo
     low, high = (size.end, mention.start) if size.end <= mention.start else (mention.end, size.start)
     if not lifeless or ";" not in reading.words[low:high]:
         return False
+    if size.end <= mention.start and mention.polarity == "absent":
+        return True  # "largest 33 mm; three former lesions no longer seen"
     start = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] == ";"), -1)
     return any(organ.category == "liver" and start < organ.start < size.start for organ in reading.organ_hits)
 

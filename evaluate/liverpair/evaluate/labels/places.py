@@ -30,5 +30,7 @@ def named_places(reading: Reading) -> Iterator[str]:
             named = next(behind, "")
             if named in _ROMAN or named[:1].isdigit():
                 yield _ROMAN.get(named, named)
+        if word in ("liver", "leber") and hit.end < len(reading.words) and reading.words[hit.end] in _ROMAN:
+            yield _ROMAN[reading.words[hit.end]]  # "#1 liver VI"
         if hit.category == "liver" and word[0] == "s" and (word[1:] in _ROMAN or word[1:2].isdigit()):
             yield _ROMAN.get(word[1:], word[1:])

@@ -63,19 +63,20 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     readings = _read(text, tokens, rules, modality)
     every, facts = readings, facts_of(readings, rules)
     for body in (without_reason(readings, text, rules), without_past(readings, rules)):
-        if len(body) < len(readings) and (told := facts_of(body, rules)):
+        if len(body) < len(readings) and (told := facts_of(body, rules, every)):
             readings, facts = body, told
     status, deciding = decide(facts, readings)
     is_pet = _is_pet([token.text for token in tokens], rules, modality)
     table = read_table(text, rules, "other" if is_pet else "liver")
-    if table.sizes and _is_of_targets(status, deciding, tokens):
+    if table.sizes and _is_of_targets(status, deciding, tokens, timed=table.timed):
         # "1;Leber;28;24" in a table of target lesions says so without a word
         row = text[slice(*table.spans[0])].strip()
         quoted = _line_quote(original, text, origin, table.spans[0])
         doubted = any(hit.category in ("indeterminate", "hedge") for hit in rules.cues.find(_words(row)))
         named = "uncertain" if doubted else "present"
         return ReportLabel(named, max(table.sizes), table.lesions, rules.language, quoted)
-    if table.gone and not table.sizes and not (deciding and deciding.strong and status == "present"):
+    apart = deciding is not None and not table.holds(*deciding.reading.sentence.span)
+    if table.gone and not table.sizes and not (deciding and apart and deciding.strong and status == "present"):
         return ReportLabel("absent", None, None, rules.language, _line_quote(original, text, origin, table.spans[0]))
     if status not in ("present", "uncertain"):
         evidence = _quote(original, origin, deciding)
@@ -115,8 +116,14 @@ def _words(text: str) -> list[str]:
 _TARGETS = ("target", "ziell", "recist")
 
 
-def _is_of_targets(status: str, deciding: Fact | None, tokens: Sequence[Token]) -> bool:
-    """Whether a table of the liver's lesions is all that there is, or one of target lesions, which are metastases."""
+def _is_of_targets(status: str, deciding: Fact | None, tokens: Sequence[Token], *, timed: bool) -> bool:
+    """Whether a table of the liver's lesions is all that there is, or one of target lesions, which are metastases.
+
+    What is measured at several times has not gone where other lesions are denied ("New lesions: no").
+    """
+    mention = deciding.mention if deciding is not None else None
+    if status == "absent" and timed and mention is not None and mention.kind == "lesion":
+        return mention.polarity in ("absent", "non_avid")
     undecided = deciding is not None and deciding.mention is not None and deciding.mention.polarity == "neutral"
     return status == "not_mentioned" or (undecided and any(token.text.startswith(_TARGETS) for token in tokens))
 

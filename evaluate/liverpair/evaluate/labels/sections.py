@@ -249,6 +249,8 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
         return "", "", 0
     sections = rules.sections.find(head)
     kind = sections[0].category if sections and sections[0].start == 0 else ""
+    if kind and sections[0].end == 1 and len(head[0]) == 1 and len(head) > 1:
+        kind = ""  # "F-18-SiTATE-PET/CT 07/2024:" is no "F:"
     named = {hit.category for hit in rules.organs.find(head)}
     organs = {"none", "liver"} & named if {"none", "other"} <= named else named - {"none"}  # "Abdomen/pelvis:"
     findings = rules.findings.find(head)

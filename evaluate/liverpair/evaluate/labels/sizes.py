@@ -358,6 +358,20 @@ def _names_study(between: Sequence[str]) -> bool:
 _TIMES = frozenset({"previous", "comparing", "current"})
 
 
+# "23 mm im letzten Bild vom März waren es 21 mm": words from the former study to its size.
+LEADING_REACH = 6
+
+
+def _leads_to_size(words: Sequence[str], start: int) -> bool:
+    """Whether a size follows in the same part of the sentence, so that the word in front speaks of that one."""
+    for at in range(start, min(len(words), start + LEADING_REACH)):
+        if words[at] in (",", ";", "(", ")", "."):
+            return False
+        if words[at] in ("mm", "cm") and words[at - 1][:1].isdigit() and at > start:
+            return True
+    return False
+
+
 def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int) -> set[str]:
     """Cue categories next to a size, not across a comma or bracket; of previous/current the nearest."""
     found: set[str] = set()
@@ -374,7 +388,7 @@ def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: in
             if not cue.start <= position < cue.end:
                 continue
             number_follows = cue.end < len(words) and words[cue.end][0].isdigit()
-            if direction > 0 and number_follows:
+            if direction > 0 and (number_follows or (cue.category == "previous" and _leads_to_size(words, cue.end))):
                 return found
             if cue.category in _TIMES and found & _TIMES:
                 continue

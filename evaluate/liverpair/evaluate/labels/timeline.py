@@ -44,8 +44,9 @@ _COMPARED = (
 class _Part:
     """Consecutive sentences under one date."""
 
-    def __init__(self, date: Date, kind: str, block: int) -> None:
-        self.date, self.kind, self.block = date, kind, block
+    def __init__(self, date: Date, reading: Reading) -> None:
+        self.date, self.kind, self.block = date, reading.sentence.kind, reading.sentence.block
+        self.method = _method(reading.words)
         self.readings: list[Reading] = []
 
 
@@ -61,9 +62,37 @@ def dated_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
         past = own is not None and only.date < own and not _is_today(only, rules)
         return {id(r) for r in only.readings if past and r.sentence.block == only.block}
     today = next((part for part in reversed(telling) if _is_today(part, rules)), None)
-    if today is None and not any(_measures_liver(reading, rules) for reading in undated):
+    now = any(_opens_with_now(reading, rules) or _measures_liver(reading, rules) for reading in undated)
+    if today is None and not now:
         today = max(telling, key=lambda part: part.date)
-    return {id(reading) for part in parts if part is not today for reading in part.readings}
+    return {
+        id(reading)
+        for part in parts
+        if part is not today and (now or any(_supersedes(later, part) for later in telling))
+        for reading in part.readings
+    }
+
+
+def _supersedes(later: _Part, part: _Part) -> bool:
+    """A later study by the same method, or the later line of a history: an MRI does not undo last month's PET."""
+    return later is not part and later.date >= part.date and (not part.method or later.method in ("", part.method))
+
+
+_METHODS = {"pet": ("pet", "dota", "sitate", "ssr", "sstr", "szinti", "octreo"), "mr": ("mr", "kernspin")}
+_METHODS |= {"us": ("us", "sono", "ceus", "ultras"), "ct": ("ct", "computer")}
+# Words of the line in which the method stands.
+METHOD_WITHIN = 9
+
+
+def _method(words: Sequence[str]) -> str:
+    colon = words.index(":") if ":" in words[:METHOD_WITHIN] else METHOD_WITHIN
+    label = words[:colon]
+    return next((name for name, forms in _METHODS.items() if any(word.startswith(forms) for word in label)), "")
+
+
+def _opens_with_now(reading: Reading, rules: Rules) -> bool:
+    """ "Today: ...", "Aktuell ...": what was dated before is of the past."""
+    return any(cue.category == "current" and cue.start == 0 for cue in rules.sizes.find(reading.words[:2]))
 
 
 def _parts(readings: Sequence[Reading], rules: Rules) -> tuple[list[_Part], list[Reading]]:
@@ -74,9 +103,9 @@ def _parts(readings: Sequence[Reading], rules: Rules) -> tuple[list[_Part], list
     for reading in readings:
         date = _leading_date(reading, rules)
         if date is not None:
-            current = _Part(date, reading.sentence.kind, reading.sentence.block)
+            current = _Part(date, reading)
             parts.append(current)
-        elif current is not None and reading.sentence.kind != current.kind:
+        elif current is not None and (reading.sentence.kind != current.kind or _opens_with_now(reading, rules)):
             current = None
         if current is not None:
             current.readings.append(reading)
