@@ -150,7 +150,16 @@ def subgroup_plot(overall: Mapping[str, Any], subgroups: Sequence[Mapping[str, A
                 tick.set_fontweight("bold" if heading else "normal")
             axes.tick_params(axis="y", length=0)
             axes.set_ylim(-0.7, len(rows) - 0.3)
-            axes.set_xlim(-2, 102)
+            ends = [
+                bound
+                for _, e, _ in rows
+                if e
+                for bound in e[name]["intervals"].get(headline) or ()
+                if bound is not None
+            ]
+            floor = _floor(ends)
+            margin = (100 - floor) / 50
+            axes.set_xlim(floor - margin, 100 + margin)
             axes.set_title(ESTIMATE_NAMES[name] + ", %", fontsize=10)
             axes.grid(axis="x", color="#e4e7ec", linewidth=0.8)
         figure.subplots_adjust(wspace=0.5)
