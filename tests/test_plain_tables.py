@@ -124,3 +124,14 @@ def test_a_lesion_of_no_size_and_a_word_for_detection_are_refused() -> None:
         parse_lesions([{**lesion, "long_axis_mm": "0"}])
     with pytest.raises(UsageError, match=r"detected is 'pos'.*showed it or not"):
         parse_lesions([{**lesion, "detected": "pos"}])
+
+
+def test_the_interval_comes_from_the_dates_and_must_not_contradict_them() -> None:
+    dates = {**HEAD, "PET-Datum": "12.03.2019", "MRT-Datum": "2.3.2019"}
+    assert parse_calls([dates])[0].attributes["interval_days"] == -10
+    assert parse_calls([{**dates, "interval_days": "-10"}])[0].attributes["interval_days"] == -10
+    assert parse_calls([{**dates, "MRT-Datum": "", "interval_days": "4"}])[0].attributes["interval_days"] == 4
+    with pytest.raises(
+        UsageError, match=r"row 2: interval_days is 10, but mr_date less pet_date is -10.*MRI minus PET"
+    ):
+        parse_calls([{**dates, "interval_days": "10"}])

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from liverpair.core.errors import UsageError
-from liverpair.evaluate.plain_tables import NO_VALUE, cell_date, plain_rows, verdict
+from liverpair.evaluate.plain_tables import NO_VALUE, cell_date, own_words, plain_rows, verdict
 
 __all__ = ["EXAMINATIONS", "Reading", "parse_readings", "readings_of_consensus"]
 
@@ -93,6 +93,8 @@ def _named(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, dict[str, Any]]
 
 def _lines(rows: Sequence[tuple[int, Mapping[str, Any]]], patients: Mapping[str, str] | None) -> list[_Line]:
     lines = []
+    for key in EXAMINATIONS:
+        own_words(rows, key, "readings")
     for at, row in rows:
         pair_id, reader = (str(row.get(c) or "").strip() for c in ("pair_id", "reader"))
         for column, value in (("pair_id", pair_id), ("reader", reader)):

@@ -79,6 +79,20 @@ def _size(row: Mapping[str, Any], column: str, at: int, table: str) -> float | N
     return None if value is None else float(value)
 
 
+def _interval(row: Mapping[str, Any], at: int) -> dict[str, float]:
+    """The interval in days (MRI minus PET) from the two dates; refused where the table's own is another one."""
+    pet, mr = (_iso(row.get(c)) for c in ("pet_date", "mr_date"))
+    if pet is None or mr is None:
+        return {}
+    days, own = (mr - pet).days, row.get("interval_days")
+    if own is not None and own != days:
+        raise UsageError(
+            f"calls table, row {at}: interval_days is {own:g}, but mr_date less pet_date is {days}. The interval is "
+            "MRI minus PET, negative where MRI came first. Correct one, or leave interval_days empty."
+        )
+    return {"interval_days": float(days)}
+
+
 def parse_calls(rows: Rows) -> list[PairCall]:
     """Calls with their extra columns as attributes; refuses repeated pairs and unknown words."""
     seen: dict[str, int] = {}
@@ -96,6 +110,7 @@ def parse_calls(rows: Rows) -> list[PairCall]:
         extra |= {k: verdict(extra[k], k, at, "calls") for k in SOURCE_COLUMNS if k in extra}
         if "largest_mm" in extra:
             extra["largest_mm"] = _size(extra, "largest_mm", at, "calls")
+        extra |= _interval(extra, at)
         patient = _identity(row, "patient_id", at, "calls")
         calls.append(PairCall(pair_id, patient, said["reference"], said["index"], extra))
     return calls
