@@ -266,7 +266,7 @@ def _size_column(names: Sequence[str], cells: Sequence[str], above: str, rules: 
 def _own_part(cell: str, header: str) -> str:
     """Of "44 / 6.2 cm" below "SUVmax/size" the second: the part with a unit, else the one that the header calls so."""
     parts = cell.split("/")
-    if len(parts) != 2 or not all(re.search(r"\d", part) for part in parts):  # noqa: PLR2004 - a pair
+    if len(parts) != 2 or not all(re.search(r"\d", part) for part in parts):
         return cell
     for part, other in (parts, parts[::-1]):
         if _UNIT.search(part) and not _UNIT.search(other):

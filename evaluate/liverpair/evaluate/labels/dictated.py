@@ -1,7 +1,7 @@
 """Give dictation without punctuation its stops: before the organ that is spoken of next, and around the impression.
 
-"pancreas normal kidneys normal no ascites conclusion liver metastases" holds no sentence that rules could keep to. Only a
-long line that hardly has a mark is touched.
+"pancreas normal kidneys normal no ascites conclusion liver metastases" holds no sentence that rules could keep to.
+Only a long line that hardly has a mark is touched.
 """
 
 from __future__ import annotations
@@ -23,16 +23,23 @@ FEWEST_WORDS = 25
 WORDS_A_MARK = 30
 # Behind these an organ goes on with what was said, and opens nothing.
 _CONNECTING = frozenset(
-    "in im der die das des dem den am an zur zum vom von bei mit aus auf neben hinter unter ueber um und oder sowie bzw bis"
-    " ein eine einer einem einen kein nach zwischen entlang of the a an from to near next at on within and or into behind"
-    " between by for with under above below beside along adjacent known bekannte bekannter bekannten bekanntem primaer"
-    " primary segment seg angrenzend".split()
-)
+    {
+        "in", "im", "der", "die", "das", "des", "dem", "den", "am", "an", "zur", "zum", "vom", "von", "bei",
+        "mit", "aus", "auf", "neben", "hinter", "unter", "ueber", "um", "und", "oder", "sowie", "bzw", "bis",
+        "ein", "eine", "einer", "einem", "einen", "kein", "nach", "zwischen", "entlang", "of", "the", "a", "from",
+        "to", "near", "next", "at", "on", "within", "and", "or", "into", "behind", "between", "by", "for", "with",
+        "under", "above", "below", "beside", "along", "adjacent", "known", "bekannte", "bekannter", "bekannten",
+        "bekanntem", "primaer", "primary", "segment", "seg", "angrenzend"
+    }
+)  # fmt: skip
 # These belong to the organ behind them: the stop stands before them.
 _BELONGING = frozenset(
-    "no not without kein keine keinen ohne left right both linke linken linker rechte rechten rechter beide small large"
-    " kleine grosse nebenbefundlich incidental the die der das".split()
-)
+    {
+        "no", "not", "without", "kein", "keine", "keinen", "ohne", "left", "right", "both", "linke", "linken",
+        "linker", "rechte", "rechten", "rechter", "beide", "small", "large", "kleine", "grosse",
+        "nebenbefundlich", "incidental", "the", "die", "der", "das"
+    }
+)  # fmt: skip
 # Words of the impression's heading have more letters than this; shorter ones are said in sentences, too.
 SHORTEST_HEADING = 5
 # Words that "belong": no more than these are looked at before an organ.

@@ -50,6 +50,8 @@ def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading]
                 left_open = fact.status == "present" and is_left_open(following, reading)
                 fact = replace(fact, status="uncertain") if left_open else fact
                 fact = _after_verdict(fact, verdict)
+                if fact.status == "uncertain" and not fact.strong and _is_benign_next(reading, following):
+                    fact = replace(fact, status="absent")
                 if doubted and fact.status == "present" and not fact.strong:
                     fact = replace(fact, status="uncertain")
                 facts.append(fact)
@@ -69,14 +71,27 @@ def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading]
     return facts
 
 
+def _is_benign_next(reading: Reading, following: Reading | None) -> bool:
+    """ "The questionable lesion was reviewed. Compared with 2016 it is stable and represents a haemangioma."""
+    if following is None or following.sentence.block != reading.sentence.block or not following.mentions:
+        return False
+    benign = all(m.kind == "benign" and m.polarity == "benign" for m in following.mentions)
+    doubted = following.has("indeterminate") or following.has("hedge")
+    return benign and not doubted and bool(_IT & set(following.words[:BENIGN_WITHIN]))
+
+
+# Words of the sentence in which its pronoun stands.
+BENIGN_WITHIN = 8
+
+
 def _measures_known(reading: Reading, readings: Sequence[Reading], rules: Rules) -> bool:
     """ "The one in S4a is 37 mm, that in S6 16 mm": places and sizes of metastases that were named before."""
-    told = [m for m in reading.mentions if m.polarity not in ("no_new", "no_other", "ignored")]
+    told = [m for m in reading.mentions if m.polarity not in ("no_new", "no_other", "ignored", "neutral", "followed")]
     if told or reading.sentence.section == "addendum" or reading.liver_normal or not place_of(reading):
         return False
     if owns_no_size(reading, None, rules) or reading.has("resolved") or reading.has("negation_before"):
         return False
-    sizes = [size for size in read_sizes(reading, rules) if not size.foreign and size.mention is None]
+    sizes = [size for size in read_sizes(reading, rules) if not size.foreign]
     earlier = readings[: readings.index(reading)]
     return bool(sizes) and any(
         m.kind == "metastasis" and m.organ == "liver" and m.polarity == "present" for r in earlier for m in r.mentions

@@ -45,6 +45,7 @@ def told_by_others(words: Sequence[str], cues: Sequence[Hit], rules: Rules) -> f
         told.update(range(_end_of_hearsay(words, sources)))
     told.update(_told_beside(words, sources))
     told.update(in_bracket_of_history(words))
+    told.update(_in_compared_study(words, rules))
     told.update(_told_in_part(words, sources))
     end = _end_of_contrast(words, sources, cues, rules)
     told.update(range(end))
@@ -84,6 +85,23 @@ def in_bracket_of_history(words: Sequence[str]) -> set[int]:
     return told
 
 
+# "Compared with the prior PET with extensive metastases there is now ...": words that tell what that study showed.
+_SHOWING = frozenset({"mit", "with", "showing", "welche", "which", "where", "worin"})
+
+
+def _in_compared_study(words: Sequence[str], rules: Rules) -> set[int]:
+    """Positions from the study that a sentence opens its comparison with to the word that leads to today."""
+    cues = rules.sizes.find(words)
+    opening = next((cue for cue in cues if cue.category == "comparing" and cue.start <= 1), None)
+    now = next((cue.start for cue in cues if cue.category == "current" and words[cue.start] not in ("auf", "to")), 0)
+    if opening is None or now <= opening.end:
+        return set()
+    studies = [i for i in range(opening.end, now) if any(form in words[i] for form in _STUDY_WORDS)]
+    showing = next((i for i in range(opening.end, now) if words[i] in _SHOWING and i - 1 in studies), None)
+    return set(range(showing, now)) if showing is not None else set()
+
+
+_STUDY_WORDS = ("pet", "mr", "ct", "unters", "study", "scan", "exam", "befund", "vu", "report")
 _HAD = frozenset({"had", "hatten", "hatte"})
 
 

@@ -44,8 +44,20 @@ def liver_is_normal(reading: Reading) -> bool:
         cue.category in {"normal", "physiological", *gone}
         and (reading.sentence.heading == LIVER or reading.clauses[cue.end - 1] in liver_clauses)
         and not any(doubt.category == "indeterminate" and doubt.start == cue.start for doubt in reading.cues)
+        and not _is_of_another_part(cue, reading)
         for cue in reading.cues
     )
+
+
+def _is_of_another_part(cue: Hit, reading: Reading) -> bool:
+    """ "Liver full of it, nodes 20 mm, bones clean": the cue's part between commas names other organs only."""
+    words = reading.words
+    start = next((i + 1 for i in range(cue.start - 1, -1, -1) if words[i] in (",", ";")), 0)
+    end = next((i for i in range(cue.end, len(words)) if words[i] in (",", ";")), len(words))
+    organs = {organ.category for organ in reading.organ_hits if start <= organ.start < end}
+    liver_before = any(organ.category == LIVER and organ.start < start for organ in reading.organ_hits)
+    joined = any(word in ("und", "and", "sowie", "&") for word in words[start : cue.start])
+    return organs == {OTHER} and liver_before and not joined
 
 
 def is_normal_except(reading: Reading, rules: Rules) -> bool:

@@ -60,7 +60,7 @@ def covering_cues(hit: Hit, reading: Reading) -> dict[str, Hit]:
                 continue
             if cue.end <= hit.start and _stays_in_bracket(cue, hit, reading):
                 continue
-            later = category in ("negation_after", "resolved") and cue.start >= hit.end
+            later = category in ("negation_after", "resolved", "historical_after") and cue.start >= hit.end
             if later and _has_own_place(cue, hit, reading):
                 continue
             if category == "resolved" and _resolves_behind_colon(cue, hit, reading):

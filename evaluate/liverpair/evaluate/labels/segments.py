@@ -25,7 +25,27 @@ _SHORT = re.compile(
 _SPINE = re.compile(r"sa[ck]r|kreuzb|[lhb]w[ksdbh]|wirb|vertebr|lumb|spin|oss|knoch|bone|skelet", re.IGNORECASE)
 
 
+# "VI 2.0 cm / VII 1.5 / IVa 0.8": numerals alone, in a list of sizes.
+_BARE = re.compile(r"(?<![\w.])(?P<numeral>IV[ab]?|V?I{1,3}|V)(?=[ ]\d{1,3}(?:[.,]\d)?[ ]?(?:[cm]m\b|[/,;]))")
+# One such numeral may be anything.
+FEWEST_NUMERALS = 2
+# Words of the segment before its numeral.
+_NAMED = re.compile(r"(?:seg\w*|sg|lsg|s)\.?[ ]?$", re.IGNORECASE)
+
+
 def segment_edits(text: str) -> Iterator[Edit]:
+    """Edits from left to right."""
+    yield from sorted([*_short_names(text), *_bare_numerals(text)])
+
+
+def _bare_numerals(text: str) -> Iterator[Edit]:
+    found = [numeral for numeral in _BARE.finditer(text) if not _NAMED.search(text[: numeral.start()])]
+    if len(found) >= FEWEST_NUMERALS:
+        for numeral in found:
+            yield numeral.start(), numeral.start(), "Segment "
+
+
+def _short_names(text: str) -> Iterator[Edit]:
     """One edit for each short name of a segment."""
     for short in _SHORT.finditer(text):
         glued = not short["stop"] and not short["gap"]

@@ -209,7 +209,7 @@ def _without_unit(
         if token.kind != "number" or taken or category.get(at + 1) in ("unit_mm", "unit_cm"):
             continue
         mm = round(factor * _number(words[at]), 3)
-        ends = at + 1 == len(words) or words[at + 1] in (",", ";", ".")
+        ends = at + 1 == len(words) or words[at + 1] in (",", ";", ".", "(") or bool(_SEGMENT.fullmatch(words[at + 1]))
         listed = bool(units) and ends and at > 0 and bool(_SEGMENT.fullmatch(words[at - 1]))
         now = then and _stands_at(words, at, at + 1)
         if (listed or now) and SMALLEST_MM <= mm <= LARGEST_PLAUSIBLE_MM:

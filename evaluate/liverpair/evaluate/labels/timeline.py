@@ -53,7 +53,7 @@ class _Part:
 def dated_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
     """Identities of the sentences that stand under a former date."""
     parts, undated = _parts(readings, rules)
-    telling = [part for part in parts if any(map(_tells_of_liver, part.readings))]
+    telling = [part for part in parts if any(_tells_of_liver(reading, rules) for reading in part.readings)]
     if not telling:
         return set()
     if len(parts) == 1:
@@ -114,8 +114,11 @@ def _parts(readings: Sequence[Reading], rules: Rules) -> tuple[list[_Part], list
     return parts, undated
 
 
-def _tells_of_liver(reading: Reading) -> bool:
-    return reading.names_liver or any(mention.organ == LIVER for mention in reading.mentions)
+def _tells_of_liver(reading: Reading, rules: Rules) -> bool:
+    if reading.names_liver or any(mention.organ == LIVER for mention in reading.mentions):
+        return True
+    measured = any(cue.category.startswith("unit") for cue in rules.sizes.find(reading.words))
+    return measured and not reading.organ_hits  # "regression, largest 27 mm"
 
 
 def _measures_liver(reading: Reading, rules: Rules) -> bool:
