@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,16 @@ def test_a_bare_table_is_not_said_to_be_read_by_the_software(answer: Path, tmp_p
             "liverpair label",
         ):
             assert untrue not in page.partition('<h2 id="stard"')[0], untrue
+
+
+def test_a_table_of_lesions_alone_speaks_of_lesions_only(tmp_path: Path) -> None:
+    lines = ["patient_id,pair_id,lesion_id,long_axis_mm,detected"]
+    lines += [f"S{n // 4},p{n // 2},{n},{n + 3},{'true' if n % 5 else 'false'}" for n in range(20)]
+    (tmp_path / "lesions.csv").write_text("\n".join(lines))
+    evaluate_tables(None, tmp_path / "lesions.csv", tmp_path / "out", QUICK)
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert '<p class="lead">SSR-PET/CT showed 16 of 20 lesions on liver MRI: 80.0 %' in page
+    assert {"crosstable", "estimates", "misses", "missing"}.isdisjoint(re.findall(r'<h2 id="(\w+)"', page))
+    assert "0 pairs" not in page
+    assert set(re.findall(r'href="#([\w-]+)"', page)) <= set(re.findall(r'id="([\w-]+)"', page))
+    assert not (tmp_path / "out" / "figures" / "flow.svg").exists()

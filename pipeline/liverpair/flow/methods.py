@@ -27,6 +27,8 @@ def _span(values: list[float], digits: int) -> str:
 def statistics_paragraph(result: Mapping[str, Any]) -> str:
     """How the estimates and their intervals were made; the same for images and for bare tables."""
     headline = METHOD_NAMES.get(result["headline_interval"], result["headline_interval"])
+    if not result.get("pairs", 1):
+        return _lesion_statistics(result, headline)
     return (
         "Statistics. The unit is the study pair. Pairs with an indeterminate or missing verdict on either side are in "
         "no estimate; bounds of worst and best case show what they could change. The headline interval is "
@@ -39,6 +41,15 @@ def statistics_paragraph(result: Mapping[str, Any]) -> str:
         + _size_curve(result)
         + " Tests are two-sided; subgroups, causes and flags were not adjusted for multiplicity."
         + _readers(result)
+    )
+
+
+def _lesion_statistics(result: Mapping[str, Any], headline: str) -> str:
+    """The same for a table of lesions or of readings alone."""
+    return (
+        f"Statistics. There are no verdicts on pairs. The headline interval is {headline}; clustered ones treat the "
+        f"patient as the cluster. The bootstrap drew {result['bootstrap_replicates']} samples of patients (seed "
+        f"{result['seed']})." + _size_curve(result) + _readers(result)
     )
 
 

@@ -20,15 +20,7 @@ from liverpair.evaluate.report.names import pair_names, renamed, stand_ins
 from liverpair.evaluate.report.stard import stard
 from liverpair.evaluate.report.summary import summary
 
-__all__ = [
-    "CaseView",
-    "FlowStep",
-    "ReportData",
-    "build_report",
-    "exported_tables",
-    "report_figures",
-    "shown_names",
-]
+__all__ = ["CaseView", "FlowStep", "ReportData", "build_report", "exported_tables", "report_figures", "shown_names"]
 
 #: Above this, pictures of further pairs are linked instead of embedded: the file must still open and be sent.
 EMBEDDED_PICTURES = 80
@@ -217,7 +209,7 @@ def report_figures(data: ReportData) -> dict[str, Chart]:
     days = [int(float(x.pair["interval_days"])) for x in data.cases if x.pair.get("interval_days") not in (None, "")]
     flow = flow_diagram(steps, c["counts"])
     drawn = {
-        "flow": Chart.of(flow, flow_picture(str(flow))),
+        "flow": Chart.of(flow, flow_picture(str(flow))) if _about_pairs(c) else None,
         "forest": figures.forest_plot(c["estimates"], headline) if c.get("pairs", 1) else None,
         "subgroups": figures.subgroup_plot(c["estimates"], c.get("subgroups", ()), headline),
         "size": figures.size_curve(c.get("size_curve") or {}, c.get("size_bins", ()), data.sizes)
@@ -230,25 +222,32 @@ def report_figures(data: ReportData) -> dict[str, Chart]:
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
+def _about_pairs(c: Mapping[str, Any]) -> bool:
+    """Whether pairs are what the report is about; a table of lesions or readings alone has none."""
+    lesions = (c.get("lesion_level") or {}).get("lesions")
+    return any(c["counts"].values()) or not (lesions or c.get("readers"))
+
+
 def _sections(data: ReportData, drawn: Mapping[str, Any]) -> dict[str, str]:
     """The sections that this report has, anchor → name, in their order."""
     c = data.concordance
+    pairs = _about_pairs(c)
     every = (
         ("top", "Title and summary", True),
-        ("flow", "Flow of studies", True),
+        ("flow", "Flow of studies", pairs),
         ("participants", "Participants", bool(data.cases)),
         ("disease", "Disease", bool(data.disease or data.other_findings)),
-        ("crosstable", "Cross tables", True),
-        ("estimates", "Estimates", True),
+        ("crosstable", "Cross tables", pairs),
+        ("estimates", "Estimates", pairs),
         ("precision", "Precision", bool(c.get("precision") or c.get("predictive_values"))),
         ("subgroups", "Subgroups", "subgroups" in drawn),
-        ("patients", "Patients", "patient_level" in c),
-        ("misses", "Causes", True),
+        ("patients", "Patients", pairs and "patient_level" in c),
+        ("misses", "Causes", pairs),
         ("lesions", "Lesion size", bool(data.sizes)),
         ("validation", "Sources of the verdicts", bool(c.get("images_against_reports"))),
         ("readers", "Readers", bool(c.get("readers"))),
         ("interval", "Interval", "interval" in drawn),
-        ("missing", "Missing data", True),
+        ("missing", "Missing data", pairs),
         ("pairs", "Pairs", bool(data.cases)),
         ("methods", "Methods", True),
         ("limits", "Limits", True),
@@ -324,6 +323,7 @@ def build_report(data: ReportData, drawn: Mapping[str, Chart] | None = None) -> 
             level=f"{100 * c.get('confidence_level', 0.95):g} %",
             figures=drawn,
             sections=sections,
+            about_pairs=_about_pairs(c),
             stard=stard(sections),
             headline=wording.headline(c),
             interval_names=cohort_tables.interval_columns(c["estimates"], c.get("headline_interval", "")),

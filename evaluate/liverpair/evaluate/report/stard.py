@@ -35,7 +35,7 @@ ITEMS: tuple[tuple[str, str, str], ...] = (
     ("21b", "Alternative diagnoses in those without", "disease"),
     ("22", "Interval and interventions between the two tests", "interval"),
     ("23", "Cross tabulation of index test and reference standard", "crosstable"),
-    ("24", "Estimates of accuracy and their precision", "estimates"),
+    ("24", "Estimates of accuracy and their precision", "estimates lesions readers"),
     ("25", "Adverse events", MANUSCRIPT),
     ("26", "Limitations", "limits"),
     ("27", "Implications for practice", MANUSCRIPT),

@@ -258,6 +258,19 @@ def method_words(method: str) -> str:
     return METHOD_NAMES.get(method, human(method)).replace(" (", ", ").replace(")", "")
 
 
+def _lesion_headline(concordance: Mapping[str, Any]) -> str:
+    """What a table of lesions alone says."""
+    found = concordance["lesion_level"]["sensitivity"]
+    if found["value"] is None:
+        return "No lesion could be judged on PET/CT."
+    interval = found["intervals"].get(concordance.get("headline_interval", "korn_graubard"))
+    level = f"{100 * concordance.get('confidence_level', 0.95):g} % CI"
+    return (
+        f"SSR-PET/CT showed {found['k']:,} of {found['n']:,} lesions on liver MRI: {percent(found['value'])} "
+        f"({level} {bounds(interval or found['intervals'].get('clopper_pearson'))}) in {found['clusters']:,} patients."
+    )
+
+
 def headline(concordance: Mapping[str, Any]) -> str:
     """The study's result in one sentence, with cluster-robust intervals."""
     counts, estimates = concordance["counts"], concordance["estimates"]
@@ -265,6 +278,8 @@ def headline(concordance: Mapping[str, Any]) -> str:
     readers = concordance.get("readers")
     if readers and readers["said"] and not concordance.get("pairs", judged):
         return " ".join(readers["said"][:3])
+    if not any(counts.values()) and (concordance.get("lesion_level") or {}).get("lesions"):
+        return _lesion_headline(concordance)
     if judged == 0:
         return "No pair could be judged: see the flow diagram and the list of pairs for the reasons."
     parts: list[str] = []
