@@ -11,6 +11,7 @@ from liverpair.evaluate.labels.places import place_of, places_of
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
 from liverpair.evaluate.labels.tenses import is_of_other_study, told_of_past
+from liverpair.evaluate.labels.timeline import dated_past
 from liverpair.evaluate.labels.treated import owns_no_size
 
 __all__ = ["counted_sizes", "sizes_at_place", "sizes_near", "sizes_told", "sizes_unnamed"]
@@ -101,7 +102,12 @@ def sizes_near(
     "10 mm area, presumably focal fat; metastasis to be excluded": the size is the doubtful lesion's.
     """
     at = next((i for i, reading in enumerate(readings) if reading is deciding), -1)
-    near = [r for r in readings[max(0, at - 1) : at + 1] if deciding and r.sentence.block == deciding.sentence.block]
+    past = told_of_past(readings, rules)
+    near = [
+        reading
+        for reading in readings[max(0, at - 1) : at + 1]
+        if deciding and reading.sentence.block == deciding.sentence.block and id(reading) not in past
+    ]
     return [
         size.mm
         for reading in near
@@ -166,7 +172,7 @@ def sizes_unnamed(readings: Sequence[Reading], rules: Rules) -> list[float]:
     past = told_of_past(readings, rules)
     for reading in readings:
         organs = {hit.category for hit in reading.organ_hits}
-        told = [m for m in reading.mentions if m.polarity not in ("ignored", "absent")]
+        told = [m for m in reading.mentions if m.polarity not in ("ignored", "absent", "no_new", "no_other")]
         if organs or told or reading.sentence.heading == "other":
             organ = reading.last_organ if "other" not in organs else ""
             continue
@@ -188,10 +194,13 @@ def sizes_told(readings: Sequence[Reading], rules: Rules) -> list[float]:
         and not any(m.kind == "metastasis" for m in reading.mentions)
         for place in places_of(reading)
     }
+    past = dated_past(readings, rules)
     return [
         size.mm
         for reading in readings
-        if (reading.told or QUOTE in reading.words) and not (places_of(reading) and places_of(reading) <= benign)
+        if id(reading) not in past
+        and (reading.told or QUOTE in reading.words)
+        and not (places_of(reading) and places_of(reading) <= benign)
         for size in read_sizes(reading, rules)
         if not size.foreign
         and size.mention is not None

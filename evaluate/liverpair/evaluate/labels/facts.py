@@ -71,12 +71,17 @@ def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading]
     return facts
 
 
+# Lesions that a trial measures are metastases.
+_TARGETS = ("target", "ziell")
+
+
 def _is_benign_next(reading: Reading, following: Reading | None) -> bool:
     """ "The questionable lesion was reviewed. Compared with 2016 it is stable and represents a haemangioma."""
     if following is None or following.sentence.block != reading.sentence.block or not following.mentions:
         return False
     benign = all(m.kind == "benign" and m.polarity == "benign" for m in following.mentions)
     doubted = following.has("indeterminate") or following.has("hedge")
+    doubted = doubted or any(_only_disturbs(mention, following) for mention in following.mentions)
     return benign and not doubted and bool(_IT & set(following.words[:BENIGN_WITHIN]))
 
 
@@ -94,7 +99,14 @@ def _measures_known(reading: Reading, readings: Sequence[Reading], rules: Rules)
     sizes = [size for size in read_sizes(reading, rules) if not size.foreign]
     earlier = readings[: readings.index(reading)]
     return bool(sizes) and any(
-        m.kind == "metastasis" and m.organ == "liver" and m.polarity == "present" for r in earlier for m in r.mentions
+        m.organ == "liver"
+        and (
+            (m.kind == "metastasis" and m.polarity == "present")
+            or r.words[m.start].startswith(_TARGETS)
+            or r.words[m.end - 1].startswith(_TARGETS)
+        )
+        for r in earlier
+        for m in r.mentions
     )
 
 

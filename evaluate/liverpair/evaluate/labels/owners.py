@@ -71,7 +71,13 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
         best, best_cost = None, float("inf")
     if not reading.mentions and _nearest_organ(size, reading) == "liver":
         return None, False  # "Leber + | max 22 mm | Knochen -"
-    for organ in reading.organ_hits:
+    placed = any(
+        organ.category == "liver"
+        and reading.words[organ.start].startswith("s")  # a segment, not the liver itself
+        and (organ.start == size.end or organ.end == size.start)
+        for organ in reading.organ_hits
+    )
+    for organ in reading.organ_hits if not placed else ():  # "largest 33 mm S8, mesenteric node 20 mm"
         cost = _gap(size, organ.start, organ.end, reading)
         # An organ owns a size only clearly nearer than any lesion: "Metastase im Segment VI neben der
         # Niere, 8 mm".
@@ -86,6 +92,8 @@ def _lies_in_another_part(size: Span, mention: Mention, reading: Reading) -> boo
     """ "S4 13 mm, S7 19 mm; ablation scar S8 without uptake": a segment's size before the part that tells of a scar."""
     lifeless = mention.kind in ("benign", "treated") or mention.polarity == "absent"
     low, high = (size.end, mention.start) if size.end <= mention.start else (mention.end, size.start)
+    if mention.polarity in ("no_new", "no_other") and size.end <= mention.start and "," in reading.words[low:high]:
+        return True  # "smaller, the largest 19 mm, no new lesions"
     if not lifeless or ";" not in reading.words[low:high]:
         return False
     if size.end <= mention.start and mention.polarity == "absent":

@@ -78,6 +78,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return "followed" if hit.category == "lesion" else "present"
     if "resolved" in covering:
         return "absent"
+    if "no_other" in covering and hit.category == "lesion" and _but_for_others(hit, reading, findings):
+        return "followed"  # "no further liver foci besides #1-#3"
     if "no_other" in covering:
         return "no_other"
     if "no_new" in covering:
@@ -257,6 +259,8 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         if is_pet and any(cue.category == "non_avid" for cue in cues):
             return "non_avid"  # "an 8 mm residual with activity below that of the liver"
         return "uncertain" if hedged or (suspected and not _has_affirm(cues)) else "present"
+    if hit.category == "lesion" and _lives_in_its_part(hit, reading, findings):
+        return "followed"
     if called_benign(reading, findings) or is_benign_in_its_part(hit, reading, findings):
         return "benign"
     if is_pet and any(cue.category == "non_avid" for cue in cues):
@@ -293,6 +297,22 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
 _FOCI = ("focus", "foci", "herd", "fokus", "leberherd", "hotspot", "hot")
 
 
+def _lives_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
+    """ "Two nonviable (scars 14 and 11 mm), the third in S7 still viable": what scars are named is another part."""
+    words = reading.words
+    start = next((i + 1 for i in range(hit.start - 1, -1, -1) if words[i] in (",", ";")), 0)
+    end = next((i for i in range(hit.end, len(words)) if words[i] in (",", ";")), len(words))
+    benign = [f.start for f in findings if f.category in ("benign", "treated")]
+    left = any(
+        cue.category == "remains"
+        and start <= cue.start < end
+        and any(word.startswith(_ALIVE) for word in words[cue.start : cue.end])
+        for cue in reading.cues
+    )
+    return left and bool(benign) and not any(start <= at < end for at in benign)
+
+
+_ALIVE = ("vital", "viab", "viable", "aktiv", "activ", "alive", "enhanc", "anreich", "speicher", "avid", "restrict")
 _THAN = frozenset({"gegenueber", "als", "ueber", "oberhalb", "than", "above", "beyond", "over"})
 
 

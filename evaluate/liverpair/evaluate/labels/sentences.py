@@ -203,12 +203,12 @@ def _is_wrapped(tokens: Sequence[Token], index: int, text: str, width: int, rule
 
 
 def _is_closed_item(tokens: Sequence[Token], index: int, text: str) -> bool:
-    """A line that opens with a name and a colon, or a segment, and ends with a size; the next opens with a capital."""
+    """A line that opens with a name and a colon, a segment or "#", and ends with a size; the next has a capital."""
     before, after = tokens[index - 1], tokens[index + 1]
     if before.text not in ("mm", "cm", ")", "]") or not text[after.start].isupper():
         return False
     start = _line_start(tokens, index)
-    return _line_is_heading(tokens, start) or tokens[start].text.startswith("seg")
+    return _line_is_heading(tokens, start) or tokens[start].text.startswith("seg") or tokens[start].text == "#"
 
 
 def _lists_organs(tokens: Sequence[Token], index: int, rules: Rules) -> bool:

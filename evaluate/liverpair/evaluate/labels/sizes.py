@@ -355,11 +355,15 @@ def _names_study(between: Sequence[str]) -> bool:
     return any(is_year(w) or w[:1].isdigit() or w.startswith(_NEW) for w in between[:-1])
 
 
+# "13 mm on CT 3 weeks ago": words behind the size in which the time of another study is told.
+STUDY_BEHIND = 6
+_ON_STUDY = frozenset({"on", "in", "im", "am"})
+_METHODS = frozenset({"previous_in_bracket"})
 _TIMES = frozenset({"previous", "comparing", "current"})
 
 
 # "23 mm im letzten Bild vom März waren es 21 mm": words from the former study to its size.
-LEADING_REACH = 6
+LEADING_REACH = 8
 
 
 def _leads_to_size(words: Sequence[str], start: int) -> bool:
@@ -376,7 +380,8 @@ def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: in
     """Cue categories next to a size, not across a comma or bracket; of previous/current the nearest."""
     found: set[str] = set()
     reach = BEFORE + words[max(0, at - BEFORE) : at].count(".")  # "zur V. cava": the stop is no word
-    steps = range(at - 1, max(-1, at - 1 - reach), -1) if direction < 0 else range(at, min(len(words), at + BEHIND))
+    behind = STUDY_BEHIND if words[at : at + 1] and words[at] in _ON_STUDY else BEHIND
+    steps = range(at - 1, max(-1, at - 1 - reach), -1) if direction < 0 else range(at, min(len(words), at + behind))
     if direction < 0 and words[max(0, at - 2) : at] == [")", ":"]:
         opening = next((i for i in range(at - 3, -1, -1) if words[i] == "("), at)
         inside = {cue.category for cue in cues if opening < cue.start and cue.end < at}
@@ -387,7 +392,7 @@ def _cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: in
         for cue in cues:
             if not cue.start <= position < cue.end:
                 continue
-            number_follows = cue.end < len(words) and words[cue.end][0].isdigit()
+            number_follows = cue.end < len(words) and words[cue.end][0].isdigit() and cue.category not in _METHODS
             if direction > 0 and (number_follows or (cue.category == "previous" and _leads_to_size(words, cue.end))):
                 return found
             if cue.category in _TIMES and found & _TIMES:

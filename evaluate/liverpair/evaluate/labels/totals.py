@@ -27,7 +27,7 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
     added: list[int] = []  # put right by an addendum
     past = told_of_past(readings, rules)
     for reading in (reading for reading in readings if id(reading) not in past):
-        mentions = [m for m in reading.mentions if id(m) in counted]
+        mentions = [m for m in reading.mentions if id(m) in counted and not _only_points(m, reading)]
         counts = read_counts(reading, mentions, rules)
         if mentions or reading.names_liver:
             left.extend(numbers_left(reading, rules))
@@ -66,6 +66,12 @@ def _listed_number(reading: Reading, mentions: Sequence[Mention], rules: Rules) 
     return [len(places)] if len(places) == len(sizes) > 1 else []
 
 
+def _only_points(mention: Mention, reading: Reading) -> bool:
+    """ "The one in segment 2", "jene in S6": a lesion that was counted where it was named."""
+    return mention.end - mention.start > 1 and reading.words[mention.start] in _POINTING
+
+
+_POINTING = frozenset({"the", "that", "die", "der", "jene", "jener", "diejenige", "derjenige"})
 _UNCOUNTED = ("innumer", "unzaehl", "zahllos", "zahlreich", "numerous", "multipl", "dissemin", "miliar")
 
 
