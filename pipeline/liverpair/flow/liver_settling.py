@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +18,15 @@ from liverpair.segment.liver import correct_liver, refine_liver
 from liverpair.segment.liver_agreement import Agreement, AgreementSettings, Cause, compare_livers, missing_parts
 from liverpair.segment.liver_border import NEAR_AN_OUTLINE, refine_border
 from liverpair.segment.liver_diaphragm import without_diaphragm
-from liverpair.segment.liver_grid import anatomical_grid, sample
+from liverpair.segment.liver_grid import anatomical_grid, reached, sample
 
 __all__ = ["Livers", "RegisteredLivers", "register_livers"]
 
 #: What lies around both livers, mm: where the comparison looks.
 MARGIN_MM = 20.0
+#: The part of a CT that both livers may change in: this far (mm) around them, as found on a grid of that step (mm). A
+#: whole body's CT is five times as large.
+NEAR_MM, COARSE_MM = 36.0, 6.0
 #: A liver that changed by more than this share of itself is registered once more: its outline had misled.
 REGISTER_AGAIN = 0.05
 
@@ -68,19 +72,74 @@ def register_livers(
     found = register(ct, mr, livers.ct, livers.mr, settings, pet)
     if found.transform is None:
         return RegisteredLivers(found, livers, {})
+    part = _part(ct, livers, found.transform)
+
+    def again(ct_liver: Mask | None, mr_liver: Mask | None) -> Registration:
+        return register(ct, mr, part.whole(ct_liver), mr_liver, settings, pet)
+
+    settled = _together(part.ct, mr, part.livers, found, found.transform, agreement, again)
+    return replace(settled, livers=replace(settled.livers, ct=part.whole(settled.livers.ct)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """The part of a CT around both livers, the livers there, and what it is a part of."""
+
+    ct: Volume
+    livers: Livers
+    window: tuple[slice, slice, slice]
+    grid: Grid
+    before: Mask | None
+
+    def whole(self, liver: Mask | None) -> Mask | None:
+        """A liver of this part on the whole CT's grid; the very one that was given where it did not change."""
+        if liver is None or liver is self.livers.ct:
+            return self.before if liver is not None else None
+        values = np.zeros(self.grid.shape, dtype=bool)
+        values[self.window] = liver.values
+        return Mask(values, self.grid)
+
+
+def _part(ct: Volume, livers: Livers, transform: SpatialTransform) -> _Part:
+    coarse = anatomical_grid(ct.grid, COARSE_MM)
+    seen = np.zeros(coarse.shape, dtype=bool)
+    if livers.ct is not None:
+        seen |= sample(livers.ct, coarse) > 0
+    if livers.mr is not None:
+        seen |= resample_mask(livers.mr, coarse, transform).values
+    if not seen.any():
+        seen[...] = True
+    first, last = reached(ct.grid, coarse.cropped(*Mask(seen, coarse).bounds(NEAR_MM)), 1)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+    grid = ct.grid.cropped(first, last)
+    own = None if livers.ct is None else Mask(livers.ct.values[i, j, k], grid)
+    near = replace(ct, values=ct.values[i, j, k], grid=grid)
+    return _Part(near, replace(livers, ct=own), (i, j, k), ct.grid, livers.ct)
+
+
+def _together(
+    ct: Volume,
+    mr: Volume,
+    livers: Livers,
+    found: Registration,
+    transform: SpatialTransform,
+    agreement: AgreementSettings,
+    again: Callable[[Mask | None, Mask | None], Registration],
+) -> RegisteredLivers:
+    """Compare and correct two livers; ``again`` registers corrected ones."""
     if livers.ct is None or livers.mr is None:
-        alone = _missing(ct, mr, livers, found.transform, agreement)
+        alone = _missing(ct, mr, livers, transform, agreement)
         if alone.unexplained_share > agreement.largest_share:
             return RegisteredLivers(_failed(found, alone), livers, _facts(alone))
         return _carried(ct, mr, livers, found)
-    compared, grid = _compared(ct, mr, livers.ct, livers.mr, found.transform, agreement)
+    compared, grid = _compared(ct, mr, livers.ct, livers.mr, transform, agreement)
     facts = _facts(compared)
     if compared.unexplained_share > agreement.largest_share:
         return RegisteredLivers(_failed(found, compared), livers, facts)
-    settled = _settled(ct, mr, livers, compared, grid, found.transform)
+    settled = _settled(ct, mr, livers, compared, grid, transform)
     if max(_change(livers.ct, settled.ct), _change(livers.mr, settled.mr)) > REGISTER_AGAIN:
-        again = register(ct, mr, settled.ct, settled.mr, settings, pet)
-        found = again if again.transform is not None else found
+        second = again(settled.ct, settled.mr)
+        found = second if second.transform is not None else found
     if livers.mr_weak and livers.mr_own:
         together = _carried(ct, mr, replace(settled, mr=None), found)
         mr_liver = settled.mr if together.livers.mr is None else together.livers.mr

@@ -11,7 +11,7 @@ from skimage.segmentation import watershed
 
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Volume
-from liverpair.segment.liver_grid import capped_grid, mask_onto, sample
+from liverpair.segment.liver_grid import capped_grid, mask_onto, reached, sample
 from liverpair.segment.liver_morphology import BoolArray, box_of, depth
 
 __all__ = ["FINEST_MM", "FINEST_MR_MM", "NEAR_AN_OUTLINE", "BorderReach", "refine_border"]
@@ -102,25 +102,15 @@ def _near(grid: Grid, coarse: NDArray[np.bool_], coarse_grid: Grid) -> Grid:
         return grid
     window = box_of(coarse, 2)
     near = coarse_grid.cropped(np.asarray([w.start for w in window]), [w.stop for w in window])
-    first, last = _reached(grid, near, _margin(grid))
+    first, last = reached(grid, near, _margin(grid))
     return grid.cropped(first, last)
 
 
 def _within(grid: Grid, box: Grid) -> tuple[tuple[slice, slice, slice], Grid]:
     """The index window of ``grid`` that holds ``box``, and the grid there."""
-    first, last = _reached(grid, box, 1)
+    first, last = reached(grid, box, 1)
     i, j, k = (slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
     return (i, j, k), grid.cropped(first, last)
-
-
-def _reached(grid: Grid, other: Grid, margin: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last (exclusive) indices of ``grid`` that ``other``'s field of view and so many voxels beyond reach."""
-    at = grid.to_index(other.corners())
-    half = np.abs(np.linalg.inv(grid.affine)[:3, :3] @ other.affine[:3, :3]).sum(axis=1) / 2  # a voxel's half extent
-    size = np.asarray(grid.shape)
-    first = np.clip(np.floor(at.min(axis=0) - half).astype(np.int64) - margin, 0, size - 1)
-    last = np.clip(np.ceil(at.max(axis=0) + half).astype(np.int64) + 1 + margin, first + 1, size)
-    return first, last
 
 
 def _watershed_border(

@@ -11,7 +11,7 @@ from scipy import ndimage
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
 
-__all__ = ["anatomical_grid", "capped_grid", "mask_onto", "part_of", "sample"]
+__all__ = ["anatomical_grid", "capped_grid", "mask_onto", "part_of", "reached", "sample"]
 
 
 def anatomical_grid(grid: Grid, spacing_mm: float) -> Grid:
@@ -32,6 +32,16 @@ def anatomical_grid(grid: Grid, spacing_mm: float) -> Grid:
 def part_of(grid: Grid, window: tuple[slice, slice, slice]) -> Grid:
     """The part of ``grid`` inside an index window."""
     return grid.cropped(np.asarray([w.start for w in window]), [w.stop for w in window])
+
+
+def reached(grid: Grid, other: Grid, margin: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last (exclusive) indices of ``grid`` that ``other``'s field of view and so many voxels beyond reach."""
+    at = grid.to_index(other.corners())
+    half = np.abs(np.linalg.inv(grid.affine)[:3, :3] @ other.affine[:3, :3]).sum(axis=1) / 2  # a voxel's half extent
+    size = np.asarray(grid.shape)
+    first = np.clip(np.floor(at.min(axis=0) - half).astype(np.int64) - margin, 0, size - 1)
+    last = np.clip(np.ceil(at.max(axis=0) + half).astype(np.int64) + 1 + margin, first + 1, size)
+    return first, last
 
 
 def capped_grid(grid: Grid, finest_mm: float) -> Grid:
