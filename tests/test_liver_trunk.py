@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from liverpair.core.geometry import Grid
@@ -12,7 +14,7 @@ from liverpair.segment.liver_ct import _lung_base
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_kidney import without_right_kidney
 from liverpair.segment.liver_mode import OrganCore
-from liverpair.segment.liver_morphology import BoolArray
+from liverpair.segment.liver_morphology import BoolArray, erode
 from liverpair.segment.liver_quality import QualityLimits, judge
 from liverpair.segment.liver_shape import grow, is_distinct
 from numpy.typing import NDArray
@@ -144,6 +146,17 @@ def test_a_right_kidney_that_looks_like_the_left_one_leaves_the_liver() -> None:
     kept = without_right_kidney(image, liver | right, core)
     assert kept[ndimage.binary_erosion(right)].mean() < 0.05
     assert kept[ndimage.binary_erosion(liver) & ~ball((72.0, 150.0, 128.0), 34.0)].all()
+
+
+def test_a_right_kidney_leaves_the_liver_with_the_fat_that_was_closed_in_between_them() -> None:
+    image, liver, right, core = excreting(86.0, 86.0)
+    fat = right & ~erode(right, 7.0, image.grid.spacing)
+    values = np.where(fat, 25.0, image.values).astype(np.float32)
+    image = replace(image, values=values, smooth=values)
+    assert np.median(values[right]) < 0.9 * 86.0, "read over all that is darker than the liver, it would be no kidney"
+    kept = without_right_kidney(image, liver | right, core)
+    assert kept[right & ~fat].mean() < 0.05
+    assert kept[liver & ~right].mean() > 0.97
 
 
 @pytest.mark.parametrize(("kidney", "left"), [(100.0, 100.0), (86.0, 30.0), (60.0, 86.0)])

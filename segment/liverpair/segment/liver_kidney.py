@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
@@ -25,6 +26,8 @@ LEAST_STEP = 0.05
 #: A kidney has its twin's level within this share, holds a ball of this radius and this volume, and the liver
 #: surrounds it on less than this share of its surface: a metastasis lies deeper, and is darker.
 SAME_LEVEL, PIECE_MM, PIECE_ML, SURROUNDED = 0.06, 8.0, 30.0, 0.6
+#: Its level is read this deep (mm) in it.
+INNER_MM = 3.0
 #: Its edge is sought at most this far (mm) beyond what is known of it.
 EDGE_MM = 10.0
 #: A body has two kidneys: where less than this share of the left one's volume lies outside of the mask at the right
@@ -67,7 +70,7 @@ def without_right_kidney(features: Features, mask: BoolArray, core: OrganCore) -
     if not (place & mask).any() or not liver.any():
         return mask
     level = float(np.median(features.smooth[liver]))
-    piece = _by_its_level(features, mask, place, float(np.median(features.smooth[twin])), level)
+    piece = _by_its_level(features, mask, place, features.smooth[twin], level)
     if piece is None and not _outside(features, mask, place, level, int(twin.sum())):
         piece = _by_its_form(features, mask, place, image, level)
     if piece is None:
@@ -81,15 +84,20 @@ def _ml(features: Features, part: BoolArray) -> float:
 
 
 def _by_its_level(
-    features: Features, mask: BoolArray, place: BoolArray, level: float, other: float
+    features: Features, mask: BoolArray, place: BoolArray, twin: NDArray[np.float32], other: float
 ) -> BoolArray | None:
-    """What is as bright as the left kidney (``level``) rather than as the liver (``other``)."""
+    """What is as bright as the left kidney (its voxels: ``twin``) rather than as the liver (``other``)."""
     spacing, smooth = features.grid.spacing, features.smooth
+    level = float(np.median(twin))
     if abs(other - level) < LEAST_STEP * abs(other):
         return None
     nearer = mask & place & (np.abs(smooth - level) < np.abs(smooth - other))
     piece = largest(opened(nearer, PIECE_MM, spacing))
-    if _ml(features, piece) < PIECE_ML or abs(float(np.median(smooth[piece])) - level) > SAME_LEVEL * abs(level):
+    # Read as the left one's: without pelvis, and without the fat that was closed between liver and kidney.
+    inner = erode(piece & (smooth >= float(twin.min())), INNER_MM, spacing)
+    if not inner.any() or _ml(features, piece) < PIECE_ML:
+        return None
+    if abs(float(np.median(smooth[inner])) - level) > SAME_LEVEL * abs(level):
         return None
     whole = piece | (dilate(piece, EDGE_MM, spacing) & nearer)
     return whole if surround(whole, mask & ~whole) < SURROUNDED else None
