@@ -92,7 +92,9 @@ def liver_is_doubted(reading: Reading) -> bool:
     if reading.sentence.question or any(hit.category == OTHER for hit in reading.organ_hits):
         return False
     named = any(hit.category == LIVER for hit in reading.organ_hits)
-    return reading.sentence.heading == LIVER or (named and reading.sentence.section == "impression")
+    judged = [mention for mention in reading.mentions if mention.kind == "benign"]
+    measured = bool(judged) and bool({"mm", "cm"} & set(reading.words))  # "segment VI 12 mm, not definitely benign"
+    return reading.sentence.heading == LIVER or (named and (measured or reading.sentence.section == "impression"))
 
 
 # The number behind "segment".

@@ -81,7 +81,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
         or is_answered(reading, ANSWERS_YES)
         or holds_several(reading, rules)
     )
-    reading.liver_doubted = not reading.mentions and (
+    named = [m for m in reading.mentions if m.kind != "benign" or m.polarity != "ignored"]
+    reading.liver_doubted = not named and (
         liver_is_doubted(reading) or liver_is_marked(reading, ANSWERS_OPEN) or is_answered(reading, ANSWERS_OPEN)
     )
     reading.liver_course = tells_course_of_liver(reading)

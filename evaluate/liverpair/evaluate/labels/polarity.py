@@ -40,6 +40,10 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return dispelled
     if hit.category == "benign" and is_likened(hit, reading):
         return "benign"
+    if hit.category == "benign" and any(
+        cue.category == "indeterminate" and cue.start < hit.start < cue.end for cue in reading.cues
+    ):
+        return "ignored"  # "not definitely benign"
     if hit.category in ("benign", "treated"):
         return "ignored" if (DENYING | {"hypothetical", "aside", "deferred", "judged"}) & covering.keys() else "benign"
     asked = covering.get("hypothetical")
@@ -244,6 +248,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         or (cue.category == "hedge_after" and covers(cue, hit, reading, True, True, False))
         for cue in cues
     )
+    hedged = hedged or _called_possible(hit, reading)
     if any(cue.category in ("affirm", "confirmed") for cue in same_clause):
         hedged = False
     if hit.category == "metastasis":
@@ -295,6 +300,23 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
 
 # A focus of a PET is one of uptake.
 _FOCI = ("focus", "foci", "herd", "fokus", "leberherd", "hotspot", "hot")
+
+
+_POSSIBLE = ("moeglich", "denkbar", "vorstellbar", "fraglich", "possible", "conceivable", "questionable")
+_PLACES = frozenset({"in", "im", "at", "bei", "within", "segment"})
+# "Metastase erscheint möglich in Segment VI": words from the noun to the adjective.
+POSSIBLE_REACH = 3
+
+
+def _called_possible(hit: Hit, reading: Reading) -> bool:
+    """ "Metastasis possible in segment VI": the adjective right behind the noun, and only a place behind it."""
+    words = reading.words
+    at = next(
+        (i for i in range(hit.end, min(len(words), hit.end + POSSIBLE_REACH)) if words[i].startswith(_POSSIBLE)), -1
+    )
+    if at < 0 or {",", ";", "("} & set(words[hit.end : at]):
+        return False
+    return at + 1 < len(words) and words[at + 1] in _PLACES
 
 
 def _lives_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from liverpair.evaluate.labels.background import is_background
 from liverpair.evaluate.labels.columns import read_table
 from liverpair.evaluate.labels.decision import decide
 from liverpair.evaluate.labels.extent import (
@@ -66,6 +67,8 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         if len(body) < len(readings) and (told := facts_of(body, rules, every)):
             readings, facts = body, told
     status, deciding = decide(facts, readings)
+    if deciding is not None and is_background(deciding, readings):
+        status, deciding = "not_mentioned", None
     is_pet = _is_pet([token.text for token in tokens], rules, modality)
     table = read_table(text, rules, "other" if is_pet else "liver")
     if table.sizes and _is_of_targets(status, deciding, tokens, timed=table.timed):

@@ -80,7 +80,10 @@ def assign_sections(pieces: Sequence[Piece], rules: Rules) -> list[Sentence]:
     ]
     if sentences and all(sentence.section == "skip" for sentence in sentences):
         # "Clinical: pain. Liver normal.": all on one line; only the first sentence is the question.
-        sentences[1:] = [replace(sentence, section="findings") for sentence in sentences[1:]]
+        sentences[1:] = [
+            replace(sentence, section="findings" if one.number or len(sentences) == 1 else "skip")
+            for sentence, one in zip(sentences[1:], placed[1:], strict=True)
+        ]
     return _concluding(sentences, rules)
 
 
