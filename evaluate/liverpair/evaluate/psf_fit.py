@@ -21,7 +21,15 @@ from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.core.volume import Mask, Volume
 from liverpair.evaluate.distributions import normal_quantile
 
-__all__ = ["PsfFitSettings", "SphereFit", "blurred_sphere", "effective_sigma", "fit_sphere"]
+__all__ = [
+    "PsfFitSettings",
+    "SphereFit",
+    "blurred_sphere",
+    "effective_sigma",
+    "fit_sphere",
+    "noise_inflation",
+    "window_index",
+]
 
 #: Gauss-Legendre nodes along two axes, over the part of the ball within ±QUADRATURE_REACH σ of the point.
 QUADRATURE_REACH = 4.0
@@ -161,7 +169,7 @@ class _Problem:
         return np.asarray((target - rows @ coefficients) / self.noise), np.asarray(coefficients)
 
 
-def _noise_inflation(residual: NDArray[np.float64], index: NDArray[np.int64]) -> float:
+def noise_inflation(residual: NDArray[np.float64], index: NDArray[np.int64]) -> float:
     """How many correlated residuals carry the information of one: ∏(1+ρ)/(1-ρ) over the axes' lag-1
     correlations.
     """
@@ -180,7 +188,7 @@ def _noise_inflation(residual: NDArray[np.float64], index: NDArray[np.int64]) ->
     return factor
 
 
-def _window(image: Volume, mask: Mask, margin_mm: float, exclude: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+def window_index(image: Volume, mask: Mask, margin_mm: float, exclude: NDArray[np.bool_] | None) -> NDArray[np.int64]:
     """Indices (n, 3) of the voxels within ``margin_mm`` of the mask's equivalent sphere and not excluded."""
     spacing = image.grid.spacing
     centre = np.argwhere(mask.values).mean(axis=0)
@@ -212,7 +220,7 @@ def fit_sphere(
     prior (mean, SD) in image units. ``exclude`` [i, j, k] marks voxels that belong to something else. None
     where fewer than 20 voxels can be used.
     """
-    index = _window(image, mask, settings.margin_mm, exclude)
+    index = window_index(image, mask, settings.margin_mm, exclude)
     if len(index) < 20:
         return None
     values = image.values[tuple(index.T)].astype(np.float64)
@@ -231,7 +239,7 @@ def fit_sphere(
     best = _search(problem, start_radius, settings)
     residual, _ = problem.solve(best[:3], math.exp(best[3]))
     noise = max(float(np.sqrt(np.sum((residual * noise) ** 2) / max(len(values) - 9, 1))), noise)
-    inflation = _noise_inflation(residual, index)
+    inflation = noise_inflation(residual, index)
     problem = _Problem(points, values, problem.sigma, noise * math.sqrt(inflation), contrast, limits)
     best = _search(problem, math.exp(best[3]), settings, best[:3])
     return _report(problem, best, image, origin, noise, settings)
