@@ -15,7 +15,7 @@ from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray, dilate, erode
 from liverpair.segment.liver_shape import elsewhere, is_distinct, local_mode
 
-__all__ = ["is_lobe", "with_lobes_behind_fissures"]
+__all__ = ["T2_SLIT_MM", "is_lobe", "with_lobes_behind_fissures"]
 
 #: A lobe's least half thickness; vessels, bile ducts and the edges of bowel are thinner.
 THIN_MM = 3.0
@@ -23,6 +23,8 @@ THIN_MM = 3.0
 LEAST_ML = 8.0
 #: A fissure is no wider (fat, falciform and round ligament), and the lobe faces the liver across it on this much.
 SLIT_MM, LEAST_FACING_CM2 = 6.0, 2.0
+#: In T2 slices are thick and a liver's band is narrow: what joins a lobe to the liver, half of it fat, is none of it.
+T2_SLIT_MM = 15.0
 #: The lobe's median differs by at most this many of the least credible sd of a liver from its neighbour's.
 ALIKE_SD = 1.5
 #: A lobe lies in front; the kidneys, which excrete the contrast, and the spleen behind the coronal plane through
@@ -36,9 +38,9 @@ BAND_SD = 3.0
 
 
 def with_lobes_behind_fissures(
-    features: Features, mask: BoolArray, core: OrganCore, pet_tells: bool = False
+    features: Features, mask: BoolArray, core: OrganCore, pet_tells: bool = False, slit_mm: float = SLIT_MM
 ) -> BoolArray:
-    """``mask`` (work grid) with the parts of the liver's own intensity that face it across a slit.
+    """``mask`` (work grid) with the parts of the liver's own intensity that face it across a slit up to ``slit_mm``.
 
     Nothing is added where other tissue looks like the liver (``is_distinct``; one kidney may), unless a PET has left
     (``pet_tells``) nothing but what takes up its tracer as the liver does.
@@ -57,12 +59,14 @@ def with_lobes_behind_fissures(
         if int(seed.sum()) * features.grid.voxel_volume_mm3 < 0.2 * LEAST_ML * 1000:
             continue
         part = dilate(seed, THIN_MM, spacing) & band & ~mask
-        if is_lobe(features, part, mask, bad, sd):
+        if is_lobe(features, part, mask, bad, sd, slit_mm):
             out |= part
     return out
 
 
-def is_lobe(features: Features, part: BoolArray, mask: BoolArray, bad: BoolArray, sd: float) -> bool:
+def is_lobe(
+    features: Features, part: BoolArray, mask: BoolArray, bad: BoolArray, sd: float, slit_mm: float = SLIT_MM
+) -> bool:
     """Whether ``part`` beside the liver ``mask`` has a left lobe's place, size and intensity.
 
     ``bad`` is where no liver reaches, ``sd`` the least credible one of a liver.
@@ -74,7 +78,7 @@ def is_lobe(features: Features, part: BoolArray, mask: BoolArray, bad: BoolArray
         return False
     if _roofed(part, mask, spacing) > MOST_ROOFED:
         return False
-    beside = dilate(part, SLIT_MM, spacing) & mask
+    beside = dilate(part, slit_mm, spacing) & mask
     facing = _surface_cm2(beside & ~erode(mask, float(spacing.max()), spacing), spacing)
     if facing < LEAST_FACING_CM2:
         return False
