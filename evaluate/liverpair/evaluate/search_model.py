@@ -148,10 +148,19 @@ def _sampled_width(width_mm: float, voxel_mm: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def _shapes(diameter_mm: float, place: Place, widths: tuple[float, ...]) -> tuple[NDArray[np.float64], ...]:
+def _shapes(
+    diameter_mm: float, place: Place, widths: tuple[float, ...]
+) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
+    """For every image its recovery, and the recovery that its noise grows with: where the lesion's noise comes from
+    is weighted by the square of the smoothing, a Gaussian narrower by √2."""
     at = _draws(widths, place.noise_fwhm_mm, place.voxel_mm).at
-    blurs = [math.hypot(place.fwhm_mm, _sampled_width(width, place.voxel_mm)) for width in widths]
-    return tuple(_shape(points, diameter_mm, blur, place) for points, blur in zip(at, blurs, strict=True))
+    found = []
+    for points, width in zip(at, widths, strict=True):
+        smoothed = _sampled_width(width, place.voxel_mm)
+        own, noisy = (math.hypot(place.fwhm_mm, w) for w in (smoothed, smoothed / math.sqrt(2)))
+        shape = _shape(points, diameter_mm, own, place)
+        found.append((shape, shape if noisy == own else _shape(points, diameter_mm, noisy, place)))
+    return tuple(found)
 
 
 def _own_background(true_ratio: float, diameter_mm: float, place: Place, cov: float) -> float:
@@ -180,9 +189,9 @@ def p_found(true_ratio: float, diameter_mm: float, place: Place, searches: tuple
     lost = _own_background(true_ratio, diameter_mm, place, searches[0].cov * place.noise)
     least = np.full(len(draws.place), np.inf)
     shapes = _shapes(diameter_mm, place, widths)
-    for search, shape, rest, loads in zip(searches, shapes, draws.rest, draws.common, strict=True):
+    for search, (shape, noisy), rest, loads in zip(searches, shapes, draws.rest, draws.common, strict=True):
         rise = (true_ratio - 1) * shape
-        grown = np.maximum(1 + rise, 1e-3) ** power
+        grown = np.maximum(1 + (true_ratio - 1) * noisy, 1e-3) ** power
         needed = (_linear(search.threshold, search.skew) - (rise - lost) / (search.cov * harder)) / grown
         common = (_normal(needed, search.skew) - rest) / loads
         least = np.minimum(least, common.min(axis=1))
