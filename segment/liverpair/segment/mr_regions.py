@@ -5,7 +5,7 @@ leaks.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from scipy.ndimage import label as components
 from liverpair.core.geometry import Grid
 from liverpair.segment.delineate import connected_above
 from liverpair.segment.mr_evidence import Sequence, SequencePeak
+from liverpair.segment.mr_outline import grown_to_half, outer_outline, smooth_within
 from liverpair.segment.mr_split import split_at_neck
 
 __all__ = ["DOUBTED_LOG_ODDS", "MrRegion", "paint_order", "paint_regions", "region_of"]
@@ -49,6 +50,8 @@ DOUBTED_LOG_ODDS = -0.7
 #: outside), or where its centre lies off the focus by the second share. One that stays off is held within the third
 #: share around the focus: a scale is at most 1.4 times smaller than its ball.
 TAIL_SHARE, OFF_CENTRE, HELD_WITHIN = 0.5, 0.3, 0.75
+#: In what is smaller, voxels and blur leave no core to tell from a rim.
+LEAST_UNEVEN_MM = 15.0
 #: Depth in the liver per diameter: a focus lies in it with half of itself or more, a neighbour with its skin.
 SKIN = (0.25, 0.45)
 
@@ -57,7 +60,8 @@ SKIN = (0.25, 0.45)
 class MrRegion:
     """A focus on the main grid: its box, its voxels there, and what shape and place add to its log-odds.
 
-    ``kind``: what it is taken for, set where it was parted from a neighbour of another kind.
+    ``kind``: what it is taken for, set where it was parted from a neighbour of another kind. ``whole``: its rim was
+    found around its core, so that nothing beyond it is a part of it.
     """
 
     low: NDArray[np.int64]
@@ -68,6 +72,7 @@ class MrRegion:
     log_odds: float
     flags: tuple[str, ...]
     kind: str = ""
+    whole: bool = False
 
 
 def region_of(sequence: Sequence, grid: Grid, lead: SequencePeak) -> MrRegion | None:
@@ -104,7 +109,15 @@ def region_of(sequence: Sequence, grid: Grid, lead: SequencePeak) -> MrRegion | 
     # the same without what lies outside, which would smear along the capsule and join the focus to all of it
     alone = (gaussian_filter(np.where(liver, values, 0), scale) - around) / (core - around)
     inner = connected_above(alone, LEVELS[0], at, liver)
-    return _compact_region(relative, inner, at, distance, liver, low, grid, lead)
+    inside = smooth_within(values, liver, scale)
+    half = (inside - around) / (core - around)
+    region = _compact_region(relative, inner, at, distance, liver, low, grid, lead, half, scale)
+    if region is None or lead.diameter_mm < LEAST_UNEVEN_MM:
+        return region
+    ends = liver & (distance <= 1.2 * lead.diameter_mm + 3.0)
+    contrast = values - np.float32(around)
+    whole = outer_outline(region.voxels, at, contrast, core - around, ends, sequence.noise, grid.spacing)
+    return region if whole is None else replace(region, voxels=whole, whole=True)
 
 
 def _core_value(
@@ -136,9 +149,12 @@ def _compact_region(
     low: NDArray[np.int64],
     grid: Grid,
     lead: SequencePeak,
+    half: NDArray[np.floating] | None = None,
+    scale: NDArray[np.float64] | float = 0.0,
 ) -> MrRegion | None:
+    """The region at the lowest of LEVELS at which it is compact; ``half``: ``relative`` without what lies outside."""
     everywhere = np.ones(relative.shape, dtype=bool)
-    best: tuple[float, NDArray[np.bool_], bool] | None = None
+    best: tuple[float, NDArray[np.bool_], bool, float] | None = None
     for level in LEVELS:
         region = connected_above(relative, level, at, everywhere)
         if not region.any():
@@ -147,12 +163,12 @@ def _compact_region(
         joined = _share(region & ~liver, region) > OUTSIDE_TOLERATED
         # what has a peak of its own comes free of a neighbour outside at some level; a neighbour's slope never does
         if best is None or ratio > best[0] + 0.1 or (best[2] and not joined):
-            best = (ratio, region, joined)
+            best = (ratio, region, joined, level)
         if ratio >= ROUND and not joined:
             break
     if best is None:
         return None
-    ratio, region, _ = best
+    ratio, region, _, level = best
     beyond = distance >= lead.diameter_mm + BEYOND_MM
     spread = _share(inner & beyond, inner)
     outside = _share(region & ~liver, region)
@@ -170,7 +186,8 @@ def _compact_region(
         doubt = OUTSIDE_LOG_ODDS * min((outside - OUTSIDE_TOLERATED) / 0.3, 1.0) + NEIGHBOUR_LOG_ODDS * goes_on
         odds += doubt * (1.0 - _ramp(thick, RIM_MM) * (1.0 - _ramp(spread, ENDS)) * (1.0 - skin))
         flags.append("at_liver_border")
-    kept = binary_fill_holes(region & (distance <= 1.2 * lead.diameter_mm + 3.0) & liver)
+    free = region & (distance <= 1.2 * lead.diameter_mm + 3.0) & liver
+    kept = binary_fill_holes(grown_to_half(free, level, relative if half is None else half, liver, scale))
     if not kept.any():
         return None
     centre = grid.to_world(np.argwhere(kept).mean(axis=0) + low)
@@ -247,11 +264,14 @@ def paint_regions(
     survivors: dict[int, int] = {}
     seeds: dict[int, tuple[int, int, int]] = {}
     kinds: dict[int, str] = {}
+    complete: set[int] = set()
     for number, region in enumerate(regions):
         window = tuple(slice(int(a), int(a) + n) for a, n in zip(region.low, region.voxels.shape, strict=True))
         target = labels[window]
         free = region.voxels & (target == 0)
         whole = _part_of(region, target, kinds)
+        if whole > 0 and whole in complete and np.count_nonzero(free) < 0.5 * np.count_nonzero(region.voxels):
+            continue
         if whole > 0:
             before = _axes_ratio(labels == whole, grid.spacing)
             target[free] = whole
@@ -273,6 +293,8 @@ def paint_regions(
             continue
         survivors[number] = len(survivors) + 1
         kinds[survivors[number]] = region.kind
+        if region.whole:
+            complete.add(survivors[number])
         target[free] = survivors[number]
         seeds[survivors[number]] = place
     return labels, survivors
