@@ -190,6 +190,12 @@ _OF_THEM: tuple[tuple[str, ...], ...] = tuple(
         *("none of those", "any of those"),
     )
 )
+_THEM = {first: tuple(them for them in _OF_THEM if them[0] == first) for first in {them[0] for them in _OF_THEM}}
+
+
+def _names_them(words: Sequence[str]) -> bool:
+    """ "One of them", "davon": the lesions of the sentence before."""
+    return any(tuple(words[i : i + len(them)]) == them for i, word in enumerate(words) for them in _THEM.get(word, ()))
 
 
 def _verdict_next(reading: Reading, following: Reading | None) -> str:
@@ -200,12 +206,15 @@ def _verdict_next(reading: Reading, following: Reading | None) -> str:
     named = any(m.kind == "metastasis" and m.polarity in ("present", "uncertain") for m in following.mentions)
     if opening and not named:
         return "absent"  # "We do not share this view: it is focal fat, no diffusion abnormality"
-    of_them = any(tuple(following.words[i : i + len(w)]) == w for w in _OF_THEM for i in range(len(following.words)))
     gone = any(
         cue.category in _GONE or (cue.category == "negation_before" and following.words[cue.start] in _NONE)
         for cue in following.cues
     )
-    if of_them and gone and all(m.polarity in ("absent", "ignored", "benign", "no_new") for m in following.mentions):
+    if (
+        gone
+        and _names_them(following.words)
+        and all(m.polarity in ("absent", "ignored", "benign", "no_new") for m in following.mentions)
+    ):
         return "absent" if not following.has("remains") else ""  # "Davon ist kein Herd mehr abgrenzbar"
     if any(mention.kind != "benign" for mention in following.mentions):
         return ""

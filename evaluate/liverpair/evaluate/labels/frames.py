@@ -91,6 +91,8 @@ _SHOWING = frozenset({"mit", "with", "showing", "welche", "which", "where", "wor
 
 def _in_compared_study(words: Sequence[str], rules: Rules) -> set[int]:
     """Positions from the study that a sentence opens its comparison with to the word that leads to today."""
+    if not any(word.startswith(_COMPARING) for word in words[:3]):
+        return set()
     cues = rules.sizes.find(words)
     opening = next((cue for cue in cues if cue.category == "comparing" and cue.start <= 1), None)
     now = next((cue.start for cue in cues if cue.category == "current" and words[cue.start] not in ("auf", "to")), 0)
@@ -101,6 +103,7 @@ def _in_compared_study(words: Sequence[str], rules: Rules) -> set[int]:
     return set(range(showing, now)) if showing is not None else set()
 
 
+_COMPARING = ("compar", "vergl", "gegenueb", "vgl", "ggue", "versus", "relative", "against")
 _STUDY_WORDS = ("pet", "mr", "ct", "unters", "study", "scan", "exam", "befund", "vu", "report")
 _HAD = frozenset({"had", "hatten", "hatte"})
 

@@ -55,9 +55,21 @@ def _is_of_another_part(cue: Hit, reading: Reading) -> bool:
     start = next((i + 1 for i in range(cue.start - 1, -1, -1) if words[i] in (",", ";")), 0)
     end = next((i for i in range(cue.end, len(words)) if words[i] in (",", ";")), len(words))
     organs = {organ.category for organ in reading.organ_hits if start <= organ.start < end}
-    liver_before = any(organ.category == LIVER and organ.start < start for organ in reading.organ_hits)
-    joined = any(word in ("und", "and", "sowie", "&") for word in words[start : cue.start])
-    return organs == {OTHER} and liver_before and not joined
+    before = [organ for organ in reading.organ_hits if organ.category == LIVER and organ.start < start]
+    if (
+        organs != {OTHER}
+        or not before
+        or any(word in ("und", "and", "sowie", "&") for word in words[start : cue.start])
+    ):
+        return False
+    named = {i for organ in reading.organ_hits for i in range(organ.start, organ.end)}
+    # "Liver, spleen, kidneys normal" is one list: nothing is said of the liver before the cue
+    return any(i not in named and words[i] not in _LISTING for i in range(before[-1].end, start))
+
+
+_LISTING = frozenset(
+    {",", ";", "/", "the", "both", "die", "der", "beide", "left", "right", "rechte", "linke", "(", ")"}
+)
 
 
 def is_normal_except(reading: Reading, rules: Rules) -> bool:

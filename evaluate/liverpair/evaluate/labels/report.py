@@ -92,13 +92,16 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         mentions |= _counted_mentions(facts, readings, "present") | _counted_mentions(facts, readings, "uncertain")
         sizes = counted_sizes(outside, mentions, rules)
     decider = deciding.reading if deciding else None
-    near = sizes_near(readings, decider, rules, doubted=status == "uncertain") or sizes_at_place(
-        readings, decider, rules
+    sizes = (
+        sizes
+        or sizes_near(readings, decider, rules, doubted=status == "uncertain")
+        or sizes_at_place(readings, decider, rules)
+        or sizes_unnamed(every, rules)
+        or sizes_told(every, rules)
     )
-    near = near or sizes_unnamed(every, rules) or sizes_told(every, rules)
     return ReportLabel(
         status,
-        max(sizes or near, default=None),
+        max(sizes, default=None),
         count_lesions(outside, mentions, rules) or (table.lesions or None),
         rules.language,
         _quote(original, origin, deciding),

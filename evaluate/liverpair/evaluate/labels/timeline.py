@@ -52,6 +52,8 @@ class _Part:
 
 def dated_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
     """Identities of the sentences that stand under a former date."""
+    if not any(_may_be_dated(reading) for reading in readings):
+        return set()
     parts, undated = _parts(readings, rules)
     telling = [part for part in parts if any(_tells_of_liver(reading, rules) for reading in part.readings)]
     if not telling:
@@ -93,6 +95,13 @@ def _method(words: Sequence[str]) -> str:
 def _opens_with_now(reading: Reading, rules: Rules) -> bool:
     """ "Today: ...", "Aktuell ...": what was dated before is of the past."""
     return any(cue.category == "current" and cue.start == 0 for cue in rules.sizes.find(reading.words[:2]))
+
+
+def _may_be_dated(reading: Reading) -> bool:
+    return any(
+        token.kind == "date" or (token.kind == "number" and (is_year(token.text) or token.text.isdigit()))
+        for token in reading.sentence.tokens[:LONGEST_LABEL]
+    )
 
 
 def _parts(readings: Sequence[Reading], rules: Rules) -> tuple[list[_Part], list[Reading]]:
