@@ -13,7 +13,7 @@ from liverpair.segment.liver_body import Body
 from liverpair.segment.liver_doubts import LeftOut, left_out, without_unlike_parts
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fluid import like_a_gallbladder, without_bright_bile
-from liverpair.segment.liver_mode import OrganCore
+from liverpair.segment.liver_mode import OrganCore, _bands
 from liverpair.segment.liver_morphology import BoolArray
 from scipy import ndimage
 
@@ -129,3 +129,27 @@ def test_a_liver_that_is_found_needs_no_second_reading(monkeypatch: pytest.Monke
 
 def test_where_none_is_found_the_other_reading_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     assert readings(monkeypatch, sound=False) == [True, False]
+
+
+def test_a_sharp_peaks_band_is_widened_to_a_share_of_its_intensity() -> None:
+    smooth = np.random.default_rng(2).normal(380.0, 4.0, (30, 30, 30)).astype(np.float32)
+    everywhere = np.ones(smooth.shape, dtype=bool)
+    for least_share, far in ((0.0, False), (0.09, True)):
+        low, high = _bands(smooth, everywhere, (80.0, 500.0), least_share)[0]
+        assert low < 380.0 < high
+        assert (380.0 - low > 0.085 * 380.0) is far
+        assert (high - 380.0 > 0.085 * 380.0) is far
+
+
+def test_where_no_organ_is_thick_enough_bands_are_widened_before_another_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares: list[float] = []
+
+    def cores(features: Features, least_share: float = 0.0) -> list[OrganCore]:
+        shares.append(least_share)
+        return [CORE] if least_share else []
+
+    monkeypatch.setattr(search, "find_cores", cores)
+    assert readings(monkeypatch, sound=True) == [True]
+    assert shares == [0.0, pytest.approx(0.09)]

@@ -48,6 +48,8 @@ LEAST_BORDER = 0.1
 #: Share of the tissue that no liver reaches in which an unshaded T2 image's liver may have its like (18 livers of four
 #: simulators 0.008–0.054; what was none 0.095–0.72).
 MOST_ALIKE = 0.08
+#: Where no organ is thick enough, bands of intensities are widened to so many of the least credible sd of a liver.
+LEAST_BAND_SD = 1.5
 #: A search by another correction of the shading whose mask is bounded by real edges is a liver, though a stricter one
 #: leaves out parts of it (the nodules of a cirrhosis): a laxer search and it agree by this, a stricter one by that, and
 #: of the tissue just outside it no more than this share looks alike.
@@ -100,6 +102,8 @@ def segment_liver(
     if features is None:
         return LiverSegmentation(None, "failed", ("no_body",), 0.0, {})
     cores = find_cores(features)
+    if by_tissues and not cores:  # so flat that lesions break the narrow peak's ball (23 mm in two livers)
+        cores = find_cores(features, least_share=LEAST_BAND_SD * features.relative[1])
     if role in UNSHADED:  # what fat, muscle or spleen look like is no liver: a search would leak into them at length
         cores = [core for core in cores if is_distinct(features, core, most=MOST_ALIKE)]
     found = _search(image, role, settings, pet, features, cores)

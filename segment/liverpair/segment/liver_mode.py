@@ -104,8 +104,11 @@ def peaks_of(profile: NDArray[np.float64], least: float) -> list[int]:
     return found
 
 
-def _bands(smooth: NDArray[np.float32], quiet: BoolArray, window: tuple[float, float]) -> list[tuple[float, float]]:
-    """Intensity bands (low, high) around the histogram's peaks, single peaks and runs of adjacent ones."""
+def _bands(
+    smooth: NDArray[np.float32], quiet: BoolArray, window: tuple[float, float], least_share: float
+) -> list[tuple[float, float]]:
+    """Intensity bands (low, high) around the histogram's peaks, single peaks and runs of adjacent ones; they reach at
+    least ``least_share`` of the peak's intensity to both sides."""
     counts, edges = np.histogram(smooth[quiet], bins=HISTOGRAM_BINS, range=window)
     centre = (edges[1:] + edges[:-1]) / 2
     bands: list[tuple[float, float]] = []
@@ -122,6 +125,7 @@ def _bands(smooth: NDArray[np.float32], quiet: BoolArray, window: tuple[float, f
             # the flanks may be cut at a valley: widen by half of the band on both sides
             reach = max(high - peak, peak - low, 2) * 1.5
             step = centre[1] - centre[0]
+            reach = max(reach, least_share * float(abs(centre[peak])) / float(step))
             bands.append((float(centre[peak] - reach * step), float(centre[peak] + reach * step)))
     return bands
 
@@ -141,11 +145,13 @@ def find_cores(
     place: NDArray[np.float64] | None = None,
     least_radius_mm: float = CORE_RADIUS_MM,
     bridged_mm: float = VESSEL_MM,
+    least_share: float = 0.0,
 ) -> list[OrganCore]:
     """What may be the liver's core, the likeliest first; empty where no thick homogeneous organ lies at its place.
 
     ``place``: how plausible each place is, in [0, 1]; right of the midline (``place_prior``) where None.
-    ``bridged_mm``: vessels and lesions up to this radius are bridged.
+    ``bridged_mm``: vessels and lesions up to this radius are bridged. ``least_share``: an organ's band of intensities
+    reaches so far from its peak (share of it); where the shading is gone, a peak may be narrower than its organ.
 
     Every peak of the histogram of quiet voxels at that place inside the physiological window proposes a band;
     the band that holds the thickest ball of one tissue comes first. A metastasis may hold a thicker ball than what it
@@ -160,7 +166,7 @@ def find_cores(
         return []
     quiet = candidates & (gradient <= np.median(gradient[candidates]))
     found: list[tuple[float, OrganCore]] = []
-    for first, last in _bands(smooth, quiet, features.window):
+    for first, last in _bands(smooth, quiet, features.window, least_share):
         band = (smooth >= max(first, low)) & (smooth <= min(last, high)) & allowed
         # portal and hepatic veins cross every liver: what a ball of their radius cannot enter is bridged
         band = fill_holes(close(band, bridged_mm, features.grid.spacing)) & body.tissue
