@@ -9,6 +9,7 @@ from liverpair.core.lesion import Detection, Nature
 from liverpair.core.volume import Mask, Volume
 from liverpair.segment.mr_lesions import detect_mr
 from liverpair.segment.mr_outline import grown_to_half, outer_outline, smooth_within
+from liverpair.segment.mr_regions import MrRegion, paint_regions
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -181,3 +182,24 @@ def test_a_cyst_beside_a_metastasis_takes_no_rim_from_it() -> None:
     found = examination([((-11.0, 0.0, 0.0), 22.0, CELLS), ((10.0, 0.0, 0.0), 20.0, water)])
     assert {c.nature for c in found.candidates if c.confidence >= 0.5} == {Nature.METASTASIS, Nature.CYST}
     assert len(metastases(found)) == 1
+
+
+def _claim(voxels: NDArray[np.bool_], seed: tuple[int, int, int]) -> MrRegion:
+    even = voxels.astype(np.float32)
+    return MrRegion(np.zeros(3, dtype=np.int64), voxels, even, seed, np.zeros(3), 0.0, ())
+
+
+def test_two_bodies_whose_regions_overlap_at_one_seed_stay_two_and_a_part_of_one_body_does_not() -> None:
+    grid = Grid(SHAPE, np.diag([*SPACING, 1.0]))
+    contact = (MIDDLE[0] + 4, MIDDLE[1], MIDDLE[2])
+    one, other = ball((0.0, 0.0, 0.0), 18.0) > 0.5, ball((11.0, 0.0, 0.0), 18.0) > 0.5
+    labels, survivors = paint_regions(SHAPE, grid, [_claim(one, contact), _claim(other, contact)])
+    assert list(survivors) == [0, 1]
+    assert np.array_equal(labels > 0, one | other)
+    part = ball((3.0, 0.0, 0.0), 18.0) > 0.5
+    _, survivors = paint_regions(SHAPE, grid, [_claim(one, contact), _claim(part, contact)])
+    assert list(survivors) == [0]
+    tube = np.zeros(SHAPE, dtype=bool)
+    tube[MIDDLE[0] : MIDDLE[0] + 24, MIDDLE[1] - 1 : MIDDLE[1] + 2, MIDDLE[2]] = True
+    _, survivors = paint_regions(SHAPE, grid, [_claim(one, contact), _claim(tube, contact)])
+    assert list(survivors) == [0]

@@ -257,7 +257,8 @@ def paint_regions(
 
     A region that touches an earlier one without a valley between them joins it, if the whole stays round: parts of
     one heterogeneous lesion. If it does not, a tube is a vessel and left out, a round region a lesion of its own.
-    A region whose seed lies in an earlier one is parted from it where a neck joins the two. One that is covered by
+    A region whose seed lies in an earlier one is parted from it where a neck joins the two, and kept where the two make
+    no round whole (their seeds lie in what both claim). One that is covered by
     earlier ones to more than half is the same focus seen twice and gets no label.
     """
     labels = np.zeros(shape, dtype=np.uint16)
@@ -288,7 +289,9 @@ def paint_regions(
                 survivors[number] = len(survivors) + 1
                 labels[own] = survivors[number]
                 seeds[survivors[number]] = place
-            continue
+                continue
+            if own is not None or whole != labels[place]:
+                continue  # else the two make no one body: what is free is a lesion of its own
         if np.count_nonzero(free) < 0.5 * np.count_nonzero(region.voxels):
             continue
         survivors[number] = len(survivors) + 1
