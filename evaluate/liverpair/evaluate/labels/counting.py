@@ -39,7 +39,8 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
             value = rules.numbers.get(words[position])
             if value is None and tokens[position].kind == "number" and words[position].isdigit():
                 near = mention.start - position <= DIGIT_REACH
-                value = int(words[position]) if near and _is_free_number(reading, position, units) else None
+                times = words[position + 1 : mention.start] == ["x"]  # "3 x mets"
+                value = int(words[position]) if near and (times or _is_free_number(reading, position, units)) else None
             beside = mention.start - position <= 1 + words[mention.start - 1].startswith(("liver", "hepatic"))
             agrees = value is not None and ((value > 1) == (not mention.singular) or (value > 1 and beside))
             if value is not None and agrees and 0 < value <= LARGEST_COUNT:
@@ -135,6 +136,8 @@ def _counts_other_things(words: Sequence[str], position: int) -> bool:
     following = words[position + 1 : position + 3]
     if following[:1] and any(f.startswith(_LESIONS) for f in following[:1]):
         following = following[:1]
+    if any(word.startswith(_LESIONS) for word in words[position + 3 : position + 4]):
+        following = []  # "three left lobe metastases"
     before = words[position - 1] if position else ""
     return before in _BOUNDS or any(thing in word for word in following for thing in _COUNTED_THINGS)
 

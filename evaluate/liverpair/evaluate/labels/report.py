@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from liverpair.evaluate.labels.background import is_background
-from liverpair.evaluate.labels.columns import read_table
+from liverpair.evaluate.labels.columns import Table, read_table
 from liverpair.evaluate.labels.decision import decide
 from liverpair.evaluate.labels.extent import (
     counted_sizes,
@@ -77,7 +77,7 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
         quoted = _line_quote(original, text, origin, table.spans[0])
         doubted = any(hit.category in ("indeterminate", "hedge") for hit in rules.cues.find(_words(row)))
         named = "uncertain" if doubted else "present"
-        return ReportLabel(named, max(table.sizes), table.lesions, rules.language, quoted)
+        return ReportLabel(named, max(table.sizes), _rows_counted(table, every), rules.language, quoted)
     apart = deciding is not None and not table.holds(*deciding.reading.sentence.span)
     if table.gone and not table.sizes and not (deciding and apart and deciding.strong and status == "present"):
         return ReportLabel("absent", None, None, rules.language, _line_quote(original, text, origin, table.spans[0]))
@@ -102,10 +102,39 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     return ReportLabel(
         status,
         max(sizes, default=None),
-        count_lesions(outside, mentions, rules) or (table.lesions or None),
+        count_lesions(outside, mentions, rules) or _rows_counted(table, every),
         rules.language,
         _quote(original, origin, deciding),
     )
+
+
+# "Other liver lesions: mixed", "weitere Leberherde": the rows are not all lesions.
+_OTHERS = (
+    "other",
+    "weiter",
+    "further",
+    "additional",
+    "uebrig",
+    "multip",
+    "several",
+    "numer",
+    "scatter",
+    "zahlr",
+    "mehrere",
+)
+
+
+def _rows_counted(table: Table, readings: Sequence[Reading]) -> int | None:
+    """The table's lesions of the liver, None where the report speaks of others beside them."""
+    told = ("no_new", "no_other", "absent", "ignored", "benign")
+    others = any(
+        any(word.startswith(_OTHERS) for word in reading.words)
+        and (reading.names_liver or any(m.organ == "liver" for m in reading.mentions))
+        and not any(m.polarity in told for m in reading.mentions)
+        and not table.holds(*reading.sentence.span)
+        for reading in readings
+    )
+    return None if others else (table.lesions or None)
 
 
 def _line_quote(original: str, text: str, origin: Sequence[int] | None, span: tuple[int, int]) -> str:

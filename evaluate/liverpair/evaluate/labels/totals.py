@@ -143,7 +143,12 @@ def _number(word: str, rules: Rules) -> list[int]:
 
 def _one_of_several(mention: Mention, reading: Reading) -> bool:
     """ "Die größte Metastase", "another metastasis": a singular that implies others."""
-    return any(cue.category == "quantity" and 0 <= mention.start - cue.end <= 1 for cue in reading.cues)
+    return any(
+        cue.category == "quantity"
+        and 0 <= mention.start - cue.end <= 1
+        and not (mention.singular and reading.words[cue.start].startswith("einzeln"))  # "Einzelne Lebermetastase"
+        for cue in reading.cues
+    )
 
 
 def _is_summary(reading: Reading) -> bool:
