@@ -20,6 +20,7 @@ from liverpair.core.errors import Refusal
 from liverpair.core.geometry import Grid
 from liverpair.core.lesion import Candidate, Detection, Nature
 from liverpair.core.volume import LabelMap, Mask, Volume
+from liverpair.segment.mr_bile import BESIDE_BILE, BESIDE_BILE_SHARE, lies_beside_bile
 from liverpair.segment.mr_calibration import calibrated
 from liverpair.segment.mr_evidence import Sequence, SequencePeak, sequence_peaks
 from liverpair.segment.mr_joint import DISTORTED_MM, SHIFT_MM
@@ -61,6 +62,8 @@ SHARPER = 1.5
 #: What lies mostly beyond the liver's mask may be another organ's, however it looks: all of the 13 parts that mr_beyond
 #: found in 57 examinations were lesions, which leaves one in fifteen; bowel and nodes no simulator has double it.
 BEYOND, BEYOND_SHARE = "beyond_liver_mask", 0.87
+#: What a flag leaves of the confidence.
+SHARES = {BEYOND: BEYOND_SHARE, BESIDE_BILE: BESIDE_BILE_SHARE}
 #: Foci as likely as this are parted from neighbours of another nature.
 LIKELY = 0.5
 
@@ -262,12 +265,16 @@ def _report(
     for place in survivors:
         confidence, item = kept[order[place]]
         flags = _flags(item, regions[order[place]], beyond[survivors[place] - 1])
+        centre = grid.to_world(centres[survivors[place] - 1])
+        metastasis = item.nature is Nature.METASTASIS
+        if metastasis and lies_beside_bile(prepared.sequences, centre, item.focus.lead.diameter_mm):
+            flags = (*flags, BESIDE_BILE)
         candidates.append(
             Candidate(
                 label=survivors[place],
-                centre_lps=grid.to_world(centres[survivors[place] - 1]),
+                centre_lps=centre,
                 z=max(item.evidence.z.values()),
-                confidence=calibrated(confidence) * item.share * (BEYOND_SHARE if BEYOND in flags else 1.0),
+                confidence=calibrated(confidence) * item.share * math.prod(SHARES.get(flag, 1.0) for flag in flags),
                 nature=item.nature,
                 flags=flags,
                 reason=item.reason,

@@ -113,6 +113,7 @@ WORDS = {
     "psf_fit_contrast_free": "size from a fit with the image's blur, contrast free",
     "diameter_below_resolution": "size below the PET's resolution",
     "at_liver_border": "at the liver's border",
+    "beside_bile": "beside bile, which may be what is seen",
     "beyond_liver_mask": "mostly outside the liver's outline as segmented",
     "pet_absent": "not on PET",
     "pet_expected_invisible": "not on PET, as expected of its size",
