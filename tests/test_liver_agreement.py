@@ -142,6 +142,17 @@ def test_a_half_that_is_gone_is_never_explained_whatever_fills_its_place(bed: fl
     assert found.unexplained_share > 0.3
 
 
+@pytest.mark.parametrize(("elsewhere_mm", "cause"), [(18.0, "lost_on_ct"), (60.0, "leak_on_mr")])
+def test_a_tip_that_lies_a_little_elsewhere_on_ct_is_liver_that_the_ct_lost(elsewhere_mm: float, cause: str) -> None:
+    """The stomach fills what the tip left; far off, nothing of it has the liver's HU, as where MRI leaks into it."""
+    tip = _ball((190, 130, 90), (24, 24, 24)) & ~LIVER
+    there = _ball((190 - elsewhere_mm, 130, 90), (24, 24, 24))
+    ct, mr = _images()
+    ct = _painted(_painted(ct, tip, LIVER_HU - 22), tip & there, LIVER_HU)
+    found = _compare(ct, _painted(mr, tip, 490.0), LIVER, LIVER | tip)
+    assert _causes(found) == [("mr", cause)]
+
+
 def test_what_only_one_image_sees_is_no_difference() -> None:
     upper = np.indices(GRID.shape)[2] * 3.0 > 90
     ct, mr = _images()

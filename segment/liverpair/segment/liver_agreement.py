@@ -26,6 +26,10 @@ NEAR_MM = 40.0
 SAME_SD, SAME_HU, SAME_MR_SHARE = 2.5, 6.0, 0.12
 #: Nearer to its surface than this (mm) a part's smoothed intensity is mixed with what lies beside it.
 MIXED_MM = 4.0
+#: Of a part that the MRI shows as liver, more than this share with the liver's HU says that it is liver, which lies a
+#: little elsewhere on CT (thin lateral sections move with the stomach, and what they leave is mixed with it): of a
+#: kidney that differs by 3 sd there is less than a fifth.
+LEAST_SAME = 1 / 3
 #: What stands apart by less than ``AgreementSettings.apart_mm`` belongs to the part, with this margin (mm).
 EDGE_MM = 5.0
 #: Between liver and aerated lung (HU below the first) lies the diaphragm (mm, with the voxels mixed with lung) and
@@ -88,11 +92,12 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """The liver's intensity near a part, and the part's."""
+    """The liver's intensity near a part, the part's, and the part's inner voxels (any order)."""
 
     liver: float
     sd: float
     part: float
+    inner: NDArray[np.float32]
 
 
 def compare_livers(
@@ -194,11 +199,17 @@ def _level(image: NDArray[np.float32], region: BoolArray, both: BoolArray, grid:
     liver = float(np.median(image[near]))
     sd = 1.4826 * float(np.median(np.abs(image[near] - liver)))
     core = erode(region, MIXED_MM, grid.spacing)
-    return _Level(liver, sd, float(np.median(image[core if core.any() else region])))
+    inner = image[core if core.any() else region]
+    return _Level(liver, sd, float(np.median(inner)), inner)
 
 
 def _is_liver_ct(on_ct: _Level) -> bool:
     return abs(on_ct.part - on_ct.liver) <= max(SAME_SD * on_ct.sd, SAME_HU)
+
+
+def _is_partly_liver_ct(on_ct: _Level) -> bool:
+    same = np.abs(on_ct.inner - on_ct.liver) <= max(SAME_SD * on_ct.sd, SAME_HU)
+    return float(same.mean()) > LEAST_SAME
 
 
 def _is_liver_mr(on_mr: _Level) -> bool:
@@ -222,6 +233,8 @@ def _only_mr(
     # as dark as a metastasis it may be one, and inside the liver it is
     lesion_like = not OTHER_RATIO[0] * on_mr.liver < on_mr.part < OTHER_RATIO[1] * on_mr.liver
     if _is_liver_ct(on_ct) or (lesion_like and under_lung and on_ct.part > FLUID_HU[1]):
+        return "lost_on_ct"
+    if _is_liver_mr(on_mr) and _is_partly_liver_ct(on_ct):
         return "lost_on_ct"
     return "unexplained" if lesion_like or not beside else "leak_on_mr"
 
