@@ -184,6 +184,16 @@ def test_a_cyst_beside_a_metastasis_takes_no_rim_from_it() -> None:
     assert len(metastases(found)) == 1
 
 
+def test_a_vein_that_leads_into_a_large_metastasis_makes_it_no_longer() -> None:
+    dark = {"mr-hbp": 0.5, "mr-t2": 1.0, "mr-dwi": 1.0}
+    vein = [((9.0 + 1.5 * step, 0.0, 0.0), 9.0, dark) for step in range(19)]
+    found = examination([((-6.0, 0.0, 0.0), 32.0, CELLS), *vein])
+    (lesion,) = [c for c in found.candidates if c.confidence >= 0.5 and c.nature is Nature.METASTASIS]
+    grid = found.labels.grid
+    extent = np.ptp(grid.to_world(np.argwhere(found.labels.values == lesion.label))[:, 0])
+    assert 29.0 < extent < 36.0
+
+
 def _claim(voxels: NDArray[np.bool_], seed: tuple[int, int, int]) -> MrRegion:
     even = voxels.astype(np.float32)
     return MrRegion(np.zeros(3, dtype=np.int64), voxels, even, seed, np.zeros(3), 0.0, ())

@@ -47,8 +47,9 @@ RIM_MM, ENDS = (4.0, 6.0), (0.05, 0.35)
 DOUBTED_LOG_ODDS = -0.7
 #: What runs out of a region and is thinner than this share of the focus' diameter is a vessel or the capsule's fat, cut
 #: off where the region goes on beyond the focus, where it leaves the liver (along the border lies a rim of what is
-#: outside), or where its centre lies off the focus by the second share. One that stays off is held within the third
-#: share around the focus: a scale is at most 1.4 times smaller than its ball.
+#: outside), where a part of a large one lies farther from the focus than the third share (a scale is at most 1.4 times
+#: smaller than its ball), or where its centre lies off the focus by the second share. One that stays off is held within
+#: the third share around the focus.
 TAIL_SHARE, OFF_CENTRE, HELD_WITHIN = 0.5, 0.3, 0.75
 #: In what is smaller, voxels and blur leave no core to tell from a rim.
 LEAST_UNEVEN_MM = 15.0
@@ -191,9 +192,11 @@ def _compact_region(
     if not kept.any():
         return None
     centre = grid.to_world(np.argwhere(kept).mean(axis=0) + low)
+    far = bool(np.any(kept & (distance > HELD_WITHIN * lead.diameter_mm)))
+    runs_out = (far and lead.diameter_mm >= LEAST_UNEVEN_MM) or spread > TREE[0] or outside > OUTSIDE_TOLERATED
     for held in (False, True):
         off = float(np.linalg.norm(centre - lead.lps)) > OFF_CENTRE * lead.diameter_mm
-        if off or ((spread > TREE[0] or outside > OUTSIDE_TOLERATED) and not held):
+        if off or (runs_out and not held):
             reach = max(HELD_WITHIN * lead.diameter_mm, float(grid.spacing.max()))  # a seed may be a slice off
             kept = kept & (distance <= reach) if held else kept
             if not kept.any():  # all that the liver holds of it lies away from its focus: a neighbour's rim
