@@ -13,6 +13,7 @@ from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
 from liverpair.segment.liver_border import FINEST_MR_MM, NEAR_AN_OUTLINE, BorderReach, refine_border
 from liverpair.segment.liver_capsule import bright_bays_ml, with_capsule_lesions
+from liverpair.segment.liver_cava import without_cava
 from liverpair.segment.liver_ct import prepare_ct
 from liverpair.segment.liver_diaphragm import without_diaphragm
 from liverpair.segment.liver_doubts import without_unlike_parts
@@ -264,6 +265,7 @@ def _around(
     if role == "mr-hbp":
         coarse = with_capsule_lesions(features, coarse, core)
         coarse = without_right_kidney(features, without_bright_bile(features, coarse, core), core)
+        coarse = without_cava(features, coarse, core)
     if role == "mr-t2":
         coarse = without_t2_fluid(features, coarse, core)
         guessed = bright_bays_ml(features, coarse, core) >= GUESSED_ML
