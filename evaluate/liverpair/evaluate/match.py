@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from liverpair.core.errors import ConfigError, UsageError
 from liverpair.core.lesion import Lesion, Modality, Nature
@@ -103,6 +102,8 @@ def _why_unplaced(mr: Lesion, verdict: str, settings: MatchSettings) -> str:
 
 def _assign(pet: Sequence[Lesion], mr: Sequence[Lesion], kind: str, settings: MatchSettings) -> list[MatchLink]:
     """Optimal one-to-one links within the gates."""
+    from scipy.optimize import linear_sum_assignment  # half a second, which settings and bare tables do not need
+
     if not pet or not mr:
         return []
     gate = np.array([[_gate(p, m, settings) for m in mr] for p in pet])

@@ -11,11 +11,11 @@ in between.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import erf
 
 from liverpair.core.errors import UsageError
@@ -141,12 +141,19 @@ def rc_max_breathing(diameter_mm: float, fwhm_mm: float, amplitude_mm: float, vo
     return float(blurred.max())
 
 
+def _root(function: Callable[[float], float], low: float, high: float, within: float) -> float:
+    """Where a function that changes its sign between ``low`` and ``high`` is 0, to ``within`` (Brent 1973)."""
+    from scipy.optimize import brentq  # half a second, which settings and bare tables do not need
+
+    return float(brentq(function, low, high, xtol=within))
+
+
 def effective_fwhm(diameter_mm: float, fwhm_mm: float, amplitude_mm: float, voxel_mm: float = 0.0) -> float:
     """The isotropic F without motion and voxels that gives the same RCmax as F with them."""
     target = rc_max_breathing(diameter_mm, fwhm_mm, amplitude_mm, voxel_mm)
     low = fwhm_mm * 0.999
     high = 4 * (fwhm_mm + amplitude_mm + voxel_mm)
-    return float(brentq(lambda F: float(rc_max(diameter_mm, F)) - target, low, high, xtol=1e-6))
+    return _root(lambda F: float(rc_max(diameter_mm, F)) - target, low, high, 1e-6)
 
 
 def diameter_at_rc_max(
@@ -162,7 +169,7 @@ def diameter_at_rc_max(
 
     if excess(high) < 0:
         return None
-    return float(brentq(excess, 1e-3, high, xtol=1e-4))
+    return _root(excess, 1e-3, high, 1e-4)
 
 
 def measured_ratio(true_ratio: ArrayLike, recovery: ArrayLike) -> NDArray[np.float64]:

@@ -63,7 +63,7 @@ def patient_rule(settings: CohortSettings) -> Patients:
     return Patients(read_patient_map(settings.patient_map) if settings.patient_map else {}, settings.join_issuers)
 
 
-def build_cohort(series: Iterable[SeriesRecord], settings: CohortSettings = CohortSettings()) -> Cohort:  # noqa: B008 # frozen
+def build_cohort(series: Iterable[SeriesRecord], settings: CohortSettings = CohortSettings()) -> Cohort:
     """The cohort of series that are all in memory; their order is irrelevant."""
     rule = patient_rule(settings)
     return gather(select_groups(_connected(series, rule.person), settings, rule))

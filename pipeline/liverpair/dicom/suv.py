@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from liverpair.dicom.suv_gate import missing_slices, real_world_scale, refuse_un
 from liverpair.dicom.suv_header import FrameFacts, SeriesFacts, read_frames, read_series
 from liverpair.dicom.suv_injection import resolve_administration, stop_disagrees, usual_uptake_s
 from liverpair.dicom.suv_result import Notes, SuvResult, outcome
+from liverpair.dicom.suv_settings import SuvSettings
 from liverpair.dicom.suv_time import (
     Reference,
     mean_count_time,
@@ -53,19 +53,6 @@ HALF_LIFE_RANGE_S = (60.0, 1e7)
 FACTOR_TOLERANCE = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class SuvSettings:
-    """What the user knows better than the header. The defaults refuse whatever is ambiguous.
-
-    ``dose_unit``: auto | Bq | kBq | MBq | GBq | mCi. ``weight_kg``: 0 takes the header's. ``half_life_s``: 0 takes the
-    header's, then the table's for a coded nuclide.
-    """
-
-    dose_unit: str = "auto"
-    weight_kg: float = 0.0
-    half_life_s: float = 0.0
-
-
 class _FirstDataset:
     """A data set that answers like a stack, for the tracer's decision."""
 
@@ -91,7 +78,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def suv_factors(datasets: Sequence[Dataset], settings: SuvSettings = SuvSettings()) -> SuvResult:  # frozen
+def suv_factors(datasets: Sequence[Dataset], settings: SuvSettings = SuvSettings()) -> SuvResult:
     """SUVbw factors of one PET stack from its headers in stack order (an enhanced object counts per frame).
 
     Never raises for what a header says: a series without a sure SUV is a result with status refused.

@@ -13,22 +13,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from liverpair.core.errors import ConfigError
 from liverpair.core.provenance import fingerprint, plain
-from liverpair.dicom.cohort import CohortSettings
-from liverpair.dicom.suv import SuvSettings
+from liverpair.dicom.cohort_settings import CohortSettings
+from liverpair.dicom.suv_settings import SuvSettings
 from liverpair.evaluate.attribution import AttributionSettings
 from liverpair.evaluate.calls import CallSettings
 from liverpair.evaluate.concordance import ConcordanceSettings
 from liverpair.evaluate.match import MatchSettings
 from liverpair.evaluate.report.names import ReportSettings
-from liverpair.flow.livers import BackendSettings
+from liverpair.flow.backend_settings import BackendSettings
 from liverpair.flow.scanner import ScannerSettings
-from liverpair.register.align import RegisterSettings
-from liverpair.register.pet_motion import PetMotionSettings
-from liverpair.segment.liver import LiverSettings
-from liverpair.segment.liver_agreement import AgreementSettings
-from liverpair.segment.mr_lesions import MrDetectionSettings
-from liverpair.segment.pet_lesions import PetDetectionSettings
-from liverpair.segment.reference_region import ReferenceSettings
+from liverpair.register.settings import PetMotionSettings, RegisterSettings
+from liverpair.segment.liver_settings import AgreementSettings, LiverSettings
+from liverpair.segment.mr_settings import MrDetectionSettings
+from liverpair.segment.pet_settings import PetDetectionSettings
+from liverpair.segment.reference_settings import ReferenceSettings
 
 __all__ = ["CASE_SECTIONS", "Settings", "case_fingerprint", "dump_settings", "load_settings", "settings_fingerprint"]
 

@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from liverpair.core.errors import Refusal
 from liverpair.core.provenance import fingerprint
 from liverpair.core.volume import Volume
 from liverpair.dicom.load import load_mask
+from liverpair.flow.backend_settings import BackendSettings
 from liverpair.segment.backends import GivenMaskBackend, LiverBackend, backend
 from liverpair.segment.backends.packages import file_digest
 from liverpair.segment.liver import LiverSegmentation, LiverSettings
 
 __all__ = ["BackendSettings", "find_liver", "given_masks_digest", "prepare_backends"]
 
-Name = Literal["classical", "given", "totalsegmentator", "nnunet"]
 #: A given mask is a file or folder named after its image's Series Instance UID, with one of these endings.
 MASK_ENDINGS = (".nii.gz", ".nii", ".dcm", ".zip", "")
-
-
-@dataclass(frozen=True, slots=True)
-class BackendSettings:
-    """``ct``, ``mr``: who finds the liver on each.
-
-    given: ``masks``, the folder of masks, each named <SeriesInstanceUID>.nii.gz (or .dcm: DICOM SEG, RT Structure
-    Set); ``label`` picks one region of several. totalsegmentator: ``weights`` (None: where TotalSegmentator looks),
-    ``fast``, ``allow_download``. nnunet: ``ct_model``, ``mr_model`` (model folders), ``model_labels``, ``model_axes``,
-    ``model_roles`` (see NnunetBackend).
-    ``device``: cpu, or what the backend's package calls the accelerator.
-    """
-
-    ct: Name = "classical"
-    mr: Name = "classical"
-    masks: Path | None = None
-    label: int | None = None
-    weights: Path | None = None
-    fast: bool = False
-    allow_download: bool = False
-    ct_model: Path | None = None
-    mr_model: Path | None = None
-    model_labels: tuple[str, ...] = ("liver",)
-    model_axes: str = ""
-    model_roles: tuple[str, ...] = ()
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        if "given" in (self.ct, self.mr) and self.masks is None:
-            raise ValueError("the backend 'given' needs masks, the folder of the masks")
-        for name, model in (("ct", self.ct_model), ("mr", self.mr_model)):
-            if getattr(self, name) == "nnunet" and model is None:
-                raise ValueError(f"the backend 'nnunet' for {name} needs {name}_model, a trained model's folder")
 
 
 def _learned(settings: BackendSettings, role: str) -> LiverBackend:

@@ -8,8 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from liverpair.core.errors import Refusal, UsageError
-from liverpair.evaluate.labels.office import read_sheet
-from liverpair.evaluate.labels.table import decode_text
+from liverpair.core.text import decode_text
 
 __all__ = ["read_user_table"]
 
@@ -43,6 +42,10 @@ def read_user_table(path: Path) -> list[dict[str, str]]:
 
 
 def _sheet(path: Path) -> list[list[str]]:
+    from liverpair.evaluate.labels.office import (
+        read_sheet,  # compiles the grammar of reports, which a CSV does not need
+    )
+
     try:
         return read_sheet(path)
     except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
@@ -16,7 +16,6 @@ from liverpair.core.transform import SpatialTransform, interpolate
 from liverpair.core.volume import Mask, Volume
 from liverpair.register.deformable import (
     Cost,
-    DeformSettings,
     FreeForm,
     bending_weight,
     minimise,
@@ -24,17 +23,17 @@ from liverpair.register.deformable import (
     window_radius,
 )
 from liverpair.register.prepare import Scene, mask_box, scene
-from liverpair.register.quality import QualitySettings, decide, deforms_credibly, measure_quality
+from liverpair.register.quality import decide, deforms_credibly, measure_quality
 from liverpair.register.second_channel import at_first, heard_with
+from liverpair.register.settings import DeformSettings, QualitySettings, RegisterSettings
 from liverpair.register.start import (
     Start,
-    StartSettings,
     mask_starts,
     maskless_starts,
     refine_affine,
 )
-from liverpair.register.start_along import AlongSettings, starts_along
-from liverpair.register.uncertainty import Handed, UncertaintySettings, error_bound, resolution
+from liverpair.register.start_along import starts_along
+from liverpair.register.uncertainty import Handed, error_bound, resolution
 
 __all__ = ["RegisterSettings", "Registration", "register"]
 
@@ -42,17 +41,6 @@ __all__ = ["RegisterSettings", "Registration", "register"]
 FIELD_STEP_MM = 4.0
 #: What the working box shows around the liver: the comparison's margin, its window and two more voxels.
 BOX_MARGIN_MM = 14.0
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterSettings:
-    """Everything about a registration that can be chosen."""
-
-    start: StartSettings = field(default_factory=StartSettings)
-    along: AlongSettings = field(default_factory=AlongSettings)
-    deform: DeformSettings = field(default_factory=DeformSettings)
-    quality: QualitySettings = field(default_factory=QualitySettings)
-    uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +82,7 @@ def register(
     moving: Volume,
     fixed_liver: Mask | None,
     moving_liver: Mask | None,
-    settings: RegisterSettings = RegisterSettings(),  # frozen, hence shareable
+    settings: RegisterSettings = RegisterSettings(),
     second: Volume | None = None,
 ) -> Registration:
     """Register ``moving`` to ``fixed`` inside the liver.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,41 +11,12 @@ from scipy import ndimage, optimize
 
 from liverpair.core.volume import Volume
 from liverpair.register.bspline import BSplineSpace
-from liverpair.register.fluid import FluidSettings
 from liverpair.register.local_ncc import LocalCorrelation, mismatch_forces, sample
 from liverpair.register.prepare import DISTANCE_CLAMP_MM, Scene
-from liverpair.register.second_channel import SecondChannel, SecondSettings, second_channel
+from liverpair.register.second_channel import SecondChannel, second_channel
+from liverpair.register.settings import DeformSettings
 
 __all__ = ["Cost", "DeformSettings", "FreeForm", "bending_weight", "minimise", "spline_space"]
-
-
-@dataclass(frozen=True, slots=True)
-class DeformSettings:
-    """How the free-form deformation runs; the levels are those measured in registration.md.
-
-    ``spacings_mm``, ``knots_mm``, ``blurs_mm`` and ``iterations`` have one entry per level, coarse to fine.
-    ``bending`` is in mm² (it multiplies the mean squared second derivative, mm⁻²); ``surface`` multiplies
-    the mean squared difference of the clamped distance maps in units of their clamp. How much livers bend differs
-    between pairs by a factor of ten, and one weight cannot serve all: it is right for a pair that bends by
-    ``expected_bending`` (mm⁻², at that weight); after each level a pair that bends more gets a weight that much
-    smaller, down to ``least_bending_share`` of it. ``fluid`` says what a CT's
-    windows leave out (None: nothing), ``second`` when a second fixed image (PET) is heard (None: never).
-    """
-
-    spacings_mm: tuple[float, ...] = (4.0, 3.0, 2.0)
-    knots_mm: tuple[float, ...] = (40.0, 20.0, 15.0)
-    blurs_mm: tuple[float, ...] = (2.0, 1.5, 1.5)
-    iterations: tuple[int, ...] = (40, 30, 30)
-    window_mm: float = 6.0
-    margin_mm: float = 4.0
-    bending: float = 300.0
-    expected_bending: float = 1.5e-5
-    least_bending_share: float = 0.15
-    surface: float = 0.1
-    noise_share: float = 0.05
-    pad_mm: float = 24.0
-    fluid: FluidSettings | None = field(default_factory=FluidSettings)
-    second: SecondSettings | None = field(default_factory=SecondSettings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,11 +8,11 @@ between two examinations. Such fluid is therefore left out of every window that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from liverpair.register.settings import FluidSettings
 
 __all__ = ["FluidSettings", "fluid_region"]
 
@@ -20,24 +20,6 @@ __all__ = ["FluidSettings", "fluid_region"]
 CORE_DEPTH_MM = 8.0
 #: Fluid further from the liver than this is read by no window.
 REACH_MM = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class FluidSettings:
-    """What counts as fluid on a CT smoothed by about 1.5–2 mm.
-
-    Between ``lowest_hu`` (fat lies below) and ``highest_hu`` (bile 0–20; unenhanced vessels 35 or more), and
-    ``below_liver_hu`` darker than the liver, so that a fatty liver is no fluid. ``opening_mm`` removes the shells
-    between liver and fat that pass through these values; what is left and holds less than ``smallest_ml`` (a sphere
-    of 16 mm) may be a lesion, which moves with the liver. ``rim_mm`` is given back, with the blurred border.
-    """
-
-    lowest_hu: float = -25.0
-    highest_hu: float = 25.0
-    below_liver_hu: float = 20.0
-    opening_mm: float = 4.0
-    smallest_ml: float = 2.0
-    rim_mm: float = 3.0
 
 
 def fluid_region(

@@ -19,29 +19,12 @@ from scipy import ndimage, optimize
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
 from liverpair.register.resample import resample_mask
+from liverpair.register.settings import PetMotionSettings
 
 __all__ = ["PetMotion", "PetMotionSettings", "pet_motion"]
 
 #: Parts of the surface that are left out in turn; the spread of the answers is the estimate's uncertainty.
 PARTS: Final = 12
-
-
-@dataclass(frozen=True, slots=True)
-class PetMotionSettings:
-    """How the motion is searched and when it is corrected.
-
-    ``correct_above_mm``: a smaller motion is within what breathing blurs anyway. ``reach_mm``: the largest motion along
-    (left, back, head) that is looked for. ``blur_mm``: standard deviation, in the same order, of the PET's point spread
-    and breathing together. ``shell_mm``: how far around the surface the comparison looks. ``least_agreement``:
-    correlation below which mask and PET do not show the same organ, and nothing is said.
-    """
-
-    correct_above_mm: float = 5.0
-    reach_mm: tuple[float, float, float] = (16.0, 16.0, 36.0)
-    blur_mm: tuple[float, float, float] = (3.0, 3.0, 4.5)
-    shell_mm: float = 15.0
-    spacing_mm: float = 6.0
-    least_agreement: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,9 +113,7 @@ def _liver_like(pet: Volume, liver: Mask) -> Volume | None:
     return Volume(np.clip(pet.values / np.float32(level), 0, 1), pet.grid)
 
 
-def pet_motion(
-    pet: Volume, liver: Mask, settings: PetMotionSettings = PetMotionSettings()
-) -> PetMotion | None:  # frozen
+def pet_motion(pet: Volume, liver: Mask, settings: PetMotionSettings = PetMotionSettings()) -> PetMotion | None:
     """The liver's shift from CT to PET, or None where the two do not show the same organ around its surface.
 
     ``pet`` in SUV on any grid; ``liver`` on the CT's grid, in the same frame of reference. A coarse search over all

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from liverpair.register.deformable import Cost, FreeForm
 from liverpair.register.local_ncc import sample
+from liverpair.register.settings import QualitySettings
 
 __all__ = ["QualitySettings", "decide", "deforms_credibly", "jacobian", "measure_quality"]
 
@@ -38,52 +39,6 @@ LEAST_SQUARED_STRETCH = 1e-3
 LEAST_JACOBIAN = 0.05
 #: No two examinations of one liver agree to better than this: that little strain is found proves nothing more.
 LEAST_STRAIN = 0.08
-
-
-@dataclass(frozen=True, slots=True)
-class QualitySettings:
-    """Limits of the verdict.
-
-    The identity score weighs two independent signs that the two livers are one person's. The first: how far the
-    correlation of the liver's inside, ``inner_depth_mm`` or deeper, stands above the chance that the same images give
-    laid beside each other: the mean over blocks of the logarithm of their ratio, 0 for no likeness. The second: how
-    little the whole map, start and deformation, strains the tissue (root mean square of the logarithmic strain;
-    breathing strains a liver by 6–18 %, laying it on another person's by 16–60 %); ``strain_reference`` is neutral,
-    and ``strain_share`` the weight that tells 80 right from 87 wrong pairs of five simulators best (native and enhanced
-    CT; hepatobiliary and portal phase, T2, DWI). A usable registration scores at least ``usable_score``; below
-    ``failed_score`` nothing distinguishes it from another patient's (wrong pairs reach 0.48; right ones whose map is
-    off by 3 mm and more, T2 mostly, 0.3–0.75; ordinary right ones 0.8–2.5). Two livers of one shape can be laid on each
-    other with little strain (a wrong pair of 250 scored 0.82), but then the finer levels bend the map to follow what is
-    not there: from a bending of ``bent_from`` (mm⁻²) on, more is asked, ``bent_score`` from ``bent_wholly`` on. Without
-    any mask the whole bodies are compared, which say less and are strained otherwise: ``maskless_strain_share`` (right
-    pairs 0.2–0.7, wrong ones up to 0.26), ``maskless_score``, and never more than rigid_only. Below
-    ``least_likeness`` (right pairs 0.44 and more, without masks 0.37) the inside shows nothing, and a map without
-    strain is no sign of anything. A map that
-    bends by more than ``largest_bending`` (mm⁻²; breathing 0.5–6e-5) is trusted only where the images show such a
-    motion: at the finest level, whose many control points follow noise as well, the inside must correlate
-    ``rough_likeness`` above chance (a logarithm as above), and ``rough_step`` more for every e-fold of bending. On a
-    simulator with motion that rough, the five maps beyond this line were right to 1.7–2.1 mm (median; 95 % to 3.5–4.3),
-    the twelve below it only to 2–6 mm (4.8–11.5): there the true motion itself correlates less than what is found.
-    """
-
-    inner_depth_mm: float = 8.0
-    strain_reference: float = 0.15
-    strain_share: float = 1.5
-    maskless_strain_share: float = 0.7
-    usable_score: float = 0.78
-    failed_score: float = 0.6
-    bent_score: float = 0.9
-    bent_from: float = 5e-5
-    bent_wholly: float = 1e-4
-    maskless_score: float = 0.3
-    least_likeness: float = 0.3
-    minimal_overlap: float = 0.85
-    minimal_seen_ml: float = 150.0
-    largest_bending: float = 1.2e-4
-    rough_likeness: float = 1.1
-    rough_step: float = 0.4
-    largest_stretch: float = 1.2
-    largest_rotation_deg: float = 30.0
 
 
 def jacobian(field: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:

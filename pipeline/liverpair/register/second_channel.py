@@ -17,6 +17,7 @@ from liverpair.core.volume import Volume
 from liverpair.register.local_ncc import LocalCorrelation
 from liverpair.register.prepare import Scene, noise_variance, region_weights
 from liverpair.register.resample import covered, resample
+from liverpair.register.settings import SecondSettings
 
 __all__ = ["SecondChannel", "SecondSettings", "at_first", "heard_with", "second_channel", "second_share"]
 
@@ -24,35 +25,6 @@ Array = NDArray[np.float32]
 
 #: Lesions may be a hundred times as hot as the liver; above this many times the liver they only count as hot.
 CEILING = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class SecondSettings:
-    """When the second image is heard, and how loudly.
-
-    Two things must hold: the first image is noisy, and what it shows is not like the moving image all the same.
-    ``quiet`` and ``noisy`` are variances of the first image's quietest windows as shares of its liver's whole
-    variance: 0.31–0.35 on native CT with 11 HU of noise and visible vessels, 0.41 where vessels are iso-dense, 0.45
-    and more with 30 HU. Below ``quiet`` the second image is left out (it would only cost time), from ``noisy`` on its
-    mean squared correlation counts ``share`` times the first one's. How like the first image is to the moving one is
-    known after the first level (QualitySettings): at a likeness of ``alike`` or more the second image is silent on the
-    finer levels, at ``unlike`` or less it counts in full, and on the first level itself by half. A PET is an average
-    over breathing, and its dome lies elsewhere than its base: on a simulator with that, a PET in full voice beside a
-    CT of 14–17 HU of noise that shows the vessels (likeness 1.0–1.2) made the error's 95th percentile 4.5 mm where the
-    CT alone gave 2.6; beside a CT that hardly shows them (0.8) it made 3.1 mm 1.9. ``window_mm``: the windows' half
-    width, PET's resolution (8 mm is as right as 12 mm on six noisy pairs, and better where the CT shows nothing).
-    ``depth_mm``: places nearer to the capsule are left out, where breathing during the PET blurs the liver's border. On
-    scenes finer than ``step_mm`` whole blocks of voxels of about that size are compared: a PET shows nothing smaller.
-    """
-
-    share: float = 0.5
-    quiet: float = 0.36
-    noisy: float = 0.40
-    unlike: float = 0.8
-    alike: float = 1.1
-    window_mm: float = 8.0
-    depth_mm: float = 2.0
-    step_mm: float = 4.0
 
 
 def at_first(settings: SecondSettings) -> SecondSettings:

@@ -14,6 +14,7 @@ from liverpair.core.volume import Mask, Volume
 from liverpair.register.deformable import Cost
 from liverpair.register.prepare import box_around, mask_box, signed_distance
 from liverpair.register.resample import covered
+from liverpair.register.settings import StartSettings
 
 __all__ = [
     "Start",
@@ -34,26 +35,6 @@ FieldArray = NDArray[np.float32]
 
 #: A motion of one prior standard deviation costs as much as this loss of mean squared correlation.
 PRIOR_SHARE = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class StartSettings:
-    """Which starts are tried.
-
-    Liver volumes whose ratio leaves ``volume_ratio`` belong to unlike masks (a lobe missed, a truncated
-    field of view): their affine is not tried, because it would stretch one part of the liver onto the whole.
-    ``rotation_sd_deg``, ``scale_sd`` and ``shift_sd_mm`` are what a patient's position and breathing
-    plausibly do to the liver between two examinations; they keep an affine fitted to imperfect masks from
-    bending over.
-    """
-
-    spacing_mm: float = 4.0
-    volume_ratio: float = 1.25
-    rotation_sd_deg: float = 8.0
-    scale_sd: float = 0.06
-    shift_sd_mm: float = 20.0
-    iterations: int = 25
-    refine_iterations: int = 25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +69,7 @@ def _interpolate(values: NDArray[np.float32], index: NDArray[np.float64]) -> NDA
     return ndimage.map_coordinates(values, index.T, order=1, mode="nearest", output=np.float64)
 
 
-def mask_affine(fixed: Mask, moving: Mask, settings: StartSettings = StartSettings()) -> Matrix:  # frozen
+def mask_affine(fixed: Mask, moving: Mask, settings: StartSettings = StartSettings()) -> Matrix:
     """The affine that lays the moving liver's surface on the fixed one's.
 
     Least squares of the signed distances, clamped to ±15 mm, by Levenberg-Marquardt with a prior on

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from liverpair.core.units import Unit
 from liverpair.core.volume import Mask, Volume
+from liverpair.register.settings import AlongSettings
 from liverpair.register.start import Start, translation
 
 __all__ = ["AlongSettings", "starts_along"]
 
 #: Every third voxel in plane and every second slice show a body well enough.
 COARSE = (3, 3, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class AlongSettings:
-    """How densely the heights are tried.
-
-    A refinement finds the way over half of ``step_mm``; a liver may reach ``beyond_mm`` out of the other field of view
-    at either end. ``quick_iterations`` of it tell which ``kept`` starts are worth all of them.
-    """
-
-    step_mm: float = 30.0
-    beyond_mm: float = 60.0
-    quick_iterations: int = 6
-    kept: int = 3
 
 
 def _body(image: Volume) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from liverpair.core.geometry import Grid
 from liverpair.core.units import Unit
 from liverpair.core.volume import Volume
 from liverpair.register.deformable import Cost
+from liverpair.register.settings import UncertaintySettings
 
 __all__ = [
     "Handed",
@@ -43,54 +43,6 @@ LEAST_BENDING = 5e-6
 #: Where the bending, the inside's correlation and the local signs are of this size the bound is ``scale_mm``.
 USUAL_BENDING = 1e-5
 USUAL_LOCAL_MM = 2.5
-
-
-@dataclass(frozen=True, slots=True)
-class UncertaintySettings:
-    """How the bound is made of its parts.
-
-    bound = ``scale_mm`` × bending^``bending_power`` × inner^−``inner_power`` × local^``local_power``.
-
-    That is the law of a smoothing spline: the error of a smooth map that is estimated from noisy data grows with a
-    power of how much the map bends and falls with a power of how much the data show (for three dimensions and second
-    derivatives bending^(3/14) and noise^(4/7): Stone, Ann Stat 10, 1982; Wahba, Spline models, 1990). Bending is the
-    map's own, in units of 1e-5 mm⁻²; inner the squared correlation of the liver's inside at the first level. Local
-    signs, in units of 2.5 mm, say where in a pair the error is larger: the root of the squares of ``floor_mm``, pull,
-    ``strain_mm`` × strain, spread and ``drift_share`` × drift over the support. The pull is how far the images would
-    still move a place against the smoothness; the strain's error is that of a spline which knows a displacement only
-    at its control points, ``strain_mm`` (the finest level's spacing) apart; the spread is the way between the coarsest
-    and the finest level's answers, and the drift its mean over the region; a place that has few others around it to
-    hold it (support, a share) is uncertain as the mean of few is.
-
-    The powers and the scale were fitted to the 95 % quantile of the error in 65 pairs of five simulators, ordinary and
-    hard ones (T2 and DWI, noise, poor masks, half fields of view, 40 mm of motion), every simulator counted alike.
-    From pair to pair the ratio of that quantile to the bound scatters by 22 % (that of a sum of the parts, which this
-    replaces, by 26 %); of a simulator's places 92 % (the one whose livers bend most) to 99.5 % lie within it, and 92 to
-    96 % in each fifth of a pair's places from the surest to the least sure.
-
-    Where only the start is handed over, ``untrusted_share`` × the root mean square of the displacement that was found
-    is part of the error: 95 % of random displacements are shorter than 1.6 times that, and what a smooth map finds of a
-    motion that it cannot follow is about three quarters of it. For a deformation that is handed over in doubt
-    ``doubtful_share`` × the root mean square of what the finest levels add is: on ten pairs of a simulator that the
-    verdict doubts, the deformation was off by 2.0–5.2 mm (median; the affine start by 4.1–6.3).
-
-    ``outside_share`` mm are added per mm outside the compared region. Without any liver mask nothing smaller than
-    ``maskless_mm`` is stated: the bodies alone are laid on each other, and breathing moves the liver inside them by
-    that much.
-    """
-
-    scale_mm: float = 0.88
-    bending_power: float = 0.2
-    inner_power: float = 0.5
-    local_power: float = 0.5
-    floor_mm: float = 0.85
-    drift_share: float = 3.0
-    strain_mm: float = 15.0
-    untrusted_share: float = 2.2
-    doubtful_share: float = 3.0
-    outside_share: float = 0.2
-    maskless_mm: float = 25.0
-    largest_mm: float = 40.0
 
 
 def resolution(*spacings_mm: NDArray[np.float64]) -> float:

@@ -28,8 +28,9 @@ from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
 from liverpair.segment.liver_morphology import BoolArray, depth, dilate, largest
 from liverpair.segment.liver_mr import UNSHADED, prepare_mr
 from liverpair.segment.liver_pet import pet_allows
-from liverpair.segment.liver_quality import DOUBT, Judgement, QualityLimits, judge
+from liverpair.segment.liver_quality import DOUBT, Judgement, judge
 from liverpair.segment.liver_remnant import FLAG, remnant_cores, remnant_doubts, remnant_limits
+from liverpair.segment.liver_settings import LiverSettings, QualityLimits
 from liverpair.segment.liver_shape import grow, is_distinct
 from liverpair.segment.liver_walls import without_walled_parts
 
@@ -61,16 +62,6 @@ GUESSED, GUESSED_ML = "lesions_at_the_capsule", 12.0
 #: What a wide search's leak is told by.
 WIDE_ONLY = frozenset({DOUBT, "no_border", "unstable", "reaches_the_far_end", "leaks_to_the_left_or_back", "too_large"})
 ROLES = ("ct", "mr-hbp", "mr-t1-native", "mr-arterial", "mr-portal", "mr-t2", "mr-dwi", "mr-adc")
-
-
-@dataclass(frozen=True, slots=True)
-class LiverSettings:
-    """Settings of the liver search."""
-
-    work_spacing_mm: float = 3.0
-    use_pet: bool = True
-    most_cores: int = 3  # organs tried in turn until one passes for a liver
-    quality: QualityLimits = field(default_factory=QualityLimits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from liverpair.core.geometry import Grid
 from liverpair.segment.liver_fluid import FLUID_HU
 from liverpair.segment.liver_mode import robust_mode
 from liverpair.segment.liver_morphology import BoolArray, dilate, erode, opened, surround
+from liverpair.segment.liver_settings import AgreementSettings
 
 __all__ = ["Agreement", "AgreementSettings", "Cause", "LiverPart", "compare_livers", "missing_parts"]
 
@@ -46,24 +47,6 @@ SURROUNDED = 0.5
 #: What CT cannot tell from liver and MRI shows to be none is a lesion where liver surrounds it by more than this share,
 #: and a neighbour (kidney, stomach, gallbladder) where by less.
 LESION_SURROUNDED = 0.6
-
-
-@dataclass(frozen=True, slots=True)
-class AgreementSettings:
-    """What counts as a difference of two livers.
-
-    ``apart_mm``: the masks' borders and the registration differ by this much anyway. ``thick_mm``: a part holds a ball
-    of this radius. ``least_ml``: smaller parts are left as they are. ``largest_ml``, ``largest_share``: no gallbladder
-    is larger than the first; a part that is more than the second of the larger liver is no slip of a mask's border:
-    one liver was resected, or one mask is wrong as a whole (a left lateral section is 15–20 %).
-    """
-
-    work_spacing_mm: float = 3.0
-    apart_mm: float = 3.0
-    thick_mm: float = 5.0
-    least_ml: float = 5.0
-    largest_ml: float = 150.0
-    largest_share: float = 0.12
 
 
 @dataclass(frozen=True, slots=True, eq=False)

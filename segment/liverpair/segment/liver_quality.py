@@ -12,6 +12,7 @@ from liverpair.segment.liver_doubts import LeftOut, left_out
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray, depth, dilate, opened
+from liverpair.segment.liver_settings import QualityLimits
 from liverpair.segment.liver_shape import elsewhere, grow
 
 __all__ = ["DOUBT", "Judgement", "QualityLimits", "judge"]
@@ -22,37 +23,13 @@ DOUBT = "doubtful_parts"
 TRUNCATED_CM2 = 10.0
 #: This far above or below its thickest part a liver has tapered off.
 END_REACH_MM = 120.0
-#: A stricter and a laxer search (share of the generous band, opening in mm) that a sure mask survives.
-TIGHT, TIGHT_OPENING_MM, LOOSE = 0.75, 7.0, (1.3, 4.0)
+#: A stricter and a laxer search that a sure mask survives: share of the generous band; opening in mm, which for the
+#: stricter one is a setting.
+TIGHT, LOOSE = 0.75, (1.3, 4.0)
 #: Arms that a ball of this radius (mm) cannot enter.
 THIN_MM = 12.0
 #: The layer (mm) around the liver that should not look like it.
 SHELL_MM = (3.0, 9.0)
-
-
-@dataclass(frozen=True, slots=True)
-class QualityLimits:
-    """Limits of a credible adult liver."""
-
-    smallest_ml: float = 600.0  # below it only after major hepatectomy
-    largest_ml: float = 3500.0  # above it only with massive metastatic or polycystic disease
-    smallest_truncated_ml: float = 400.0  # visible part of a cut liver; less cannot drive a registration
-    least_ball_mm: float = 30.0  # radius of the largest ball inside; spleens and kidneys stay below
-    least_right_fraction: float = 0.5  # volume right of the midline
-    most_misplaced: float = 0.04  # volume where only spleen, left kidney or back muscles lie
-    most_far_end_cm2: float = 30.0  # cross-section still there at a far end of the field of view: a leak
-    least_in_band: float = 0.55  # volume that has the liver's own intensity (lesions and vessels are the rest)
-    most_alike_around: float = 0.2  # share of the tissue just outside that looks like liver; T2 leaks had 0.34 and more
-    least_agreement_tight: float = 0.9  # Dice with a stricter search; sound masks had 0.94 and more
-    least_agreement_loose: float = 0.8  # Dice with a laxer one; sound masks had 0.87 and more
-    most_doubtful_ml: float = 25.0  # thick parts that a stricter search leaves out: flagged, since they may be a leak
-    doubt_fails: bool = False  # whether such parts fail the mask
-    tight_opening_mm: float = TIGHT_OPENING_MM  # opening of the stricter search
-    thin_lobes: bool = False  # whether the image gives the liver an intensity by which its thin lobes are known
-
-    def too_small(self, features: Features, mask: BoolArray) -> bool:
-        """Whether a mask on the work grid is smaller than any whole liver."""
-        return int(mask.sum()) * features.grid.voxel_volume_mm3 / 1000 < self.smallest_ml
 
 
 @dataclass(frozen=True, slots=True)

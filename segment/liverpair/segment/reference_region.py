@@ -20,6 +20,7 @@ from liverpair.segment.liver_grid import sample
 from liverpair.segment.liver_mode import robust_mode
 from liverpair.segment.liver_morphology import BoolArray, depth, dilate, largest
 from liverpair.segment.reference_noise import NoiseFit, fit_noise
+from liverpair.segment.reference_settings import ReferenceSettings
 
 __all__ = ["ReferenceSettings", "liver_reference"]
 
@@ -32,20 +33,6 @@ MAD_TO_SD = 1.4826
 
 #: A liver's depth takes up what its rim does; a core this much hotter is a tumour in a tight mask.
 CORE_OVER_WHOLE = 1.8
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceSettings:
-    """Settings of the reference VOI; lengths in mm."""
-
-    erosion_mm: float = 12.0  # beyond PET resolution and breathing blur from the liver's border
-    neighbourhood_mm: float = 40.0  # diameter over which the local COV is minimised
-    diameter_mm: float = 30.0  # of the VOI (PERCIST's liver sphere)
-    right_share: float = 0.6  # share of the liver's volume, from its right end, taken as the right lobe
-    reject_mad: float = 3.0  # a VOI this many MADs above the liver's mode is tumour
-    lesion_sd: float = 3.0  # voxels this far above the mode count as tumour burden ...
-    most_burden: float = 0.5  # ... and beyond this share liver statistics are no longer the liver's
-    noise_radius_mm: float = 35.0  # the noise is measured in the quiet liver this near to the VOI
 
 
 @dataclass(frozen=True, slots=True, eq=False)

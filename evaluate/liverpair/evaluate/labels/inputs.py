@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liverpair.core.errors import Refusal, UsageError
+from liverpair.core.text import decode_text
 from liverpair.evaluate.labels.office import read_document, read_sheet
-from liverpair.evaluate.labels.table import REQUIRED_COLUMNS, decode_text, read_reports, rows_of_table
+from liverpair.evaluate.labels.table import REQUIRED_COLUMNS, read_reports, rows_of_table
 
 __all__ = ["BrokenReport", "ReportSource", "read_report_source"]
 

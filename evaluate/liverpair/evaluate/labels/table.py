@@ -6,7 +6,6 @@ columns: `LABEL_COLUMNS`.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections import Counter
@@ -14,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from liverpair.core.errors import UsageError
+from liverpair.core.text import decode_text
 from liverpair.evaluate.labels.report import label_report
 
 __all__ = [
     "LABEL_COLUMNS",
     "LabelRow",
-    "decode_text",
     "duplicated_report_ids",
     "label_table",
     "read_reports",
@@ -120,18 +119,3 @@ def _check_header(header: list[str], name: str) -> None:
     repeated = [column for column, n in Counter(header).items() if column and n > 1]
     if repeated:
         raise UsageError(f"{name}: the column {', '.join(repeated)} occurs more than once.")
-
-
-def decode_text(data: bytes) -> str:
-    """Text of UTF-8, UTF-16 (with mark, or told by its zero bytes) or Windows-1252 bytes."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", errors="replace")
-    start = data[:400]
-    if len(start) > 1 and start.count(0) > len(start) // 4:
-        # Every other byte of Latin text in UTF-16 is zero; which one tells the order.
-        return data.decode("utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Excel in German Windows; its five undefined bytes become the replacement character.
-        return data.decode("cp1252", errors="replace")

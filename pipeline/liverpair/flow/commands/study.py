@@ -253,15 +253,17 @@ def evaluate(
 
     Example without images: liverpair evaluate --calls calls.csv --readings readings.csv -o results
     """
-    from liverpair.flow import config as settings
-    from liverpair.flow import run, tabular
-
     if calls is not None or lesions is not None or (readings is not None and ws is None):
         if ws is not None or output is None:
             raise UsageError("with --calls or --lesions give -o DIR and no workspace; with --readings one of the two.")
+        from liverpair.flow import config as settings
+        from liverpair.flow import tabular
+
         return tabular.evaluate_tables(calls, lesions, output, settings.load_settings(config), readings)
     if ws is None:
         raise UsageError("give a workspace, or --calls CALLS.csv -o DIR.")
+    from liverpair.flow import run
+
     return run.evaluate(ws, config, clinical, readings)
 
 
