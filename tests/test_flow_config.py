@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,14 @@ def test_a_value_of_the_wrong_type_is_refused_with_its_name(tmp_path: Path) -> N
 def test_a_missing_file_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_settings(Path("/nonexistent/settings.toml"))
+
+
+def test_settings_and_bare_tables_load_nothing_that_computes_on_images() -> None:
+    """Each takes a tenth of a second to half a one, which a command that reads no image should not wait for."""
+    heavy = {"numba", "pydicom", "nibabel", "SimpleITK", "skimage", "scipy.ndimage", "scipy.optimize"}
+    program = "import sys, liverpair.flow.cli, liverpair.flow.tabular; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(told.stdout.split())
+    assert "liverpair.flow.tabular" in loaded
+    assert heavy & loaded == set()
+    assert "liverpair.evaluate.labels" not in loaded, "the grammar of reports is compiled for labels alone"

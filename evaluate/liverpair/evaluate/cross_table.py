@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liverpair.evaluate.calls import outcome
@@ -47,8 +47,10 @@ def _possible(status: str, open_ended: Sequence[str]) -> tuple[str, ...]:
     return KNOWN if status in open_ended else (status,)
 
 
-def _extreme(calls: Sequence[PairCall], measure: str, open_ended: Sequence[str], best: bool) -> float | None:
+def _extreme(calls: Mapping[tuple[str, str], int], measure: str, open_ended: Sequence[str], best: bool) -> float | None:
     """The measure when every open verdict turns out as well (or badly) as it can for it.
+
+    ``calls``: how many pairs have each (reference, index).
 
     A pair goes to a wanted cell if it can, else leaves the denominator if it can: either choice moves a
     proportion the wanted way, whatever the other pairs do.
@@ -56,16 +58,14 @@ def _extreme(calls: Sequence[PairCall], measure: str, open_ended: Sequence[str],
     success, failure = MEASURE_CELLS[measure]
     wanted, unwanted = (success, failure) if best else (failure, success)
     good = bad = 0
-    for call in calls:
-        if call.reference not in (*KNOWN, *open_ended) or call.index not in (*KNOWN, *open_ended):
+    for (reference, index), pairs in calls.items():
+        if reference not in (*KNOWN, *open_ended) or index not in (*KNOWN, *open_ended):
             continue
-        cells = {
-            outcome(r, i) for r in _possible(call.reference, open_ended) for i in _possible(call.index, open_ended)
-        }
+        cells = {outcome(r, i) for r in _possible(reference, open_ended) for i in _possible(index, open_ended)}
         if cells & set(wanted):
-            good += 1
+            good += pairs
         elif cells <= set(unwanted):
-            bad += 1
+            bad += pairs
     if good + bad == 0:
         return None
     return (good if best else bad) / (good + bad)
@@ -77,11 +77,12 @@ def bounds(calls: Sequence[PairCall]) -> dict[str, Any]:
         "indeterminate": INDETERMINATE,
         "indeterminate_and_not_evaluable": (*INDETERMINATE, "not_evaluable", ""),
     }
+    told = Counter((c.reference, c.index) for c in calls)
     return {
         rule: {
             m: {
-                "worst": _extreme(calls, m, states, best=False),
-                "best": _extreme(calls, m, states, best=True),
+                "worst": _extreme(told, m, states, best=False),
+                "best": _extreme(told, m, states, best=True),
             }
             for m in MEASURE_CELLS
         }

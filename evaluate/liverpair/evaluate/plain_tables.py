@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from liverpair.core.errors import UsageError
@@ -66,9 +67,10 @@ NUMBERS = ("interval_days", "largest_mm", "long_axis_mm", "tlr", "liver_hu", "co
 DATES = ("pet_date", "mr_date", "therapy_date", "study_date", "date")
 
 
-def _column(name: Any) -> str:
+@lru_cache(maxsize=1024)  # the same few words stand in every row
+def _column(name: str) -> str:
     """A column's name without capitals, marks and blanks: "Größe (mm)" is groesse_mm."""
-    text = str(name).strip("\ufeff \t\r\n").casefold()
+    text = name.strip("\ufeff \t\r\n").casefold()
     for umlaut, plain in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
         text = text.replace(umlaut, plain)
     text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
@@ -174,7 +176,7 @@ def plain_rows(rows: Sequence[Mapping[str, Any]], table: str) -> list[tuple[int,
     """
     names: dict[str, str] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
-        own = _column(name) if name is not None else ""
+        own = _column(str(name)) if name is not None else ""
         if own and own in names.values():
             raise UsageError(f"the {table} table has two columns for {own}. Remove or rename one.")
         if own:

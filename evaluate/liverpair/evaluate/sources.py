@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from liverpair.evaluate.calls import outcome
 from liverpair.evaluate.clustered import ClusterSums
 from liverpair.evaluate.estimates import as_json, estimate
-from liverpair.evaluate.labels.audit import LabelAudit
-from liverpair.evaluate.labels.audit_correction import correct_accuracy, label_error
+
+if TYPE_CHECKING:
+    from liverpair.evaluate.labels.audit import LabelAudit
 
 __all__ = ["ImageFacts", "accuracy_by_source", "accuracy_of", "consensus_trail", "contradictions", "label_correction"]
 
@@ -93,6 +94,9 @@ def label_correction(
 
     UsageError where the audit did not cover a label (label_error).
     """
+    # The labels' room compiles the grammar of reports: a study whose labels nobody audited does without.
+    from liverpair.evaluate.labels.audit_correction import correct_accuracy, label_error
+
     cells = [(c[0], c[1], c[2], c[3]) for _, c in sorted(_cells(_judged(rows, "report")).items())]
     found = correct_accuracy(
         cells, label_error(audit, "MR"), label_error(audit, "PT"), min(replicates, 2000), seed, level

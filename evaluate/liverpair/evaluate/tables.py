@@ -41,11 +41,16 @@ SOURCE_COLUMNS = ("mr_image", "pet_image", "mr_report", "pet_report", "mr_consen
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableEvaluation:
-    """``concordance`` as concordance.json, ``calls`` with outcomes, ``attribution`` of every FN and FP."""
+    """``concordance`` as concordance.json, ``calls`` with outcomes, ``attribution`` of every FN and FP.
+
+    ``pairs`` and ``lesions``: the rows as they were read.
+    """
 
     concordance: dict[str, Any]
     calls: tuple[dict[str, Any], ...]
     attribution: tuple[Attribution, ...]
+    pairs: tuple[PairCall, ...]
+    lesions: tuple[LesionOutcome, ...]
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:
@@ -271,4 +276,5 @@ def evaluate_tables(
         }
         for c in pairs
     )
-    return TableEvaluation(result, answered, tuple(r for r in rows if r.outcome in ("FN", "FP")))
+    discordant = tuple(r for r in rows if r.outcome in ("FN", "FP"))
+    return TableEvaluation(result, answered, discordant, tuple(pairs), tuple(foci))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from enum import Enum
 from importlib import metadata
@@ -13,6 +14,10 @@ from typing import Any
 import numpy as np
 
 __all__ = ["canonical_json", "fingerprint", "plain", "version"]
+
+
+#: What JSON has as it stands; floats are asked whether they are finite.
+PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def version() -> str:
@@ -25,6 +30,8 @@ def version() -> str:
 
 def plain(value: Any) -> Any:
     """Turn dataclasses, enums, numpy scalars and arrays, tuples and mappings into JSON's own types."""
+    if type(value) in PLAIN:  # nearly all that tables hold: not asked whether it is a dataclass, an enum, an array ...
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Enum):
@@ -39,7 +46,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, set | frozenset):
         return sorted(plain(item) for item in value)
-    if isinstance(value, float) and not np.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON knows no NaN; an absent number is null
     if value is None or isinstance(value, str | int | float | bool):
         return value

@@ -8,7 +8,7 @@ from typing import Any
 
 from liverpair.core.provenance import canonical_json, version
 from liverpair.evaluate.report.build import CaseView, FlowStep, ReportData, shown_names
-from liverpair.evaluate.tables import attribution_row, parse_calls, parse_lesions
+from liverpair.evaluate.tables import attribution_row
 from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
 from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings
@@ -77,12 +77,8 @@ def evaluate_tables(
     read = read_user_table(readings) if readings is not None else None
     found = evaluate_rows(call_rows, lesion_rows, settings.concordance, settings.attribution, read)
     attributions = {a.pair_id: attribution_row(a) for a in found.attribution}
-    extras = {call.pair_id: call.attributes for call in parse_calls(call_rows or [])}
-    sizes = [
-        (x.size_mm, x.detected)
-        for x in parse_lesions(lesion_rows or [])
-        if x.size_mm is not None and x.detected is not None
-    ]
+    extras = {call.pair_id: call.attributes for call in found.pairs}
+    sizes = [(x.size_mm, x.detected) for x in found.lesions if x.size_mm is not None and x.detected is not None]
     judged = _judged(found.calls)
     left = [
         (o.replace("_", " "), sum(c["outcome"] == o for c in found.calls)) for o in ("indeterminate", "not_evaluable")
