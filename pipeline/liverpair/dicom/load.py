@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -104,6 +105,16 @@ def _matches(stack: Stack, series: str) -> bool:
     )
 
 
+def _no_image(path: Path) -> str:
+    """Why there is no image at ``path``, and what to give instead."""
+    if is_nifti(path):
+        return "no image with DICOM headers was found: this is a NIfTI file; give the DICOM series it was made from"
+    found = Counter(str(series.first("Modality", "?")) for series in find_series(path))
+    held = ", ".join(f"{n} of {name}" for name, n in sorted(found.items()))
+    there = f"its DICOM series ({held}) hold none" if found else "it holds no readable DICOM object"
+    return f"no image with positions (CT, MR or PET) was found: {there}. Give the folder, file or ZIP of one series."
+
+
 def load_stack(path: Path, series: str | None = None, stack: int | None = None) -> Stack:
     """The one stack of images at ``path``, which may be a folder, a file or an archive of DICOM.
 
@@ -119,9 +130,10 @@ def load_stack(path: Path, series: str | None = None, stack: int | None = None) 
     if len(numbered) == 1:
         return numbered[0][1]
     if not numbered:
-        what = "no image with positions (CT, MR or PET)" if not stacks else "no image that was asked for"
+        if not stacks:
+            raise UsageError(f"{path.name}: {_no_image(path)}")
         listing = "\n".join(_describe(n, s) for n, s in enumerate(stacks, start=1))
-        raise UsageError(f"{path.name}: {what} was found" + (f" among\n{listing}" if listing else ""))
+        raise UsageError(f"{path.name}: no image that was asked for was found among\n{listing}")
     listing = "\n".join(_describe(n, s) for n, s in numbered)
     raise SeveralVolumesError(
         f"{path.name} holds {len(numbered)} volumes; choose one by series or by its number:\n{listing}"

@@ -52,11 +52,22 @@ def _refuse_cut(image: Any, path: Path) -> None:
         raise Refusal("unreadable_nifti", "the file holds fewer voxels than its header says; write it again")
 
 
+def _refuse_placeless(header: Any) -> None:
+    """Refuse a header whose sform and qform codes are both 0: where left and right are would be a guess (NIfTI-1's
+    method 1 knows the voxels' size only, and readers disagree on the sides)."""
+    if not any(int(header[code]) for code in ("sform_code", "qform_code") if code in header):
+        raise Refusal(
+            "no_position",
+            "the NIfTI header has neither sform nor qform (both codes are 0), so that nothing tells where left and "
+            "right are; save the image again with its affine",
+        )
+
+
 def _load(path: Path) -> tuple[NDArray[Any], Grid, str]:
     import nibabel  # here: statistics alone never need it
 
     if not path.is_file():
-        raise UsageError(f"{path} does not exist or is no file")
+        raise UsageError(f"{path} does not exist or is no file; check the path")
     try:
         image = nibabel.load(path)
         _refuse_cut(image, path)
@@ -73,6 +84,7 @@ def _load(path: Path) -> tuple[NDArray[Any], Grid, str]:
         values = values[..., 0]
     if values.ndim != 3:
         raise Refusal("not_3d", f"the NIfTI file has shape {values.shape}; extract one 3D volume")
+    _refuse_placeless(image.header)
     shape = (int(values.shape[0]), int(values.shape[1]), int(values.shape[2]))
     description = (
         bytes(image.header["descrip"].tobytes()).split(b"\0")[0].decode("latin-1") if "descrip" in image.header else ""
@@ -85,7 +97,7 @@ def read_nifti(path: Path) -> Volume:
 
     Not-a-number voxels (how some tools mark "outside the field of view") become 0. The unit is known only for
     files that ``write_nifti`` wrote. Raises UsageError for a missing file; Refusal: unreadable_nifti,
-    colour_image, not_3d; GeometryRefusal for an affine with shear.
+    colour_image, not_3d, no_position; GeometryRefusal for an affine with shear.
     """
     values, grid, description = _load(path)
     unit = Unit.ARBITRARY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -79,7 +80,9 @@ def _build(cls: type[_T], table: Any, where: str) -> _T:
     unknown = sorted(set(table) - set(hints))
     if unknown:
         known = ", ".join(sorted(hints))
-        raise ConfigError(f"unknown setting {where + '.' if where else ''}{unknown[0]}; known here: {known}.")
+        meant = difflib.get_close_matches(unknown[0], hints, 1)
+        hint = f" Did you mean {meant[0]}?" if meant else ""
+        raise ConfigError(f"unknown setting {where + '.' if where else ''}{unknown[0]}; known here: {known}.{hint}")
     values: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{where}.{key}" if where else key
@@ -95,7 +98,8 @@ def _build(cls: type[_T], table: Any, where: str) -> _T:
     try:
         return cls(**values)
     except ValueError as error:  # a settings class may check its own ranges
-        raise ConfigError(f"[{where or 'settings'}]: {error}") from error
+        given = ", ".join(f"{key} = {value!r}" for key, value in table.items())
+        raise ConfigError(f"[{where or 'settings'}] with {given}: {str(error).rstrip('.')}.") from error
 
 
 def load_settings(path: Path | None) -> Settings:

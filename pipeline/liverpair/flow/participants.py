@@ -34,6 +34,7 @@ __all__ = [
     "Headers",
     "acquisition_rows",
     "baseline_rows",
+    "check_clinical",
     "examination_rows",
     "interventions",
     "keep_clinical",
@@ -143,6 +144,11 @@ def _parsed(path: Path) -> Clinical:
                 raise UsageError(f"{path.name}, row {at}: a therapy without therapy_date cannot be placed in time.")
             therapies.setdefault(patient, []).append((str(row["therapy"]), str(row["therapy_date"])))
     return Clinical(baseline, therapies)
+
+
+def check_clinical(path: Path) -> None:
+    """UsageError where a clinical table cannot be read."""
+    _parsed(path)
 
 
 def keep_clinical(workspace: Workspace, path: Path) -> None:

@@ -17,6 +17,7 @@ from liverpair.flow.config import Settings, dump_settings, load_settings
 from liverpair.flow.engine import default_jobs
 from liverpair.flow.labelling import merged
 from liverpair.flow.livers import prepare_backends
+from liverpair.flow.participants import check_clinical
 from liverpair.flow.progress import bar, console
 from liverpair.flow.report_texts import archive_reports, read_reports_anywhere
 from liverpair.flow.stages import StageResult
@@ -74,7 +75,11 @@ def analyze(
     workspace = Workspace.create(out)
     workspace.start_log(run.verbose)
     settings = resolve_settings(workspace, config)
-    prepare_backends(settings.backend)  # a missing model is said now, not after an hour of reading headers
+    # What is missing is said now, not after hours of reading headers and images.
+    prepare_backends(settings.backend)
+    given = read_reports_anywhere(reports) if reports is not None else None
+    if clinical is not None:
+        check_clinical(clinical)
     numbers: dict[str, Any] = {}
 
     def note(name: str, result: StageResult) -> StageResult:
@@ -89,8 +94,8 @@ def analyze(
         result = stages.pair_stage(workspace, settings, tick)
     note("pair", result)
     source = archive_reports(workspace)
-    if reports is not None:
-        source = merged(read_reports_anywhere(reports), source)
+    if given is not None:
+        source = merged(given, source)
     if source.rows or source.broken:
         note("label", stages.label_stage(workspace, source))
     with bar("Processing pairs") as tick:

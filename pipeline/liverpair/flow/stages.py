@@ -62,8 +62,15 @@ def index_stage(
     write_text(workspace.settings_file, dump_settings(settings))
     with Catalogue.open(workspace.catalogue) as catalogue:
         summary = catalogue.update(archives, jobs, tick)
+        why = Counter(e.reason for e in catalogue.exclusions()) if summary.objects == 0 else Counter()
     numbers = plain(summary)
     log.info("index: %s", numbers)
+    if summary.objects == 0:
+        told = ", ".join(f"{n} {reason}" for reason, n in why.most_common()) or "no file at all"
+        raise UsageError(
+            f"no DICOM object was found in {', '.join(map(str, archives))} ({told}). Give the folder, file or ZIP that "
+            "holds the DICOM; docs/reasons.md tells what the reasons mean."
+        )
     return StageResult(
         f"Indexed {numbers['objects']} objects in {numbers['series']} series ({numbers['excluded']} files set aside).",
         numbers,

@@ -9,8 +9,9 @@ import typer
 
 from liverpair.core.errors import UsageError
 from liverpair.flow.answer import Answer
-from liverpair.flow.commands.shared import Config, Json, command
+from liverpair.flow.commands.shared import Json, OneConfig, command
 from liverpair.flow.commands.single import VERBS, Choice
+from liverpair.flow.outputs import check_folder
 
 __all__ = ["add_to"]
 
@@ -48,25 +49,21 @@ def detectability(
     ] = None,
     seed: Annotated[int, typer.Option(help="Another number puts the lesions elsewhere.")] = 20261122,
     which: Choice = None,
-    config: Config = None,
+    config: OneConfig = None,
     as_json: Json = False,
 ) -> Answer:
     """How small a lesion this PET can show: inserts synthetic lesions into its liver, lets the detector search.
 
-    Blur takes contrast from lesions below the resolution, noise hides the rest:
-    "PET-negative" means something else at 5 mm than at 15. This measures where
-    the line lies for one scanner, protocol and patient.
+    Blur takes contrast from lesions below the resolution, noise hides the rest: "PET-negative" means something else at
+    5 mm than at 15. This measures where the line lies for one scanner, protocol and patient.
 
-    Spheres of known diameter and true tumour-to-liver ratio T are blurred as
-    this PET blurs (settings, header, noise or edges: the source is printed),
-    optionally by breathing, given the noise of a brighter place, put at random
-    places of the liver away from its own foci, and searched by the same
-    detector and settings as in a study.
+    Spheres of known diameter and true tumour-to-liver ratio T are blurred as this PET blurs (settings, header, noise or
+    edges: the source is printed), optionally by breathing, given the noise of a brighter place, put at random places of
+    the liver away from its own foci, and searched by the same detector and settings as in a study.
 
-    Writes detectability.csv (found of inserted with its exact interval; beside
-    it the closed form's contrast-to-noise and P(detect)), detectability.json
-    (also d50 and d90, the sizes at which half and nine in ten are seen), and
-    the curve as .png and .svg. By default 1350 lesions, a minute or two.
+    Writes detectability.csv (found of inserted with its exact interval; beside it the closed form's contrast-to-noise
+    and P(detect)), detectability.json (also d50 and d90, the sizes at which half and nine in ten are seen), and the
+    curve as .png and .svg. By default 1350 lesions, a minute or two.
 
     Examples:
 
@@ -74,6 +71,7 @@ def detectability(
 
       liverpair detectability suv.nii.gz --liver liver.nii.gz --breathing 10
     """
+    check_folder(output)
     from dataclasses import replace
 
     from liverpair.evaluate.size_sensitivity import SensitivitySettings

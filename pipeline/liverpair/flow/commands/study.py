@@ -11,6 +11,7 @@ import typer
 from liverpair.core.errors import UsageError
 from liverpair.flow.answer import Answer
 from liverpair.flow.commands.shared import Archives, Config, Jobs, Json, Verbose, command
+from liverpair.flow.outputs import check_file, check_folder
 
 if TYPE_CHECKING:
     from liverpair.evaluate.labels.endpoint import EndpointSettings
@@ -62,6 +63,7 @@ def demo(
     """
     from liverpair.flow import run
 
+    check_folder(out)
     return run.demo(out, jobs)
 
 
@@ -176,6 +178,7 @@ def label(
     is_workspace = Workspace(source).settings_file.exists()
     if not is_workspace and (audit is None and audit_answers is None):
         if output is not None:
+            check_file(output)
             return label_files.label_file(source, output, files, endpoint)
         raise UsageError("say where the labels go: liverpair label reports.csv -o labels.csv (or give a workspace).")
     found = labelling.gather_reports(source, reports, dicom)
@@ -254,8 +257,11 @@ def evaluate(
     Example without images: liverpair evaluate --calls calls.csv --readings readings.csv -o results
     """
     if calls is not None or lesions is not None or (readings is not None and ws is None):
-        if ws is not None or output is None:
-            raise UsageError("with --calls or --lesions give -o DIR and no workspace; with --readings one of the two.")
+        if ws is not None:
+            raise UsageError("bare tables and a workspace cannot be evaluated together; leave out one of the two.")
+        if output is None:
+            raise UsageError("say where the results go: liverpair evaluate --calls calls.csv -o results")
+        check_folder(output)
         from liverpair.flow import config as settings
         from liverpair.flow import tabular
 

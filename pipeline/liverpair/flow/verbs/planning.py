@@ -1,4 +1,4 @@
-"""Plan a study: how many pairs and patients give intervals of a wished width, alone or from a pilot's calls."""
+"""Plan a study: how many pairs and patients give intervals of a given width, alone or from a pilot's calls."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ __all__ = ["design_of_pilot", "power"]
 
 def design_of_pilot(path: Path, design: Design) -> Design:
     """``design`` with prevalence, pairs per patient and intracluster correlation as a table of calls shows them."""
+    rows = read_user_table(path)  # names the file itself
     try:
-        return design_of_calls(parse_calls(read_user_table(path)), design)
+        return design_of_calls(parse_calls(rows), design)
     except UsageError as error:
         raise UsageError(f"{path.name}: {error}") from error
 
