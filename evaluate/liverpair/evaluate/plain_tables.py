@@ -1,7 +1,7 @@
 """Bring a user's table of calls or lesions into one form: names of columns, verdicts, numbers and dates.
 
 Tables come from spreadsheets: other capitals and blanks in the header, German names, decimal commas, dates as
-12.03.2019. What has one meaning only is brought into the names and forms of docs/tables; what has several is refused
+12.03.2019. What has one meaning only is brought into the names and forms of docs/tables.md; what has several is refused
 with its row (the header is row 1). No cell is dropped silently.
 """
 
