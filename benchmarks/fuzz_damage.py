@@ -311,6 +311,26 @@ def _items(dataset: Dataset, depth: int = 0) -> list[Dataset]:
     return found
 
 
+def _change_one(dataset: Dataset, rng: random.Random) -> None:
+    """One attribute, at any depth, is removed, emptied, repeated or copied into another item; never the pixels."""
+    items = _items(dataset)
+    target = rng.choice(items)
+    tags = [element.tag for element in target if element.tag != 0x7FE00010]
+    if not tags:
+        return
+    tag = rng.choice(tags)
+    element = target[tag]
+    choice = rng.randrange(4)
+    if choice == 0:
+        del target[tag]
+    elif choice == 1:
+        element.value = Sequence() if element.VR == "SQ" else None
+    elif choice == 2 and element.VR == "SQ" and element.value and len(items) < MANY_ITEMS:
+        element.value = Sequence([*element.value, *element.value] * rng.choice((1, 20)))
+    elif element.VR != "SQ":  # a sequence moved into itself would have no end
+        rng.choice(items)[tag] = element
+
+
 def _rearranged(content: bytes, rng: random.Random) -> bytes:
     """Well-formed nonsense: items and attributes missing, emptied, repeated or moved to another place."""
     with warnings.catch_warnings():
@@ -318,22 +338,7 @@ def _rearranged(content: bytes, rng: random.Random) -> bytes:
         try:
             dataset = pydicom.dcmread(io.BytesIO(content), force=True)
             for _ in range(rng.choice((1, 1, 2, 4))):
-                items = _items(dataset)
-                target = rng.choice(items)
-                tags = [element.tag for element in target if element.tag != 0x7FE00010]
-                if not tags:
-                    continue
-                tag = rng.choice(tags)
-                element = target[tag]
-                choice = rng.randrange(4)
-                if choice == 0:
-                    del target[tag]
-                elif choice == 1:
-                    element.value = Sequence() if element.VR == "SQ" else None
-                elif choice == 2 and element.VR == "SQ" and element.value and len(items) < MANY_ITEMS:
-                    element.value = Sequence([*element.value, *element.value] * rng.choice((1, 20)))
-                elif element.VR != "SQ":  # a sequence moved into itself would have no end
-                    rng.choice(items)[tag] = element
+                _change_one(dataset, rng)
             stream = io.BytesIO()
             dataset.save_as(stream)
         except Exception:  # noqa: BLE001 - what pydicom will not write is damaged in its bytes instead

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,15 @@ class InstanceRecord:
         return self.header.get(keyword, default)
 
 
+def _first(instances: Sequence[InstanceRecord], keyword: str, default: Any) -> Any:
+    """An attribute's value in the first of the frames that has one."""
+    for instance in instances:
+        value = instance.header.get(keyword)
+        if value is not None:
+            return value
+    return default
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesRecord:
     """All frames that share a Series Instance UID, in a stable order."""
@@ -81,11 +90,7 @@ class SeriesRecord:
 
     def first(self, keyword: str, default: Any = None) -> Any:
         """The attribute's value in the first frame that has one."""
-        for instance in self.instances:
-            value = instance.header.get(keyword)
-            if value is not None:
-                return value
-        return default
+        return _first(self.instances, keyword, default)
 
     def values(self, keyword: str) -> list[Any]:
         """The distinct values of an attribute over all frames, in order of appearance."""
@@ -110,11 +115,7 @@ class Stack:
 
     def first(self, keyword: str, default: Any = None) -> Any:
         """The attribute's value in the first frame of this stack that has one."""
-        for instance in self.instances:
-            value = instance.header.get(keyword)
-            if value is not None:
-                return value
-        return default
+        return _first(self.instances, keyword, default)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ def refuse_unquantitative(series: SeriesFacts, frames: Sequence[FrameFacts], war
             "units_unsupported",
             f"Units (0054,1001) is {series.units!r}; only BQML, CNTS, GML and CM2ML lead to an SUV",
         )
-    _refuse_uncorrected(series, warn)
+    _refuse_unattenuated(series, warn)
+    _refuse_undecayed(series, warn)
     if any(f.intercept != 0 for f in frames):
         raise SuvRefusal(
             "intercept_nonzero",
@@ -77,7 +78,8 @@ def real_world_scale(frame: FrameFacts) -> float:
     )
 
 
-def _refuse_uncorrected(series: SeriesFacts, warn: Warn) -> None:
+def _refuse_unattenuated(series: SeriesFacts, warn: Warn) -> None:
+    """An SUV needs attenuation correction, said by Corrected Image or, where that is empty, by the method."""
     if "ATTN" in series.corrected and series.attenuation_method.upper() in NOT_CORRECTED:
         raise SuvRefusal(
             "not_attenuation_corrected",
@@ -93,6 +95,10 @@ def _refuse_uncorrected(series: SeriesFacts, warn: Warn) -> None:
                 "attenuation-corrected series",
             )
         warn("corrected_image_missing: Corrected Image is empty; Attenuation Correction Method was believed")
+
+
+def _refuse_undecayed(series: SeriesFacts, warn: Warn) -> None:
+    """An SUV needs a decay correction whose reference is known; one that the scanner computed needs neither."""
     if series.decay_correction not in ("START", "ADMIN", "NONE"):
         if series.units == "GML" and not series.decay_correction:
             warn("decay_correction_missing: absent, and not needed for an SUV that the scanner computed")
@@ -103,6 +109,16 @@ def _refuse_uncorrected(series: SeriesFacts, warn: Warn) -> None:
             "decay_correction_missing",
             f"Decay Correction (0054,1102) is {series.decay_correction!r}; START, ADMIN and NONE give different SUVs",
         )
+    _refuse_contradicted_decay(series, warn)
+    if series.is_enhanced and series.decay_correction == "START" and not series.explicit_references:
+        raise SuvRefusal(
+            "reference_time_unresolved",
+            "Decay Corrected (0018,9758) is YES without Decay Correction DateTime (0018,9701), which it requires",
+        )
+
+
+def _refuse_contradicted_decay(series: SeriesFacts, warn: Warn) -> None:
+    """Corrected Image, Decay Correction and the Decay Factors must tell one story."""
     decayed = "DECY" in series.corrected
     if not decayed and series.decay_correction != "NONE" and series.corrected:
         raise SuvRefusal(
@@ -121,11 +137,6 @@ def _refuse_uncorrected(series: SeriesFacts, warn: Warn) -> None:
                 "Corrected Image holds DECY, Decay Correction is NONE, a Decay Factor of 1 to tell which is right",
             )
         warn("decay_correction_doubtful: Corrected Image holds DECY; NONE and a Decay Factor of 1 were believed")
-    if series.is_enhanced and series.decay_correction == "START" and not series.explicit_references:
-        raise SuvRefusal(
-            "reference_time_unresolved",
-            "Decay Corrected (0018,9758) is YES without Decay Correction DateTime (0018,9701), which it requires",
-        )
 
 
 def _refuse_unsplit(series: SeriesFacts, frames: Sequence[FrameFacts], warn: Warn) -> None:

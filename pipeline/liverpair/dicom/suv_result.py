@@ -74,6 +74,7 @@ class Notes:
 
 
 def outcome(notes: Notes, factor: tuple[float, ...] = (), refusal: SuvRefusal | None = None) -> SuvResult:
+    """The answer of what was noted on the way: a ``factor`` (SUVbw per stored unit) for each slice, or the refusal."""
     series, reference, start = notes.series, notes.reference, notes.administration
     times: dict[str, Any] = {}
     uptake = None

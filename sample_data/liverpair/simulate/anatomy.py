@@ -197,19 +197,11 @@ def _vessel_trees(
     return portal, veins
 
 
-def draw_anatomy(rng: np.random.Generator, volume_ml: float, disease: LiverDisease = HEALTHY) -> Anatomy:
-    """Draw a patient whose liver has about ``volume_ml``; a disease changes nobody's other random numbers."""
-    space = Space.spanning([-e for e in EXTENT_MM], EXTENT_MM, CANONICAL_STEP_MM)
-    habitus = draw_habitus(rng, space)
-    if disease != HEALTHY:
-        nodules = SmoothField.drawn(np.random.default_rng(int(1000 * habitus.a)), space, NODULE_SCALE_MM)
-        habitus = replace(habitus, disease=disease, nodules=nodules if disease.cirrhosis > 0 else None)
-    sx, sy = habitus.sx, habitus.sy
-    painter = Painter(space)
-    ring, diaphragm = skin_distance(space, habitus), diaphragm_height(space, habitus)
-    cavity = _paint_wall(painter, habitus, ring, diaphragm)
-    limit = np.maximum(cavity + np.float32(1.0), space.open()[2] - diaphragm + np.float32(2.0))
-    _paint_spine(painter, rng, habitus)
+def _paint_heart_and_spleen(
+    painter: Painter, rng: np.random.Generator, habitus: Habitus, cavity: Array, limit: Array
+) -> None:
+    """The heart with its blood within the chest's wall (``cavity``), the spleen within the abdomen (``limit``)."""
+    space, sx, sy = painter.space, habitus.sx, habitus.sy
     heart = np.array([30 * sx, -22 * sy, 112 + rng.uniform(-4, 6)])
     painter.ellipsoid(
         "heart",
@@ -228,10 +220,16 @@ def draw_anatomy(rng: np.random.Generator, volume_ml: float, disease: LiverDisea
         limit,
         habitus.wobble,
     )
-    _paint_bowel(painter, rng, habitus, limit)
-    _paint_stomach(painter, rng, habitus, limit)
-    _paint_kidney(painter, "right", habitus.right_kidney, rng)
-    _paint_kidney(painter, "left", np.array([62 * sx, 50 * sy, -30 + rng.uniform(-8, 8)]), rng)
+
+
+def _left_kidney(rng: np.random.Generator, habitus: Habitus) -> NDArray[np.float64]:
+    """Where the left kidney's middle lies, mm."""
+    return np.array([62 * habitus.sx, 50 * habitus.sy, -30 + rng.uniform(-8, 8)])
+
+
+def _paint_retroperitoneum(painter: Painter, habitus: Habitus) -> None:
+    """Pancreas, duodenum and adrenal glands."""
+    sx, sy = habitus.sx, habitus.sy
     pancreas = np.array([[-24, 6, -52], [-18, -8, -34], [4, -16, -18], [36, -2, -6], [66, 18, 6], [80, 26, 14]]) * [
         sx,
         sy,
@@ -250,6 +248,26 @@ def draw_anatomy(rng: np.random.Generator, volume_ml: float, disease: LiverDisea
         gland = np.array([side * 40 * sx - 3, 38 * sy, -2])
         painter.ellipsoid("adrenal", gland, np.array([4, 11, 15.0]), (0, 0, side * 25))
         painter.ellipsoid("adrenal", gland + np.array([side * -6, 3, -4]), np.array([3.5, 9, 12.0]), (0, 0, side * -30))
+
+
+def draw_anatomy(rng: np.random.Generator, volume_ml: float, disease: LiverDisease = HEALTHY) -> Anatomy:
+    """Draw a patient whose liver has about ``volume_ml``; a disease changes nobody's other random numbers."""
+    space = Space.spanning([-e for e in EXTENT_MM], EXTENT_MM, CANONICAL_STEP_MM)
+    habitus = draw_habitus(rng, space)
+    if disease != HEALTHY:
+        nodules = SmoothField.drawn(np.random.default_rng(int(1000 * habitus.a)), space, NODULE_SCALE_MM)
+        habitus = replace(habitus, disease=disease, nodules=nodules if disease.cirrhosis > 0 else None)
+    painter = Painter(space)
+    ring, diaphragm = skin_distance(space, habitus), diaphragm_height(space, habitus)
+    cavity = _paint_wall(painter, habitus, ring, diaphragm)
+    limit = np.maximum(cavity + np.float32(1.0), space.open()[2] - diaphragm + np.float32(2.0))
+    _paint_spine(painter, rng, habitus)
+    _paint_heart_and_spleen(painter, rng, habitus, cavity, limit)
+    _paint_bowel(painter, rng, habitus, limit)
+    _paint_stomach(painter, rng, habitus, limit)
+    _paint_kidney(painter, "right", habitus.right_kidney, rng)
+    _paint_kidney(painter, "left", _left_kidney(rng, habitus), rng)
+    _paint_retroperitoneum(painter, habitus)
     box, vessels = _paint_liver_region(painter, rng, habitus, volume_ml)
     return _finished(painter, rng, box, vessels)
 

@@ -159,6 +159,7 @@ def growth_for_volume(space: Space, habitus: Habitus, volume_ml: float) -> float
 
 
 def draw_habitus(rng: np.random.Generator, space: Space) -> Habitus:
+    """Draw a body's proportions; lengths in mm on the canonical ``space``. The draws' order is part of every seed."""
     a, b = rng.uniform(152, 172), rng.uniform(102, 120)
     return Habitus(
         a=a,

@@ -126,32 +126,80 @@ def _liver_points(anatomy: Anatomy, depth_mm: float) -> NDArray[np.float64]:
     )
 
 
-def _true_lesion(
-    number: int,
-    lesion: PlacedLesion,
-    anatomy: Anatomy,
-    motion: Motion,
-    pet_offset: NDArray[np.float64],
-    mr_offset: NDArray[np.float64],
-) -> TrueLesion:
-    space = anatomy.space
-    index = tuple(
-        int(round((c - axis[0]) / space.step))
-        for c, axis in zip(lesion.centre, (space.x, space.y, space.z), strict=True)
-    )
-    request = lesion.request
-    return TrueLesion(
-        f"L{number:02d}",
-        request.nature,
-        request.diameter_mm,
-        2 * lesion.reach,
-        request.tlr,
-        lesion.centre + pet_offset,
-        motion.forward(lesion.centre)[0] + mr_offset,
-        float(anatomy.depth[index]),
-        request.contrast,
-        lesion.turn * lesion.radii,
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """What chance or the settings say of a patient's liver and examinations; offsets (3,) take anatomy to LPS mm."""
+
+    liver_suv: float
+    steatosis: float
+    bile: float
+    pet_cov: float
+    respiration_mm: float
+    pet_offset: NDArray[np.float64]
+    mr_offset: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rng: np.random.Generator, settings: PairSettings) -> _Drawn:
+        """All is drawn, in this order, also what the settings then replace: a given value changes nothing else."""
+        drawn_suv = float(np.clip(np.exp(rng.normal(np.log(5.0), 0.28)), 2.5, 10.0))
+        fatty = max(0.0, float(rng.normal(-0.1, 0.25)))
+        return cls(
+            liver_suv=drawn_suv if settings.liver_suv is None else settings.liver_suv,
+            steatosis=min(fatty, 0.8) if settings.steatosis is None else settings.steatosis,
+            bile=_choice(rng, settings.bile, 0.0, 1.0),
+            pet_cov=_choice(rng, settings.pet_cov, 0.10, 0.14),
+            respiration_mm=_choice(rng, settings.pet_respiration_mm, 4.0, 12.0),
+            pet_offset=np.array([rng.uniform(-8, 8), rng.uniform(-190, -140), rng.uniform(-900, -500)]),
+            mr_offset=np.array([rng.uniform(-25, 25), rng.uniform(-30, 30), rng.uniform(-60, 60)]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Patient:
+    """Who is examined: the body with its lesions, and what every examination makes of its tissues."""
+
+    anatomy: Anatomy
+    lesions: tuple[PlacedLesion, ...]
+    drawn: _Drawn
+    settings: PairSettings
+
+    def tissues(self, image: str) -> dict[str, float]:
+        """The signal of every tissue on an image ("ct", "ct-portal", "pet", "mr-hbp" ...)."""
+        drawn, disease = self.drawn, self.settings.disease
+        table = tissue_table(image, drawn.liver_suv, drawn.steatosis, drawn.bile, self.settings.uptake)
+        if disease.alike and image != "pet":
+            table |= dict.fromkeys(ALIKE, table["liver"])
+        return table
+
+    def visible(self, image: str) -> list[tuple[PlacedLesion, float]]:
+        """The lesions that an image shows, each with its signal."""
+        found = [
+            (lesion, lesion_value(image, r.nature, r.tlr, self.drawn.liver_suv, r.contrast))
+            for lesion in self.lesions
+            for r in (lesion.request,)
+        ]
+        return [(lesion, value) for lesion, value in found if value is not None]
+
+    def true_lesion(self, number: int, lesion: PlacedLesion, motion: Motion) -> TrueLesion:
+        """The truth of one lesion in both examinations' frames."""
+        space = self.anatomy.space
+        index = tuple(
+            int(round((c - axis[0]) / space.step))
+            for c, axis in zip(lesion.centre, (space.x, space.y, space.z), strict=True)
+        )
+        request = lesion.request
+        return TrueLesion(
+            lesion_id=f"L{number:02d}",
+            nature=request.nature,
+            diameter_mm=request.diameter_mm,
+            long_axis_mm=2 * lesion.reach,
+            tlr=request.tlr,
+            pet_lps=lesion.centre + self.drawn.pet_offset,
+            mr_lps=motion.forward(lesion.centre)[0] + self.drawn.mr_offset,
+            depth_mm=float(self.anatomy.depth[index]),
+            contrast=request.contrast,
+            semi_axes=lesion.turn * lesion.radii,
+        )
 
 
 def simulate_pair(seed: int, settings: PairSettings | None = None) -> SimulatedPair:
@@ -160,107 +208,96 @@ def simulate_pair(seed: int, settings: PairSettings | None = None) -> SimulatedP
         return _simulate(seed, settings or PairSettings())
 
 
-def _simulate(seed: int, settings: PairSettings) -> SimulatedPair:
-    """Draw the patient, acquire both examinations and state the truth."""
-    streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(seed).spawn(6)]
-    choose, body, place, move, tomograph, magnet = streams
-    if settings.anatomy_seed is not None:
-        body = np.random.Generator(np.random.PCG64(settings.anatomy_seed))
-    liver_ml = _choice(body, settings.liver_ml, 1200.0, 1900.0)
-    drawn_suv = float(np.clip(np.exp(choose.normal(np.log(5.0), 0.28)), 2.5, 10.0))
-    liver_suv = drawn_suv if settings.liver_suv is None else settings.liver_suv
-    fatty = max(0.0, float(choose.normal(-0.1, 0.25)))
-    steatosis = min(fatty, 0.8) if settings.steatosis is None else settings.steatosis
-    bile = _choice(choose, settings.bile, 0.0, 1.0)
-    cov = _choice(choose, settings.pet_cov, 0.10, 0.14)
-    respiration = _choice(choose, settings.pet_respiration_mm, 4.0, 12.0)
-    pet_offset = np.array([choose.uniform(-8, 8), choose.uniform(-190, -140), choose.uniform(-900, -500)])
-    mr_offset = np.array([choose.uniform(-25, 25), choose.uniform(-30, 30), choose.uniform(-60, 60)])
-
-    anatomy = draw_anatomy(body, liver_ml, settings.disease)
-    requests = random_requests(place) if settings.lesions is None else settings.lesions
-    lesions = place_lesions(place, anatomy, requests)
-    motion = draw_motion(
-        move,
-        _choice(move, settings.rotation_deg, 2.0, 4.0),
-        _choice(move, settings.shift_mm, 2.0, 10.0),
-        _choice(move, settings.breathing_mm, 6.0, 16.0),
-        _choice(move, settings.local_mm, 3.0, 5.0),
+def _motion(rng: np.random.Generator, settings: PairSettings, anatomy: Anatomy) -> Motion:
+    """How the liver lies otherwise in the MRI than in the PET/CT."""
+    return draw_motion(
+        rng,
+        _choice(rng, settings.rotation_deg, 2.0, 4.0),
+        _choice(rng, settings.shift_mm, 2.0, 10.0),
+        _choice(rng, settings.breathing_mm, 6.0, 16.0),
+        _choice(rng, settings.local_mm, 3.0, 5.0),
         _liver_points(anatomy, 2.0)[::997],
     )
-    ct_image = "ct" if settings.ct_phase == "native" else f"ct-{settings.ct_phase}"
-    frame_pet, frame_mr = f"2.25.{1000 + seed}1", f"2.25.{1000 + seed}2"
 
-    def values(image: str) -> dict[str, float]:
-        table = tissue_table(image, liver_suv, steatosis, bile, settings.uptake)
-        if settings.disease.alike and image != "pet":
-            table |= dict.fromkeys(ALIKE, table["liver"])
-        return table
 
-    def drawn_lesions(image: str) -> list[tuple[PlacedLesion, float]]:
-        found = [
-            (lesion, lesion_value(image, r.nature, r.tlr, liver_suv, r.contrast))
-            for lesion in lesions
-            for r in (lesion.request,)
-        ]
-        return [(lesion, value) for lesion, value in found if value is not None]
-
-    ct, ct_liver = acquire_ct(
-        tomograph,
-        anatomy,
-        values(ct_image),
-        drawn_lesions(ct_image),
-        pet_offset,
-        frame_pet,
+def _pet_ct(rng: np.random.Generator, patient: _Patient, frame: str) -> tuple[Volume, Mask, Volume]:
+    """The CT in HU with its liver's true mask, and the PET in SUVbw."""
+    settings, drawn = patient.settings, patient.drawn
+    name = "ct" if settings.ct_phase == "native" else f"ct-{settings.ct_phase}"
+    ct, liver = acquire_ct(
+        rng,
+        patient.anatomy,
+        patient.tissues(name),
+        patient.visible(name),
+        drawn.pet_offset,
+        frame,
         settings.field_of_view_mm,
         settings.ct_spacing_mm,
         settings.ct_noise_hu,
     )
     pet = acquire_pet(
-        tomograph,
-        anatomy,
-        values("pet"),
-        drawn_lesions("pet"),
-        pet_offset,
-        frame_pet,
+        rng,
+        patient.anatomy,
+        patient.tissues("pet"),
+        patient.visible("pet"),
+        drawn.pet_offset,
+        frame,
         settings.field_of_view_mm,
         settings.pet_spacing_mm,
         settings.pet_fwhm_mm,
-        cov,
-        respiration,
+        drawn.pet_cov,
+        drawn.respiration_mm,
         settings.heterogeneity,
         settings.pet_drift_mm,
     )
-    mr, mr_liver = acquire_mr(
-        magnet,
-        anatomy,
-        {role: values(role) for role in settings.sequences},
-        {role: drawn_lesions(role) for role in settings.sequences},
+    return ct, liver, pet
+
+
+def _mri(rng: np.random.Generator, patient: _Patient, motion: Motion, frame: str) -> tuple[dict[str, Volume], Mask]:
+    """The MR images by role, and the liver's true mask on the first one's grid."""
+    settings = patient.settings
+    return acquire_mr(
+        rng,
+        patient.anatomy,
+        {role: patient.tissues(role) for role in settings.sequences},
+        {role: patient.visible(role) for role in settings.sequences},
         motion,
-        mr_offset,
-        frame_mr,
+        patient.drawn.mr_offset,
+        frame,
         settings.mr_protocol,
         settings.heterogeneity,
     )
+
+
+def _simulate(seed: int, settings: PairSettings) -> SimulatedPair:
+    """Draw the patient, acquire both examinations and state the truth; each step has random numbers of its own."""
+    streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(seed).spawn(6)]
+    choose, body, place, move, tomograph, magnet = streams
+    if settings.anatomy_seed is not None:
+        body = np.random.Generator(np.random.PCG64(settings.anatomy_seed))
+    anatomy = draw_anatomy(body, _choice(body, settings.liver_ml, 1200.0, 1900.0), settings.disease)
+    requests = random_requests(place) if settings.lesions is None else settings.lesions
+    drawn = _Drawn.of(choose, settings)
+    patient = _Patient(anatomy, tuple(place_lesions(place, anatomy, requests)), drawn, settings)
+    motion = _motion(move, settings, anatomy)
+    ct, ct_liver, pet = _pet_ct(tomograph, patient, f"2.25.{1000 + seed}1")
+    mr, mr_liver = _mri(magnet, patient, motion, f"2.25.{1000 + seed}2")
     deep = _liver_points(anatomy, LANDMARK_DEPTH_MM)
     marks = deep[place.integers(0, len(deep), 50)]
-    truth = tuple(
-        _true_lesion(n + 1, lesion, anatomy, motion, pet_offset, mr_offset) for n, lesion in enumerate(lesions)
-    )
     return SimulatedPair(
-        ct,
-        pet,
-        mr,
-        ct_liver,
-        mr_liver,
-        truth,
-        liver_suv,
-        cov,
-        settings.pet_fwhm_mm,
-        respiration,
-        marks + pet_offset,
-        motion.forward(marks) + mr_offset,
-        motion,
-        pet_offset,
-        mr_offset,
+        ct=ct,
+        pet=pet,
+        mr=mr,
+        ct_liver=ct_liver,
+        mr_liver=mr_liver,
+        lesions=tuple(patient.true_lesion(n, lesion, motion) for n, lesion in enumerate(patient.lesions, start=1)),
+        liver_suv=drawn.liver_suv,
+        pet_cov=drawn.pet_cov,
+        pet_fwhm_mm=settings.pet_fwhm_mm,
+        pet_respiration_mm=drawn.respiration_mm,
+        landmarks_pet=marks + drawn.pet_offset,
+        landmarks_mr=motion.forward(marks) + drawn.mr_offset,
+        motion=motion,
+        pet_offset=drawn.pet_offset,
+        mr_offset=drawn.mr_offset,
     )

@@ -41,6 +41,7 @@ def read_points(path: Path) -> NDArray[np.float64]:
 
 
 def write_points(path: Path, points: NDArray[np.float64]) -> None:
+    """Write points (n, 3) in LPS mm as a CSV with the columns x,y,z, whole or not at all."""
     write_text(path, format_table(("x", "y", "z"), [dict(zip("xyz", map(float, p), strict=True)) for p in points]))
 
 
