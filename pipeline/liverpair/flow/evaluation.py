@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from liverpair.core.errors import UsageError
@@ -47,7 +47,7 @@ from liverpair.flow.report_facts import (
     write_report,
 )
 from liverpair.flow.source_facts import correction, foci_of_pairs, image_facts, said_of, suv_facts
-from liverpair.flow.study_reports import read_audit, read_consensus, readers_of_study, reports_by_study
+from liverpair.flow.study_reports import Consensus, read_audit, read_consensus, readers_of_study, reports_by_study
 from liverpair.flow.tables import Row
 from liverpair.flow.visibility import flagged_lesions, visibility_rows
 from liverpair.flow.workspace import Workspace
@@ -99,32 +99,6 @@ def _attributes(
     }
 
 
-def _explanations(
-    pairs: Mapping[str, Mapping[str, str]],
-    records: Mapping[str, Mapping[str, Any]],
-    calls: Sequence[Row],
-    reports: Mapping[str, Row],
-    cohort: CohortFacts,
-    clinical: Clinical,
-    suv: Mapping[str, Mapping[str, Any]],
-    settings: Settings,
-) -> list[Attribution]:
-    """Flags of every judged pair; the primary cause of those that are false."""
-    found = []
-    for call in calls:
-        record = records.get(call["pair_id"])
-        if record is not None and call["outcome"] in ("FN", "FP", "TP", "TN"):
-            pair = pairs[call["pair_id"]]
-            seen = pair_evidence(record, pair, call, cohort, reports.get(pair["mr_study_uid"]))
-            evidence: PairEvidence = replace(
-                seen,
-                treatments=treatments(pair, clinical),
-                technical=technical_flags(suv.get(call["pair_id"], {}), settings.attribution),
-            )
-            found.append(attribute(evidence, settings.attribution))
-    return found
-
-
 def _case_views(
     workspace: Workspace,
     pairs: Mapping[str, Mapping[str, str]],
@@ -163,8 +137,31 @@ def _same_recipe(records: Sequence[Mapping[str, Any] | None], settings: Settings
         )
 
 
-def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, Any]:
-    """Write lesions, calls, attribution, concordance and the report; returns the numbers for the user."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Study:
+    """All that was found of a study, by pair_id. ``records`` are the cases that were processed to their end,
+    ``all_records`` also the failed (and, as None, the missing) ones."""
+
+    pairs: Mapping[str, Mapping[str, str]]
+    all_records: Mapping[str, Mapping[str, Any] | None]
+    records: Mapping[str, Mapping[str, Any]]
+    reports: Mapping[str, Row]
+    clinical: Clinical
+    consensus: Consensus
+    calls: Sequence[Row]
+    vendors: Mapping[str, str]
+    cohort: CohortFacts
+    suv: Mapping[str, Mapping[str, Any]]
+    lesions: Sequence[LesionOutcome]
+
+    @property
+    def done(self) -> list[Mapping[str, Any]]:
+        """The records of the cases that were processed to their end."""
+        return list(self.records.values())
+
+
+def _gathered(workspace: Workspace, settings: Settings) -> _Study:
+    """Read what the earlier stages wrote, and settle every pair's verdicts."""
     pairs = {row["pair_id"]: row for row in workspace.read_table("pairs")}
     all_records = {pair_id: workspace.read_case(pair_id) for pair_id in sorted(pairs)}
     _same_recipe(list(all_records.values()), settings)
@@ -172,15 +169,46 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
     reports, clinical = reports_by_study(workspace), read_clinical(workspace)
     consensus = read_consensus(workspace, list(pairs))
     settled = consensus.of_pair
-    calls = [_call_row(pairs[p], all_records[p], reports, settled.get(p, {}), settings) for p in sorted(pairs)]
-    vendors = {row["series_uid"]: manufacturer_name(row["manufacturer"]) for row in workspace.read_table("series")}
-    cohort = cohort_facts(list(records.values()), {p: row["tracer"] for p, row in pairs.items()})
-    suv = {pair_id: suv_facts(workspace, pair_id) for pair_id in records}
-    attributions = _explanations(pairs, records, calls, reports, cohort, clinical, suv, settings)
-    lesions = [x for p, r in records.items() for x in lesion_outcomes(r, pairs[p]["patient_id"])]
-    result = _concordance(calls, pairs, records, vendors, lesions, settings)
-    sizes, agreement = diameters(records, pairs, reports)
-    result |= {
+    return _Study(
+        pairs=pairs,
+        all_records=all_records,
+        records=records,
+        reports=reports,
+        clinical=clinical,
+        consensus=consensus,
+        calls=[_call_row(pairs[p], all_records[p], reports, settled.get(p, {}), settings) for p in sorted(pairs)],
+        vendors={row["series_uid"]: manufacturer_name(row["manufacturer"]) for row in workspace.read_table("series")},
+        cohort=cohort_facts(list(records.values()), {p: row["tracer"] for p, row in pairs.items()}),
+        suv={pair_id: suv_facts(workspace, pair_id) for pair_id in records},
+        lesions=[x for p, r in records.items() for x in lesion_outcomes(r, pairs[p]["patient_id"])],
+    )
+
+
+def _explanations(study: _Study, settings: Settings) -> list[Attribution]:
+    """Flags of every judged pair; the primary cause of those that are false."""
+    found = []
+    for call in study.calls:
+        record = study.records.get(call["pair_id"])
+        if record is not None and call["outcome"] in ("FN", "FP", "TP", "TN"):
+            pair = study.pairs[call["pair_id"]]
+            seen = pair_evidence(record, pair, call, study.cohort, study.reports.get(pair["mr_study_uid"]))
+            evidence: PairEvidence = replace(
+                seen,
+                treatments=treatments(pair, study.clinical),
+                technical=technical_flags(study.suv.get(call["pair_id"], {}), settings.attribution),
+            )
+            found.append(attribute(evidence, settings.attribution))
+    return found
+
+
+def _result(
+    workspace: Workspace, study: _Study, attributions: Sequence[Attribution], settings: Settings
+) -> dict[str, Any]:
+    """concordance.json: the estimates, the causes, and what images, reports and readers say of one another."""
+    calls, records, pairs = study.calls, study.records, study.pairs
+    level = settings.concordance.confidence_level
+    result = _concordance(calls, pairs, records, study.vendors, study.lesions, settings)
+    return result | {
         "false_negative_causes": cause_counts(attributions, "FN"),
         "false_positive_causes": cause_counts(attributions, "FP"),
         "flag_odds": plain(flag_odds(attributions)),
@@ -188,55 +216,75 @@ def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, An
         "size_sweep": plain(size_sweep(attributions, settings.attribution.size_sweep_mm)),
         "images_against_reports": {
             "agreement": report_validation(calls),
-            "disagreements": contradictions(calls, image_facts(records, settings), said_of(pairs, reports)),
+            "disagreements": contradictions(calls, image_facts(records, settings), said_of(pairs, study.reports)),
         },
-        "threshold_sweep": threshold_sweep(
-            foci_of_pairs(records), settings.calls, settings.concordance.confidence_level
-        ),
-        "sources": accuracy_by_source(calls, settings.concordance.confidence_level),
+        "threshold_sweep": threshold_sweep(foci_of_pairs(records), settings.calls, level),
+        "sources": accuracy_by_source(calls, level),
         "label_correction": correction(calls, read_audit(workspace), settings),
-        "consensus_trail": consensus_trail(calls, consensus.readings),
-        "readers": readers_of_study(workspace, calls, consensus, result),
-        "diameter_agreement": agreement,
-        "tolerance_sweep": sweep_tolerance(list(records.values())),
+        "consensus_trail": consensus_trail(calls, study.consensus.readings),
+        "readers": readers_of_study(workspace, calls, study.consensus, result),
+        "diameter_agreement": diameters(records, pairs, study.reports)[1],
+        "tolerance_sweep": sweep_tolerance(study.done),
     }
-    explained = {a.pair_id: attribution_row(a) for a in attributions if a.outcome in ("FN", "FP")}
-    visibility = visibility_rows(records, pairs, calls, cohort, settings)
-    workspace.write_table("lesions", flagged_lesions(records, visibility))
+
+
+def _write_tables(
+    workspace: Workspace, study: _Study, explained: Mapping[str, Row], result: dict[str, Any], settings: Settings
+) -> None:
+    """The workspace's tables of lesions, verdicts, causes and agreement."""
+    visibility = visibility_rows(study.records, study.pairs, study.calls, study.cohort, settings)
+    workspace.write_table("lesions", flagged_lesions(study.records, visibility))
     workspace.write_table("visibility", visibility)
-    workspace.write_table("locations", location_rows(records))
-    workspace.write_table("calls", calls)
+    workspace.write_table("locations", location_rows(study.records))
+    workspace.write_table("calls", study.calls)
     workspace.write_table("attribution", [explained[p] for p in sorted(explained)])
     workspace.write_json(workspace.tables / "concordance.json", result)
-    examinations, done = examination_rows(workspace), list(records.values())
-    data = ReportData(
+
+
+def _report_data(
+    workspace: Workspace, study: _Study, explained: Mapping[str, Row], result: dict[str, Any], settings: Settings
+) -> ReportData:
+    """What the report shows of the study."""
+    pairs, calls, done = study.pairs, study.calls, study.done
+    shown = {p: r for p, r in study.all_records.items() if r}
+    examinations = examination_rows(workspace)
+    return ReportData(
         title=TITLE,
         version=version(),
         settings_toml=dump_settings(settings),
         concordance=result,
         flow=flow_steps(workspace, calls),
-        cases=_case_views(workspace, pairs, {p: r for p, r in all_records.items() if r}, calls, explained, vendors),
-        sizes=[(x.size_mm, x.detected) for x in lesions if x.size_mm is not None and x.detected is not None],
+        cases=_case_views(workspace, pairs, shown, calls, explained, study.vendors),
+        sizes=[(x.size_mm, x.detected) for x in study.lesions if x.size_mm is not None and x.detected is not None],
         levels=level_counts(workspace, calls),
-        diameters=sizes,
+        diameters=diameters(study.records, pairs, study.reports)[0],
         exclusions=exclusion_rows(workspace),
         missing=missing_rows(list(pairs.values()), calls),
-        refusals=refusal_rows([r for r in all_records.values() if r is not None]),
-        methods=methods_paragraphs(settings, result, records),
+        refusals=refusal_rows([r for r in study.all_records.values() if r is not None]),
+        methods=methods_paragraphs(settings, result, study.records),
         odds=result["flag_odds"],
-        baseline=baseline_rows(pairs, examinations, clinical),
-        acquisition=acquisition_rows(examinations, list(suv.values())),
+        baseline=baseline_rows(pairs, examinations, study.clinical),
+        acquisition=acquisition_rows(examinations, list(study.suv.values())),
         protocols=protocol_rows(read_protocols(workspace)),
         disease=disease_rows(done),
         other_findings=other_findings(done, {c["pair_id"]: c for c in calls}),
         uptake=uptake_rows(done, {p: row["tracer"] for p, row in pairs.items()}),
         processing=processing_rows(done),
         show_patient_ids=settings.report.show_patient_ids,
-        interventions=interventions(list(pairs.values()), clinical, settings.attribution),
+        interventions=interventions(list(pairs.values()), study.clinical, settings.attribution),
     )
-    write_report(workspace.report / "index.html", data)
-    failed = sum(r is None or r["status"] != "done" for r in all_records.values())
-    return {"counts": result["counts"], "pairs": len(pairs), "failed_cases": failed}
+
+
+def evaluate_workspace(workspace: Workspace, settings: Settings) -> dict[str, Any]:
+    """Write lesions, calls, attribution, concordance and the report; returns the numbers for the user."""
+    study = _gathered(workspace, settings)
+    attributions = _explanations(study, settings)
+    result = _result(workspace, study, attributions, settings)
+    explained = {a.pair_id: attribution_row(a) for a in attributions if a.outcome in ("FN", "FP")}
+    _write_tables(workspace, study, explained, result, settings)
+    write_report(workspace.report / "index.html", _report_data(workspace, study, explained, result, settings))
+    failed = sum(r is None or r["status"] != "done" for r in study.all_records.values())
+    return {"counts": result["counts"], "pairs": len(study.pairs), "failed_cases": failed}
 
 
 def _concordance(

@@ -8,7 +8,7 @@ from typing import Any
 
 from liverpair.core.provenance import canonical_json, version
 from liverpair.evaluate.report.build import CaseView, FlowStep, ReportData, shown_names
-from liverpair.evaluate.tables import attribution_row
+from liverpair.evaluate.tables import TableEvaluation, attribution_row
 from liverpair.evaluate.tables import evaluate_tables as evaluate_rows
 from liverpair.flow.answer import Answer
 from liverpair.flow.config import Settings, dump_settings
@@ -68,34 +68,27 @@ def _baseline(calls: Sequence[Row], extras: Mapping[str, Mapping[str, Any]]) -> 
     return baseline_rows(pairs, {}, Clinical(known))
 
 
-def evaluate_tables(
-    calls: Path | None, lesions: Path | None, output: Path, settings: Settings, readings: Path | None = None
-) -> Answer:
-    """Concordance, causes, agreement between readers and report of plain tables, written to ``output``."""
-    call_rows = read_user_table(calls) if calls is not None else None
-    lesion_rows = read_user_table(lesions) if lesions is not None else None
-    read = read_user_table(readings) if readings is not None else None
-    found = evaluate_rows(call_rows, lesion_rows, settings.concordance, settings.attribution, read)
-    attributions = {a.pair_id: attribution_row(a) for a in found.attribution}
-    extras = {call.pair_id: call.attributes for call in found.pairs}
-    sizes = [(x.size_mm, x.detected) for x in found.lesions if x.size_mm is not None and x.detected is not None]
-    judged = _judged(found.calls)
-    left = [
-        (o.replace("_", " "), sum(c["outcome"] == o for c in found.calls)) for o in ("indeterminate", "not_evaluable")
+def _flow(calls: Sequence[Row]) -> list[FlowStep]:
+    """The flow diagram of a table: its pairs, and those that were judged."""
+    judged = _judged(calls)
+    left = [(o.replace("_", " "), sum(c["outcome"] == o for c in calls)) for o in ("indeterminate", "not_evaluable")]
+    return [
+        FlowStep("Pairs in the table", len(calls), "pairs", _patients(calls), tuple(x for x in left if x[1])),
+        FlowStep("Pairs that were judged", len(judged), "pairs", _patients(judged)),
     ]
-    data = ReportData(
+
+
+def _report_data(found: TableEvaluation, attributions: Mapping[str, Row], settings: Settings) -> ReportData:
+    """What the report shows of bare tables."""
+    extras = {call.pair_id: call.attributes for call in found.pairs}
+    return ReportData(
         title=f"{TITLE}, from tables",
         version=version(),
         settings_toml=dump_settings(settings),
         concordance=found.concordance,
-        flow=[
-            FlowStep(
-                "Pairs in the table", len(found.calls), "pairs", _patients(found.calls), tuple(x for x in left if x[1])
-            ),
-            FlowStep("Pairs that were judged", len(judged), "pairs", _patients(judged)),
-        ],
+        flow=_flow(found.calls),
         cases=[_case_view(dict(c), attributions.get(c["pair_id"]), extras[c["pair_id"]]) for c in found.calls],
-        sizes=sizes,
+        sizes=[(x.size_mm, x.detected) for x in found.lesions if x.size_mm is not None and x.detected is not None],
         methods=[
             "Selection. Verdicts and lesions were taken from tables; no image was read. How the pairs were chosen and "
             "read is for the manuscript.",
@@ -107,16 +100,24 @@ def evaluate_tables(
         from_tables=True,
         show_patient_ids=settings.report.show_patient_ids,
     )
-    output.mkdir(parents=True, exist_ok=True)
+
+
+def evaluate_tables(
+    calls: Path | None, lesions: Path | None, output: Path, settings: Settings, readings: Path | None = None
+) -> Answer:
+    """Concordance, causes, agreement between readers and report of plain tables, written to ``output``."""
+    call_rows, lesion_rows, reading_rows = (
+        read_user_table(path) if path is not None else None for path in (calls, lesions, readings)
+    )
+    found = evaluate_rows(call_rows, lesion_rows, settings.concordance, settings.attribution, reading_rows)
+    attributions = {a.pair_id: attribution_row(a) for a in found.attribution}
+    data = _report_data(found, attributions, settings)
     names = shown_names(data)
-    write_text(
-        output / "calls.csv",
-        format_table(CALLS, [{**c, "pair_in_report": names[c["pair_id"]]} for c in found.calls]),
-    )
-    write_text(
-        output / "attribution.csv",
-        format_table(COLUMNS["attribution"], [attributions[p] for p in sorted(attributions)]),
-    )
+    rows = [{**c, "pair_in_report": names[c["pair_id"]]} for c in found.calls]
+    explained = [attributions[pair_id] for pair_id in sorted(attributions)]
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / "calls.csv", format_table(CALLS, rows))
+    write_text(output / "attribution.csv", format_table(COLUMNS["attribution"], explained))
     write_text(output / "concordance.json", canonical_json(found.concordance, indent=1) + "\n")
     write_report(output / "index.html", data)
     return Answer(found.concordance, f"Report: {output / 'index.html'}")
