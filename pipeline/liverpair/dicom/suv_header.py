@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -49,6 +49,9 @@ GE_NAMES = ("GE ", "GE_", "GE-", "GEMS", "GEHC", "GENERAL ELECTRIC")
 APPLIED_DECAY = 0.01
 #: One series has one explicit reference; its spelling may round to the minute.
 REFERENCE_SPREAD = timedelta(minutes=1)
+#: Facts in which all slices of one acquisition are alike.
+ALIKE = ("units", "suv_type", "decay_correction", "weight", "size", "sex", "dose", "half_life_s", "start_datetime",
+         "start_time")  # fmt: skip
 PHILIPS = (0x7053, "Philips PET Private Group")
 #: UCUM units of an Enhanced PET's real-world values → (Units, SUV Type) of the classic object.
 UCUM_UNITS = {
@@ -231,18 +234,7 @@ def read_series(datasets: Sequence[Dataset]) -> SeriesFacts:
     """
     heads = [_frames_of(dataset)[0] for dataset in datasets]
     facts = [_series(head) for head in heads]
-    for name in (
-        "units",
-        "suv_type",
-        "decay_correction",
-        "weight",
-        "size",
-        "sex",
-        "dose",
-        "half_life_s",
-        "start_datetime",
-        "start_time",
-    ):
+    for name in ALIKE:
         if len({getattr(f, name) for f in facts}) > 1:
             raise SuvRefusal(
                 "series_inconsistent",
@@ -258,18 +250,13 @@ def read_series(datasets: Sequence[Dataset]) -> SeriesFacts:
             )
     starts = [f.start for f in facts if f.start is not None]
     corrected = frozenset.intersection(*(f.corrected for f in facts))
-    return _replaced(
+    return replace(
         first,
         start=min(starts) if starts else None,
         corrected=corrected,
         decay_factor_is_one=all(f.decay_factor_is_one for f in facts),
         decay_factor_applied=any(f.decay_factor_applied for f in facts),
     )
-
-
-def _replaced(facts: SeriesFacts, **changes: Any) -> SeriesFacts:
-    names = SeriesFacts.__dataclass_fields__
-    return SeriesFacts(**{name: changes.get(name, getattr(facts, name)) for name in names})
 
 
 def _series(head: Dataset) -> SeriesFacts:

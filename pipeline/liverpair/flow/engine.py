@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -86,6 +86,24 @@ def run_many(
             )
 
 
+def _submitted(
+    pool: ProcessPoolExecutor,
+    work: Callable[[Any], _Result],
+    tasks: Sequence[_Task],
+    numbers: Iterable[int],
+    prepare: Callable[[_Task], Any],
+    futures: dict[Future[_Result], int],
+) -> Iterator[tuple[int, Exception]]:
+    """Give tasks to the pool and note them in ``futures``, until it breaks; yields those that cannot be prepared."""
+    for number in numbers:
+        try:
+            futures[pool.submit(work, prepare(tasks[number]))] = number
+        except BrokenProcessPool:
+            return
+        except Exception as error:  # noqa: BLE001 # what cannot be prepared fails alone
+            yield number, error
+
+
 def _in_pool(
     work: Callable[[Any], _Result], tasks: Sequence[_Task], jobs: int, prepare: Callable[[_Task], Any]
 ) -> Generator[tuple[_Task, _Result | Exception], None, list[_Task]]:
@@ -98,14 +116,10 @@ def _in_pool(
         futures: dict[Future[_Result], int] = {}
         try:
             while True:
-                for number in islice(waiting, AHEAD * jobs - len(futures)):
-                    try:
-                        futures[pool.submit(work, prepare(tasks[number]))] = number
-                    except BrokenProcessPool:
-                        break
-                    except Exception as error:  # noqa: BLE001 # what cannot be prepared fails alone
-                        finished.add(number)
-                        yield tasks[number], error
+                next_ones = islice(waiting, AHEAD * jobs - len(futures))
+                for number, error in _submitted(pool, work, tasks, next_ones, prepare, futures):
+                    finished.add(number)
+                    yield tasks[number], error
                 if not futures:
                     break
                 done, _ = wait(futures, return_when=FIRST_COMPLETED)

@@ -22,7 +22,7 @@ from liverpair.register.deformable import (
     spline_space,
     window_radius,
 )
-from liverpair.register.prepare import Scene, mask_box, scene
+from liverpair.register.prepare import Level, Scene, mask_box, scene
 from liverpair.register.quality import decide, deforms_credibly, measure_quality
 from liverpair.register.second_channel import at_first, heard_with
 from liverpair.register.settings import DeformSettings, QualitySettings, RegisterSettings
@@ -148,11 +148,18 @@ def _scene(
     fixed: Volume, moving: Volume, fixed_liver: Mask | None, moving_liver: Mask | None, affine: NDArray[np.float64],
     box: tuple[NDArray[np.float64], NDArray[np.float64]], level: int, settings: DeformSettings,
 ) -> Scene | None:  # fmt: skip
+    """The two images at one level of the pyramid (0 the coarsest); None if they never overlap."""
     spacing = settings.spacings_mm[level]
-    return scene(
-        fixed, moving, fixed_liver, moving_liver, affine, box, spacing, settings.blurs_mm[level], settings.margin_mm,
-        window_radius(settings.window_mm, spacing), settings.pad_mm, settings.noise_share, fluid=settings.fluid,
-    )  # fmt: skip
+    fineness = Level(
+        spacing=spacing,
+        blur=settings.blurs_mm[level],
+        margin=settings.margin_mm,
+        radius=window_radius(settings.window_mm, spacing),
+        pad=settings.pad_mm,
+        noise_share=settings.noise_share,
+        fluid=settings.fluid,
+    )
+    return scene(fixed, moving, fixed_liver, moving_liver, affine, box, fineness)
 
 
 def _best_start(

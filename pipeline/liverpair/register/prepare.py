@@ -13,11 +13,12 @@ from liverpair.core.geometry import Grid
 from liverpair.core.transform import SpatialTransform
 from liverpair.core.units import Unit
 from liverpair.core.volume import Mask, Volume
-from liverpair.register.fluid import FluidSettings, fluid_region
+from liverpair.register.fluid import fluid_region
 from liverpair.register.gaussian import gaussian_blur
 from liverpair.register.resample import covered, resample, resample_mask
+from liverpair.register.settings import FluidSettings
 
-__all__ = ["Scene", "box_around", "crop_to", "region_weights", "scene", "signed_distance"]
+__all__ = ["Level", "Scene", "box_around", "crop_to", "region_weights", "scene", "signed_distance"]
 
 #: Soft tissue: fat and fluid to enhanced liver and vessels. Bone, air and metal carry no liver motion.
 CT_WINDOW_HU = (-100.0, 250.0)
@@ -176,25 +177,49 @@ def noise_variance(image: NDArray[np.float32], weights: NDArray[np.float32], rad
     return max(float(np.quantile(inside, share)), 1e-4) if len(inside) else 1e-3
 
 
-def scene(
-    fixed: Volume, moving: Volume, fixed_liver: Mask | None, moving_liver: Mask | None, affine: NDArray[np.float64],
-    box: tuple[NDArray[np.float64], NDArray[np.float64]], spacing: float, blur_mm: float, margin_mm: float,
-    radius: int, pad_mm: float, noise_share: float, moving_blur: float = 0.8, fluid: FluidSettings | None = None,
-) -> Scene | None:  # fmt: skip
-    """The two images at ``spacing`` mm with the moving one carried by ``affine``; None if they never overlap.
+@dataclass(frozen=True, slots=True)
+class Level:
+    """At what fineness two images are compared.
 
-    With ``fluid`` what a fixed CT shows of it is left out of the comparison.
+    Lengths in mm: ``spacing`` of the isotropic voxels; ``blur``, the Gaussian's sd for the fixed image, and
+    ``moving_blur`` that share of it for the moving one; ``margin`` around the liver that counts; ``pad`` that the
+    moving image is known beyond the box. ``radius``: a window's half width in voxels. ``noise_share``: the quantile of
+    the windows' variances that is taken for noise. ``fluid``: what of a CT is left out (None: nothing).
     """
+
+    spacing: float
+    blur: float
+    margin: float
+    radius: int
+    pad: float
+    noise_share: float
+    moving_blur: float = 0.8
+    fluid: FluidSettings | None = None
+
+
+def scene(
+    fixed: Volume,
+    moving: Volume,
+    fixed_liver: Mask | None,
+    moving_liver: Mask | None,
+    affine: NDArray[np.float64],
+    box: tuple[NDArray[np.float64], NDArray[np.float64]],
+    level: Level,
+) -> Scene | None:
+    """The two images at a level, the moving one carried by ``affine`` (4, 4: fixed to moving LPS mm), within the
+    ``box`` (lowest and highest corner, LPS mm of the fixed image); None if they never overlap.
+    """
+    spacing, radius = level.spacing, level.radius
     grid = box_around(box, spacing, fixed.grid.frame_of_reference)
-    pad = int(np.ceil(pad_mm / spacing))
+    pad = int(np.ceil(level.pad / spacing))
     wide = padded(grid, pad)
     carry = SpatialTransform(affine)
-    near = crop_to(fixed, grid, np.eye(4), 3 * blur_mm)
-    far = crop_to(moving, wide, affine, 3 * blur_mm)
+    near = crop_to(fixed, grid, np.eye(4), 3 * level.blur)
+    far = crop_to(moving, wide, affine, 3 * level.blur)
     if near is None or far is None:
         return None
-    fixed_values = resample(blurred(near, blur_mm), grid, fill=np.nan).values
-    moving_values = resample(blurred(far, moving_blur * blur_mm), wide, carry, fill=np.nan).values
+    fixed_values = resample(blurred(near, level.blur), grid, fill=np.nan).values
+    moving_values = resample(blurred(far, level.moving_blur * level.blur), wide, carry, fill=np.nan).values
     fixed_seen, moving_seen = covered(fixed.grid, grid), covered(moving.grid, wide, affine)
     inner = tuple(slice(pad, n - pad) for n in wide.shape)
     seen = fixed_seen & moving_seen[inner]
@@ -205,10 +230,11 @@ def scene(
         guide = moving_distance[inner] if moving_distance is not None else np.full(grid.shape, 15, dtype=np.float32)
     # A window that reaches beyond either field of view compares tissue with nothing: erode what both see.
     clear = ndimage.binary_erosion(seen, iterations=radius, border_value=1)
-    weights = region_weights(guide, margin_mm, spacing) * clear
+    weights = region_weights(guide, level.margin, spacing) * clear
     use = None
-    if fluid is not None and fixed.unit is Unit.HOUNSFIELD and (fixed_liver is not None or moving_liver is not None):
-        wet = fluid_region(fixed_values, guide, spacing, fluid)
+    liver_known = fixed_liver is not None or moving_liver is not None
+    if level.fluid is not None and fixed.unit is Unit.HOUNSFIELD and liver_known:
+        wet = fluid_region(fixed_values, guide, spacing, level.fluid)
         use = (~wet).astype(np.float32) if wet.any() else None
     a = _tidy(fixed_values, guide > 0, fixed.unit)
     region = np.zeros(wide.shape, dtype=np.bool_)
@@ -216,8 +242,8 @@ def scene(
     b = _tidy(moving_values, region, moving.unit)
     del fixed_values, moving_values, region  # what follows would otherwise be the peak of the memory
     noise = (
-        noise_variance(a, weights, radius, noise_share),
-        noise_variance(b[inner], weights, radius, noise_share),
+        noise_variance(a, weights, radius, level.noise_share),
+        noise_variance(b[inner], weights, radius, level.noise_share),
     )
     return Scene(
         grid, spacing, a, b, pad, weights, fixed_distance, moving_distance, seen.astype(np.float32), noise, use

@@ -141,6 +141,36 @@ def strain(affine: NDArray[np.float64], field: NDArray[np.float32], inside: NDAr
     return float(np.sqrt((logarithms**2).sum(axis=1).mean()))
 
 
+def _of_map(final: Cost, field: NDArray[np.float32]) -> dict[str, float]:
+    """How well the livers overlap, before and after, and how the map grows, folds and moves what is compared."""
+    view = final.scene
+    inside = view.weights > 0.5
+    volumes = jacobian(field, view.spacing)[inside]
+    size = np.sqrt((field**2).sum(axis=0))[inside]
+    dice_before, _ = _overlap(final, np.zeros_like(field))
+    dice, smaller = _overlap(final, field)
+    return {
+        "liver_dice_affine": dice_before,
+        "liver_dice": dice,
+        "liver_overlap": smaller,
+        "jacobian_min": float(volumes.min()) if volumes.size else float("nan"),
+        "jacobian_max": float(volumes.max()) if volumes.size else float("nan"),
+        "folded_fraction": float((volumes <= 0).mean()) if volumes.size else float("nan"),
+        "displacement_mean_mm": float(size.mean()) if size.size else float("nan"),
+        "displacement_max_mm": float(size.max()) if size.size else float("nan"),
+        "compared_ml": float(view.weights.sum(dtype=np.float64)) * view.spacing**3 / 1000,
+    }
+
+
+def _of_start(affine: NDArray[np.float64]) -> dict[str, float]:
+    """The largest stretch (or squeeze) of an affine (4, 4), and the angle of its nearest rotation."""
+    linear = affine[:3, :3]
+    stretches = np.linalg.svd(linear, compute_uv=False)
+    u, _, v = np.linalg.svd(linear)
+    turn = float(np.degrees(np.arccos(np.clip((np.trace(u @ v) - 1) / 2, -1, 1))))
+    return {"stretch_max": float(max(stretches.max(), 1 / stretches.min())), "rotation_deg": turn}
+
+
 def measure_quality(
     affine: NDArray[np.float64],
     coarse: Cost,
@@ -151,23 +181,15 @@ def measure_quality(
 ) -> dict[str, float]:
     """The numbers a verdict rests on; those that need a mask that was not given are NaN.
 
-    ``coarse`` is the first level's cost: there the deformation has too few degrees of freedom to make up
-    correlation from noise, so chance is judged there; and its smoothness has the same weight for every pair, so that
-    their strains can be compared.
+    ``affine`` (4, 4) maps fixed to moving LPS mm; ``results`` are the levels', coarse to fine. ``coarse`` is the first
+    level's cost: there the deformation has too few degrees of freedom to make up correlation from noise, so chance is
+    judged there; and its smoothness has the same weight for every pair, so that their strains can be compared.
     """
     field, view = results[-1].field, final.scene
-    inside = view.weights > 0.5
-    volumes = jacobian(field, view.spacing)[inside]
-    size = np.sqrt((field**2).sum(axis=0))[inside]
-    dice_before, _ = _overlap(final, np.zeros_like(field))
-    dice, smaller = _overlap(final, field)
     likeness = _against_chance(coarse, results[0].field, settings.inner_depth_mm)
     rough = results[-1].bending > settings.largest_bending  # what a smooth map's finest level says is not asked for
     fine = _against_chance(final, field, settings.inner_depth_mm).log_ratio if rough else float("nan")
     strained = strain(affine, results[0].field, coarse.scene.weights > 0.5, coarse.scene.spacing)
-    stretches = np.linalg.svd(affine[:3, :3], compute_uv=False)
-    u, _, v = np.linalg.svd(affine[:3, :3])
-    turn = float(np.degrees(np.arccos(np.clip((np.trace(u @ v) - 1) / 2, -1, 1))))
     masked = view.fixed_distance is not None or view.moving_distance is not None
     strain_share = settings.strain_share if masked else settings.maskless_strain_share
     return {
@@ -185,17 +207,8 @@ def measure_quality(
         + strain_share * float(np.log(settings.strain_reference / max(strained, LEAST_STRAIN))),
         "resolution_mm": resolution_mm,
         "masked": float(masked),
-        "liver_dice_affine": dice_before,
-        "liver_dice": dice,
-        "liver_overlap": smaller,
-        "jacobian_min": float(volumes.min()) if volumes.size else float("nan"),
-        "jacobian_max": float(volumes.max()) if volumes.size else float("nan"),
-        "folded_fraction": float((volumes <= 0).mean()) if volumes.size else float("nan"),
-        "displacement_mean_mm": float(size.mean()) if size.size else float("nan"),
-        "displacement_max_mm": float(size.max()) if size.size else float("nan"),
-        "compared_ml": float(view.weights.sum(dtype=np.float64)) * view.spacing**3 / 1000,
-        "stretch_max": float(max(stretches.max(), 1 / stretches.min())),
-        "rotation_deg": turn,
+        **_of_map(final, field),
+        **_of_start(affine),
     }
 
 

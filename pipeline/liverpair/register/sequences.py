@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from liverpair.core.transform import SpatialTransform
 from liverpair.core.volume import Mask, Volume
 from liverpair.register.deformable import Cost, DeformSettings, window_radius
-from liverpair.register.prepare import mask_box, scene
+from liverpair.register.prepare import Level, mask_box, scene
 from liverpair.register.start import about, linear_field, linear_gradient, weighted_centre
 
 __all__ = ["SequenceSettings", "align_sequence"]
@@ -100,12 +100,17 @@ def align_sequence(
     """
     box = mask_box(region, 16.0) if region is not None else _common_box(fixed, moving)
     deform = DeformSettings(window_mm=settings.window_mm, surface=0.0)
-    radius = window_radius(settings.window_mm, settings.spacing_mm)
+    level = Level(
+        spacing=settings.spacing_mm,
+        blur=settings.blur_mm,
+        margin=settings.margin_mm,
+        radius=window_radius(settings.window_mm, settings.spacing_mm),
+        pad=settings.largest_shift_mm + settings.spacing_mm,
+        noise_share=deform.noise_share,
+        moving_blur=1.0,
+    )
     with threadpool_limits(limits=1):
-        view = scene(
-            fixed, moving, region, None, np.eye(4), box, settings.spacing_mm, settings.blur_mm, settings.margin_mm,
-            radius, settings.largest_shift_mm + settings.spacing_mm, deform.noise_share, moving_blur=1.0,
-        )  # fmt: skip
+        view = scene(fixed, moving, region, None, np.eye(4), box, level)
         if view is None or float(ndimage.sum(view.weights)) * settings.spacing_mm**3 < 50_000.0:
             return SpatialTransform.identity()  # less than 50 mL in common proves nothing
         cost = Cost.of(view, deform)
