@@ -22,6 +22,8 @@ __all__ = ["acquire_ct", "acquire_pet"]
 #: In-plane resolution of a soft CT kernel and of the noise it leaves.
 CT_FWHM_MM = 1.6
 CT_NOISE_FWHM_MM = (2.6, 2.6, 2.0)
+#: Relative sd of the liver's low-frequency texture on CT (see `compose`), about 1 HU: half of PET's and MRI's default.
+CT_HETEROGENEITY = 0.015
 #: PET noise is smoother than a voxel: the reconstruction's post-filter.
 PET_NOISE_FWHM_MM = 5.0
 #: Uptake below which the noise no longer falls, relative to liver: scatter and randoms.
@@ -53,6 +55,16 @@ def _canonical_grid(space: Space) -> Grid:
     return Grid(space.shape, affine)
 
 
+def _drawn(
+    anatomy: Anatomy, values: Mapping[str, float], lesions: Lesions, outside: float, heterogeneity: float
+) -> NDArray[np.float32]:
+    """Tissues and lesions with their values on the canonical grid (n0, n1, n2), before any scanner blurs them."""
+    image = compose(anatomy, values, outside, heterogeneity)
+    placed = [(lesion, lesion.centre, value) for lesion, value in lesions]
+    paint_lesions(image, _canonical_grid(anatomy.space), lambda p: p, placed)
+    return image
+
+
 def acquire_ct(
     rng: np.random.Generator,
     anatomy: Anatomy,
@@ -73,8 +85,7 @@ def acquire_ct(
         sampling_matrix(s, t, w, f)
         for s, t, w, f in zip(sources, targets, spacing_mm, (CT_FWHM_MM, CT_FWHM_MM, 0.0), strict=True)
     ]
-    image = compose(anatomy, values, values["air"], 0.015)
-    paint_lesions(image, _canonical_grid(space), lambda p: p, [(le, le.centre, v) for le, v in lesions])
+    image = _drawn(anatomy, values, lesions, values["air"], CT_HETEROGENEITY)
     hu = along_axes(image, (psf[0], psf[1], psf[2]))
     hu += np.float32(noise_hu) * correlated_noise(rng, grid.shape, CT_NOISE_FWHM_MM, grid.spacing)
     liver = along_axes(anatomy.liver, (psf[0], psf[1], psf[2])) >= 0.5
@@ -114,8 +125,7 @@ def acquire_pet(
     """
     grid = _grid(extent_mm, spacing_mm, offset, frame)
     space = anatomy.space
-    image = compose(anatomy, values, 0.0, heterogeneity)
-    paint_lesions(image, _canonical_grid(space), lambda p: p, [(le, le.centre, v) for le, v in lesions])
+    image = _drawn(anatomy, values, lesions, 0.0, heterogeneity)
     targets = _axes(grid, offset)
     sources = (space.x, space.y, space.z)
     x, y, still = (sampling_matrix(s, t, w, fwhm_mm) for s, t, w in zip(sources, targets, spacing_mm, strict=True))
