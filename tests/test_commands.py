@@ -130,6 +130,8 @@ def test_a_misspelt_setting_is_told_what_it_is_like(tmp_path: Path, image: Path)
 
 def test_tables_without_a_place_for_the_results_are_told_how_to_name_one(tmp_path: Path, calls: Path) -> None:
     assert "say where the results go" in _refused("evaluate", "--calls", calls)
+    told = _refused("evaluate", "--calls", calls, "-o", tmp_path / "out", "--clinical", calls)
+    assert "as columns of the calls table" in told, "patients' ages would be left out without a word"
     assert "leave out one of the two" in _refused("evaluate", tmp_path, "--calls", calls, "-o", tmp_path / "out")
 
 

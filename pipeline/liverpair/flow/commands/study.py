@@ -261,6 +261,8 @@ def evaluate(
             raise UsageError("bare tables and a workspace cannot be evaluated together; leave out one of the two.")
         if output is None:
             raise UsageError("say where the results go: liverpair evaluate --calls calls.csv -o results")
+        if clinical is not None:
+            raise UsageError("--clinical goes with a workspace; give sex, age, grade as columns of the calls table.")
         check_folder(output)
         from liverpair.flow import config as settings
         from liverpair.flow import tabular
