@@ -72,6 +72,8 @@ def called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
 def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
     """ "One suspected metastasis, two further lesions (12 mm, 5 mm) are cysts": the verb's part is the lesion's own."""
     words = reading.words
+    if hit.category == "lesion" and _is_named_benign(hit, reading, findings):
+        return True
     behind = [f for f in findings if f.start >= hit.end]
     if (
         hit.category != "lesion"
@@ -83,6 +85,17 @@ def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -
     between = words[hit.end : behind[0].start]
     outside = " ".join(between).replace("( ", "(").split("(")[0].split() + " ".join(between).split(")")[-1].split()
     return bool(_IS & set(outside)) and not _IS_NOT & set(outside)
+
+
+# "FNH-artige Läsion", "haemangioma-like lesion".
+_ALIKE = ("artig", "aehnlich", "typisch", "like")
+
+
+def _is_named_benign(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
+    """ "Benigne Läsion", "perfusional abnormality": the word right before the lesion says what it is."""
+    before = hit.start - reading.words[hit.start - 1].startswith(_ALIKE)
+    named = next((f for f in findings if f.end == before and f.category == "benign"), None)
+    return named is not None and not guessed(named, reading) and not _denied(named, reading)
 
 
 _IS = frozenset({"ist", "sind", "entspricht", "entsprechen", "is", "are", "represents", "represent"})

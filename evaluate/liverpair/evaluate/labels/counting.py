@@ -30,7 +30,10 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
             continue
         for position in range(mention.start - 1, max(-1, mention.start - 1 - WORD_REACH), -1):
             named = any(m.start <= position < m.end and m.kind != "recurrence" for m in reading.mentions)
-            if named or words[position] in (";", ":", ")"):
+            spelled = _spelled_in_bracket(words, position, rules)
+            if spelled:
+                out.append((mention, spelled))
+            if spelled or named or words[position] in (";", ":", ")"):
                 break
             if _is_of_past(words, position):
                 continue
@@ -47,6 +50,14 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
                 out.append((mention, value))
                 break
     return out
+
+
+def _spelled_in_bracket(words: Sequence[str], closing: int, rules: Rules) -> int:
+    """ "2 (two) metastases": the number that a bracket repeats, 0 without one."""
+    if words[closing] != ")" or closing < 2 or words[closing - 2] != "(":
+        return 0
+    value = rules.numbers.get(words[closing - 1], 0)
+    return value if value > 1 else 0
 
 
 def _is_of_past(words: Sequence[str], position: int) -> bool:
@@ -142,6 +153,10 @@ def _counts_other_things(words: Sequence[str], position: int) -> bool:
     return before in _BOUNDS or any(thing in word for word in following for thing in _COUNTED_THINGS)
 
 
+# "Nachweis von 2 Metastasen": here the word is no "of" between parts and a whole ("1 von 2").
+_TOLD_OF = ("nachweis", "vorlieg", "darstell", "anzahl", "zahl", "abgrenz", "detekt", "auftret", "bild", "vorhanden")
+
+
 def _is_free_number(reading: Reading, position: int, units: set[int]) -> bool:
     """A number that is no size, no part of a size, no segment, vertebra or sequence parameter."""
     words, tokens = reading.words, reading.sentence.tokens
@@ -151,6 +166,8 @@ def _is_free_number(reading: Reading, position: int, units: set[int]) -> bool:
     if behind < len(words) and words[behind] in (".", ")") and not any(t.kind == "word" for t in tokens[:position]):
         return False  # "2. Residual metastasis": the number of a list
     before = words[position - 1] if position else ""
+    if before == "von" and position > 1 and words[position - 2].startswith(_TOLD_OF):
+        return True
     if before.startswith("seg") or before in (
         "x",
         "=",

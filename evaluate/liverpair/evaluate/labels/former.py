@@ -83,6 +83,8 @@ def _date(start: int, end: int, reading: Reading, months: set[int]) -> tuple[int
         behind += 1
     if behind == end and behind < len(words) and words[behind] in (",", ";"):
         return None
+    if behind > end and behind + 1 in months and words[behind].isdigit():
+        behind += 1  # "20 mm on 12 March 2022"
     if behind < len(words) and _is_date(behind, reading, months) and not _leads_on(behind, words):
         return parsed_date(words[behind])
     return None
@@ -103,7 +105,8 @@ def _is_date(position: int, reading: Reading, months: set[int]) -> bool:
 
 def _leads_on(position: int, words: Sequence[str]) -> bool:
     """ "12 mm 03/2021: 9 mm": the date belongs to the size behind it."""
-    return position + 1 < len(words) and (words[position + 1] == ":" or words[position + 1][:1].isdigit())
+    following = words[position + 1] if position + 1 < len(words) else ""
+    return following == ":" or (following[:1].isdigit() and not is_year(following))
 
 
 def parsed_date(word: str) -> tuple[int, int, int]:

@@ -64,6 +64,7 @@ class _Phrase:
     category: str
     order: int
     tests: tuple[Part, ...]
+    text: str
 
     def starts(self, word: str) -> bool:
         first = self.tests[0]
@@ -80,8 +81,17 @@ class Lexicon:
         known = {name: _compile_class(wordings) for name, wordings in (classes or {}).items()}
         for order, (category, texts) in enumerate(phrases.items()):
             for text in texts:
-                self._phrases.append(_Phrase(category, order, _compile(text, known)))
+                self._phrases.append(_Phrase(category, order, _compile(text, known), text))
         self._starting: dict[str, tuple[_Phrase, ...]] = {}
+        # Most phrases begin with a whole word: only the others are asked of every new word.
+        self._by_word: dict[str, list[int]] = {}
+        self._by_test: list[int] = []
+        for number, phrase in enumerate(self._phrases):
+            opens = _opening_words(phrase.text, classes or {})
+            for word in opens:
+                self._by_word.setdefault(word, []).append(number)
+            if not opens:
+                self._by_test.append(number)
         used = {name for name in known for texts in phrases.values() for text in texts if _CLASS_MARK + name in text}
         texts_of_classes = [(classes or {})[name] for name in sorted(used)]
         every = (token.text for texts in [*phrases.values(), *texts_of_classes] for t in texts for token in tokenise(t))
@@ -112,7 +122,9 @@ class Lexicon:
         if found is None:
             if len(self._starting) > CACHE_LIMIT:
                 self._starting.clear()
-            found = tuple(phrase for phrase in self._phrases if phrase.starts(word))
+            tested = (number for number in self._by_test if self._phrases[number].starts(word))
+            numbers = sorted({*self._by_word.get(word, ()), *tested})
+            found = tuple(self._phrases[number] for number in numbers)
             self._starting[word] = found
         return found
 
@@ -129,6 +141,14 @@ def _best_at(phrases: Sequence[_Phrase], words: Sequence[str], start: int) -> Hi
         if best is None or rank > best:
             best, hit = rank, Hit(phrase.category, start, end)
     return hit
+
+
+def _opening_words(text: str, classes: Classes) -> set[str]:
+    """The words with which a phrase can begin; none where a wildcard lets it begin with others."""
+    first = text.split()[0]
+    wordings = classes[first[1:].rstrip("?")] if first.startswith(_CLASS_MARK) else (first,)
+    opens = {tokenise(wording)[0].text for wording in wordings}
+    return set() if any("*" in word for word in opens) else opens
 
 
 def _compile(text: str, classes: Mapping[str, _Class]) -> tuple[Part, ...]:
@@ -181,7 +201,7 @@ def _word_test(pattern: str) -> Test:
         return lambda word: word.endswith(core)
     if pattern.endswith("*") and core:
         return lambda word: word.startswith(core)
-    return lambda word: word == pattern
+    return frozenset({pattern}).__contains__
 
 
 def _match(tests: Sequence[Part], at: int, words: Sequence[str], position: int) -> int | None:

@@ -9,6 +9,7 @@ from liverpair.evaluate.labels.answers import ANSWERS_NO
 from liverpair.evaluate.labels.reading import LIVER, OTHER, Reading
 from liverpair.evaluate.labels.rules import Hit, Rules
 from liverpair.evaluate.labels.segments import ROMAN
+from liverpair.evaluate.labels.treated import owns_no_size
 
 __all__ = [
     "PLUS",
@@ -149,6 +150,8 @@ def holds_several(reading: Reading, rules: Rules) -> bool:
     """ "Hep: bilobär multip., max 25 mm S7": a line of a form that leaves out the lesions' name."""
     if reading.sentence.heading != LIVER or reading.mentions or reading.has("negation_before"):
         return False
+    if owns_no_size(reading, None, rules):
+        return False  # "Liver: after RFA segment 7, 34 mm"
     if any(organ.category == OTHER for organ in reading.organ_hits):
         return False
     units = [cue.start for cue in rules.sizes.find(reading.words) if cue.category.startswith("unit")]

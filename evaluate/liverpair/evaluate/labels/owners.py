@@ -45,13 +45,18 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
     """The nearest lesion, or another organ that is nearer still."""
     listed = _organ_in_list(size, reading)
     if listed is not None:
+        lifeless = [m for m in reading.mentions if m.kind in ("benign", "treated")]
+        if lifeless and len(lifeless) == len(reading.mentions):
+            return lifeless[0], lifeless[0].organ == "other"  # "Scar in segment 7 (34 mm)"
         lesions = [m for m in reading.mentions if m.organ == "liver" and m.kind != "benign"]
         if listed.category == "other" or not lesions:
             return None, listed.category == "other"
         return lesions[0], False
     bracket = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
     if bracket > 0 and reading.words[bracket] == "(":
-        named = next((m for m in reading.mentions if m.end == bracket and m.kind != "treated"), None)
+        told_behind = {"mm", "cm"} & set(reading.words[size.end + 1 :])  # the lesion's own size
+        kinds = ("treated",) if not told_behind else ()
+        named = next((m for m in reading.mentions if m.end == bracket and m.kind not in kinds), None)
         if named is not None:
             return named, named.organ == "other"  # "several cysts (up to 54 mm), two metastases"
     best: Mention | None = None
@@ -60,7 +65,13 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
         adjacent = 0 <= mention.start - size.end <= 1  # "60 mm cyst, excluded from volumetry"
         if mention.kind == "benign" and mention.polarity == "ignored" and not adjacent:
             continue
-        if mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS):
+        beside = adjacent or bracket == mention.end
+        if mention.kind == "treated" and not beside and _only_tells_where(mention, reading):
+            continue
+        if _has_a_size_of_its_own(mention, size, reading) and any(m.end <= size.start for m in reading.mentions):
+            continue
+        judged = mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS)
+        if judged and not _is_alone_in_its_part(mention, size, reading):
             continue
         cost = _gap(size, mention.start, mention.end, reading)
         if 0 < bracket < mention.start and reading.words[bracket] == "(" and _follows_mention(bracket, reading):
@@ -81,11 +92,42 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
         cost = _gap(size, organ.start, organ.end, reading)
         # An organ owns a size only clearly nearer than any lesion: "Metastase im Segment VI neben der
         # Niere, 8 mm".
-        if organ.category == "other" and cost + 1 < best_cost:
+        if organ.category == "other" and cost + 1 < best_cost and not _has_a_size_of_its_own(organ, size, reading):
             best, best_cost, foreign = None, cost, True
     if best is not None and best.organ == "other":
         foreign = True
     return best, foreign
+
+
+def _is_alone_in_its_part(mention: Mention, size: Span, reading: Reading) -> bool:
+    """ "Metastasis 9 mm; artefact in segment 2, 21 mm": no lesion stands beside the word and the size."""
+    words = reading.words
+    low, high = min(mention.start, size.start), max(mention.end, size.end)
+    start = next((i for i in range(low - 1, -1, -1) if words[i] == ";"), -1)
+    end = next((i for i in range(high, len(words)) if words[i] == ";"), len(words))
+    others = any(m is not mention and start < m.start < end for m in reading.mentions)
+    return not others and ";" not in words[low:high]
+
+
+_EDGES = ("rand", "edge", "margin", "rim", "border", "saum", "peripher")
+# Words from the edge to what it is the edge of: "edge of the 40 mm ablation zone".
+EDGE_REACH = 6
+
+
+def _only_tells_where(mention: Mention, reading: Reading) -> bool:
+    """ "Recurrence at the margin of the ablation zone, 19 mm": the zone is a place."""
+    before = reading.words[max(0, mention.start - EDGE_REACH) : mention.start]
+    lives = any(m.kind in ("recurrence", "metastasis", "lesion") and m.end <= mention.start for m in reading.mentions)
+    return lives and any(word.startswith(_EDGES) for word in before)
+
+
+def _has_a_size_of_its_own(organ: Hit | Mention, size: Span, reading: Reading) -> bool:
+    """ "Metastasis 11 mm (spleen 14 cm)": the bracket behind the size tells of the organ and of its size."""
+    words = reading.words
+    if organ.start < size.end or words[size.end : size.end + 1] != ["("]:
+        return False
+    closing = next((i for i in range(size.end, len(words)) if words[i] == ")"), len(words))
+    return organ.start < closing and bool({"mm", "cm"} & set(words[organ.end : closing]))
 
 
 def _lies_in_another_part(size: Span, mention: Mention, reading: Reading) -> bool:
@@ -118,6 +160,8 @@ def _organ_in_list(size: Span, reading: Reading) -> Hit | None:
         return None
     opening = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
     for organ in reversed(reading.organ_hits):
+        if any(m.kind == "treated" and m.start < organ.end and organ.start < m.end for m in reading.mentions):
+            continue
         if opening >= 0 and reading.words[opening] == "(" and organ.end == opening:
             return organ  # "hepatisch (mehrere, Seg. II 13 mm)"
         between = reading.words[organ.end : size.start]
@@ -129,6 +173,8 @@ def _organ_in_list(size: Span, reading: Reading) -> Hit | None:
 
 # These divide a list of lesions with their sizes: "Nebennierenmetastase 33 mm und Lebermetastase 27 mm".
 _PARTS = frozenset({",", ";", "|", "und", "sowie", "and", "while", "whereas"})
+# "Primary of 34 mm with a liver metastasis of 12 mm": what follows is another lesion.
+_BESIDE = frozenset({"mit", "with", "nebst", "samt"})
 
 
 # Words that a semicolon stands for when lesions compete for a size.
@@ -145,6 +191,8 @@ def _gap(size: Span, start: int, end: int, reading: Reading) -> float:
     for word in reading.words[low:high]:
         # A stop inside a sentence belongs to an abbreviation.
         cost += STOP_COST if word in (";", "|") else 3 if word in _PARTS else 0 if word in ("(", ")", ".") else 1
+    if end > size.start and size.end < start and reading.words[size.end] in _BESIDE:
+        cost += 3
     if high > low and reading.clauses[low] != reading.clauses[min(high, len(reading.clauses) - 1)]:
         cost += 3
     if end > size.start and reading.words[size.end : size.end + 1] and reading.words[size.end].startswith(_LEADING):

@@ -65,6 +65,7 @@ class Rules:
     key_terms: tuple[str, ...]
     short_terms: frozenset[str]
     long_terms: Mapping[str, frozenset[str]]  # long names of organs and lesions, by what is left without one letter
+    compound_heads: tuple[str, ...]
     corrections: dict[str, str]  # memory of `correct`, filled as words come
 
     def correct(self, word: str) -> str:
@@ -82,6 +83,8 @@ class Rules:
     def _nearest_term(self, word: str) -> str:
         lexicons = (self.findings, self.organs, self.cues, self.features)
         # A wildcard may cover a misspelling ("leber*" covers "Lebermetastsen"); a lesion term needs no correction.
+        if compound := self._compound_of(word):
+            return compound
         if self.findings.knows(word) or any(word in lexicon.vocabulary for lexicon in lexicons):
             return word
         allowed = 2 if len(word) >= TYPO_LONG_WORD else 1
@@ -96,6 +99,16 @@ class Rules:
         )
         # The first letter is hardly ever mistyped, and a change of it makes other words ("degenerative").
         return min((term for term in near if term[0] == word[0] and _edit_distance(word, term) == 1), default=word)
+
+    def _compound_of(self, word: str) -> str:
+        """ "Leebermetastasen": a lesion's name behind a misspelt organ, "" for other words."""
+        for head in self.compound_heads:
+            for cut in range(len(head) - 1, len(head) + 2):
+                first, rest = word[:cut], word[cut:]
+                if first != head and first[0] == head[0] and _edit_distance(first, head) == 1:
+                    if self.findings.knows(rest) and not self.organs.knows(word):
+                        return head + rest
+        return ""
 
     def _swapped(self, word: str) -> str:
         """A short key term with two neighbours swapped or a letter typed twice: "kien", "leberr"."""
@@ -194,5 +207,6 @@ def _from_toml(table: Mapping[str, Any]) -> Rules:
         key_terms=tuple(tokenise(word)[0].text for word in table["typos"]["key_terms"]),
         short_terms=plain_set(table["typos"]["short_terms"]),
         long_terms=_index_of_long_terms((organs, findings)),
+        compound_heads=tuple(tokenise(word)[0].text for word in table["typos"]["compound_heads"]),
         corrections={},
     )

@@ -28,7 +28,7 @@ SPELLING = {
 _TOKEN = re.compile(
     r"(?P<date>(?<=\()(?:1[0-2]|[1-9])/[0-3]\d(?=\s?:)|\d{1,2}\.\d{1,2}\.(?:\d{4}|\d{2})(?!\d)|\d{1,2}/\d{1,2}/\d{2,4}|\d{1,2}/\d{4}|0[1-9]/\d\d(?![\d/])|\d{4}-\d\d-\d\d)"
     r"|(?P<number>\d+(?:[.,]\d+)?)"
-    r"|(?P<times>(?<=\d)x(?=\s?\d))"  # "17x15 mm"
+    r"|(?P<times>(?<=\d)[x*](?=\s?\d)|(?<=\d )\*(?= \d))"  # "17x15 mm", "17*15 mm"
     r"|(?P<word>[a-z*](?:[a-z0-9*]|'(?=[a-z]))*)"
     r"|(?P<newline>\n)"
     r"|(?P<punct>[^\sa-z0-9])"
@@ -72,6 +72,8 @@ def normalise(text: str) -> tuple[str, list[int]]:
             and not text[index + 1 : index + 2].isalpha()
         ):
             spelled = " " if _DIAMETER.match(text, index) else " nil "
+        elif match.group() == "·" and text[index - 1 : index].isdigit() and text[index + 1 : index + 2].isdigit():
+            spelled = "."  # "1·2 cm"
         else:
             spelled = _plain(match.group(), out)
         for plain in spelled:
@@ -117,8 +119,8 @@ def _raw_tokens(plain: str) -> list[Token]:
     tokens = []
     for match in _TOKEN.finditer(plain):
         kind = match.lastgroup or "punct"
+        text = "x" if kind == "times" else match.group()
         kind = "punct" if kind == "times" else kind
-        text = match.group()
         if kind == "word" and not text.strip("*"):
             kind = "punct"  # an asterisk as a bullet
         tokens.append(Token(text, match.start(), match.end(), kind))
