@@ -9,7 +9,7 @@ longest wins; of equally long ones the category that stands first in the file.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from liverpair.core.errors import ConfigError
@@ -41,12 +41,39 @@ Classes = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class _Class:
-    """Any of these wordings, the longest first; an empty one may be left out."""
+    """Any of these wordings; ``optional``: or none of them."""
 
-    wordings: tuple[tuple[Test, ...], ...]
+    rests: Mapping[str, tuple[tuple[Test, ...], ...]]  # by a whole first word, what must follow it
+    others: tuple[tuple[Test, ...], ...]  # wordings that begin with a wildcard
+    optional: bool = False
 
     def starts(self, word: str) -> bool:
-        return any(wording[0](word) for wording in self.wordings if wording)
+        return word in self.rests or any(wording[0](word) for wording in self.others)
+
+    def ends(self, words: Sequence[str], position: int) -> list[int]:
+        """Where the wordings that stand at ``position`` end."""
+        found = [position] if self.optional else []
+        if position == len(words):
+            return found
+        word, rest = words[position], position + 1
+        for tests in self.rests.get(word, ()):
+            if not tests or _holds(tests, words, rest):
+                found.append(rest + len(tests))
+        for wording in self.others:
+            if wording[0](word) and _holds(wording[1:], words, rest):
+                found.append(position + len(wording))
+        return found
+
+
+def _holds(tests: Sequence[Test], words: Sequence[str], position: int) -> bool:
+    """Whether words from ``position`` on pass these tests, one each."""
+    if position + len(tests) > len(words):
+        return False
+    for test in tests:
+        if not test(words[position]):
+            return False
+        position += 1
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +92,7 @@ class _Phrase:
     order: int
     tests: tuple[Part, ...]
     text: str
+    plain: bool  # words only, neither gaps nor classes
 
     def starts(self, word: str) -> bool:
         first = self.tests[0]
@@ -81,7 +109,9 @@ class Lexicon:
         known = {name: _compile_class(wordings) for name, wordings in (classes or {}).items()}
         for order, (category, texts) in enumerate(phrases.items()):
             for text in texts:
-                self._phrases.append(_Phrase(category, order, _compile(text, known), text))
+                tests = _compile(text, known)
+                plain = all(callable(test) for test in tests)
+                self._phrases.append(_Phrase(category, order, tests, text, plain))
         self._starting: dict[str, tuple[_Phrase, ...]] = {}
         # Most phrases begin with a whole word: only the others are asked of every new word.
         self._by_word: dict[str, list[int]] = {}
@@ -133,8 +163,12 @@ def _best_at(phrases: Sequence[_Phrase], words: Sequence[str], start: int) -> Hi
     """The longest of the phrases that match at ``start``; of equally long ones the first category."""
     best: tuple[int, int] | None = None
     hit = None
-    for phrase in phrases:
-        end = _match(phrase.tests, 0, words, start)
+    for phrase in phrases:  # all begin with this word
+        if phrase.plain:
+            size = len(phrase.tests)
+            end = start + size if size == 1 or _holds(phrase.tests, words, start) else None
+        else:
+            end = _match(phrase.tests, 0, words, start)
         if end is None:
             continue
         rank = (end - start, -phrase.order)
@@ -162,7 +196,7 @@ def _compile(text: str, classes: Mapping[str, _Class]) -> tuple[Part, ...]:
             else:
                 parts.extend(_word_test(token.text) for token in tokenise(item))
     first, last = (parts[0], parts[-1]) if parts else (None, None)
-    open_start = isinstance(first, _Class) and () in first.wordings
+    open_start = isinstance(first, _Class) and first.optional
     if first is None or last is None or open_start or isinstance(first, _ShortGap) or isinstance(last, _ShortGap):
         raise ConfigError(f"label rules: the phrase {text!r} must start and end with a word")
     return tuple(parts)
@@ -175,22 +209,21 @@ def _named(item: str, classes: Mapping[str, _Class], text: str) -> _Class | _Sho
         return _ShortGap(int(name))
     if name not in classes:
         raise ConfigError(f"label rules: the phrase {text!r} names a class that the table [classes] does not hold")
-    wordings = classes[name].wordings
-    return _Class((*wordings, ())) if item.endswith("?") else classes[name]
+    return replace(classes[name], optional=True) if item.endswith("?") else classes[name]
 
 
 def _compile_class(wordings: Sequence[str]) -> _Class:
-    """Whole single words become one test, which is faster than one for each."""
-    whole: set[str] = set()
+    """Wordings by their first word, so that a word is asked of few."""
+    rests: dict[str, list[tuple[Test, ...]]] = {}
     others: list[tuple[Test, ...]] = []
     for wording in wordings:
         words = [token.text for token in tokenise(wording)]
-        if len(words) == 1 and "*" not in words[0]:
-            whole.add(words[0])
+        tests = tuple(_word_test(word) for word in words)
+        if "*" in words[0]:
+            others.append(tests)
         else:
-            others.append(tuple(_word_test(word) for word in words))
-    others.sort(key=len, reverse=True)
-    return _Class((*others, (frozenset(whole).__contains__,)) if whole else tuple(others))
+            rests.setdefault(words[0], []).append(tests[1:])
+    return _Class({word: tuple(tests) for word, tests in rests.items()}, tuple(others))
 
 
 def _word_test(pattern: str) -> Test:
@@ -224,10 +257,7 @@ def _match(tests: Sequence[Part], at: int, words: Sequence[str], position: int) 
 def _match_class(tests: Sequence[Part], at: int, words: Sequence[str], position: int, named: _Class) -> int | None:
     """The longest match whose first words are one of the class's wordings."""
     best: int | None = None
-    for wording in named.wordings:
-        end = position + len(wording)
-        if end > len(words) or not all(test(words[position + i]) for i, test in enumerate(wording)):
-            continue
+    for end in named.ends(words, position):
         found = _match(tests, at + 1, words, end)
         if found is not None and (best is None or found > best):
             best = found

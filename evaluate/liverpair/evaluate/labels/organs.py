@@ -156,8 +156,8 @@ def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Co
         recurs = any(
             f.category == "recurrence" and organ.start < f.end and f.start < organ.end for f in reading.findings
         )
-        if recurs and len(reading.organ_hits) > 1:
-            continue  # "local recurrence" at the site that the sentence names
+        if recurs and (len(reading.organ_hits) > 1 or (context.after_ablation and context.carried == LIVER)):
+            continue  # "local recurrence" at the site that the sentence, or the one before, names
         if mention.category == "metastasis" and context.carried == LIVER and _is_primary_site(organ, mention, reading):
             continue  # "with her pancreatic neuroendocrine tumour a metastasis has to be ruled out"
         cost = distance(mention, organ, reading.words, reading.clauses)

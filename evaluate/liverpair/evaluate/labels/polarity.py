@@ -92,7 +92,10 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return "followed" if hit.category == "lesion" else "present"
     if negated:
         return "absent"
-    if {"historical", "historical_after"} & covering.keys():
+    past = covering.get("historical") or covering.get("historical_after")
+    if past and hit.category == "metastasis" and _some_remain(past, hit, reading):
+        return "present"  # "Of the former four metastases only one remains"
+    if past:
         return "ignored"
     return _affirmed(hit, reading, findings, is_pet, organ)
 
