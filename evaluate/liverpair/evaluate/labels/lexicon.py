@@ -92,7 +92,7 @@ class _Phrase:
     order: int
     tests: tuple[Part, ...]
     text: str
-    plain: bool  # words only, neither gaps nor classes
+    plain: tuple[Test, ...]  # its tests where it has words only, neither gaps nor classes
 
     def starts(self, word: str) -> bool:
         first = self.tests[0]
@@ -110,7 +110,8 @@ class Lexicon:
         for order, (category, texts) in enumerate(phrases.items()):
             for text in texts:
                 tests = _compile(text, known)
-                plain = all(callable(test) for test in tests)
+                words = tuple(test for test in tests if callable(test))
+                plain = words if len(words) == len(tests) else ()
                 self._phrases.append(_Phrase(category, order, tests, text, plain))
         self._starting: dict[str, tuple[_Phrase, ...]] = {}
         # Most phrases begin with a whole word: only the others are asked of every new word.
@@ -165,8 +166,8 @@ def _best_at(phrases: Sequence[_Phrase], words: Sequence[str], start: int) -> Hi
     hit = None
     for phrase in phrases:  # all begin with this word
         if phrase.plain:
-            size = len(phrase.tests)
-            end = start + size if size == 1 or _holds(phrase.tests, words, start) else None
+            size = len(phrase.plain)
+            end = start + size if size == 1 or _holds(phrase.plain, words, start) else None
         else:
             end = _match(phrase.tests, 0, words, start)
         if end is None:

@@ -62,16 +62,7 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
     best: Mention | None = None
     best_cost, foreign = float("inf"), False
     for mention in reading.mentions:
-        adjacent = 0 <= mention.start - size.end <= 1  # "60 mm cyst, excluded from volumetry"
-        if mention.kind == "benign" and mention.polarity == "ignored" and not adjacent:
-            continue
-        beside = adjacent or bracket == mention.end
-        if mention.kind == "treated" and not beside and _only_tells_where(mention, reading):
-            continue
-        if _has_a_size_of_its_own(mention, size, reading) and any(m.end <= size.start for m in reading.mentions):
-            continue
-        judged = mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS)
-        if judged and not _is_alone_in_its_part(mention, size, reading):
+        if not _may_own(mention, size, bracket, reading):
             continue
         cost = _gap(size, mention.start, mention.end, reading)
         if 0 < bracket < mention.start and reading.words[bracket] == "(" and _follows_mention(bracket, reading):
@@ -128,6 +119,20 @@ def _has_a_size_of_its_own(organ: Hit | Mention, size: Span, reading: Reading) -
         return False
     closing = next((i for i in range(size.end, len(words)) if words[i] == ")"), len(words))
     return organ.start < closing and bool({"mm", "cm"} & set(words[organ.end : closing]))
+
+
+def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bool:
+    """Whether a size can be this mention's; ``bracket``: the last one before the size."""
+    adjacent = 0 <= mention.start - size.end <= 1  # "60 mm cyst, excluded from volumetry"
+    if mention.kind == "benign" and mention.polarity == "ignored" and not adjacent:
+        return False
+    beside = adjacent or bracket == mention.end
+    if mention.kind == "treated" and not beside and _only_tells_where(mention, reading):
+        return False
+    if _has_a_size_of_its_own(mention, size, reading) and any(m.end <= size.start for m in reading.mentions):
+        return False
+    judged = mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS)
+    return not judged or _is_alone_in_its_part(mention, size, reading)
 
 
 def _lies_in_another_part(size: Span, mention: Mention, reading: Reading) -> bool:

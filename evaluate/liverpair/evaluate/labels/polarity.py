@@ -16,6 +16,7 @@ from liverpair.evaluate.labels.benign import (
     most_likely_benign,
     qualified,
 )
+from liverpair.evaluate.labels.excepted import beside_known, but_for_others, known_ones_behind
 from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distance
 from liverpair.evaluate.labels.rivals import grade, is_one_of_two, is_taken_back
 from liverpair.evaluate.labels.rules import Hit
@@ -73,7 +74,10 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return "benign"
     if hit.category == "uptake" and "indeterminate" in covering and _is_nonspecific(covering["indeterminate"], reading):
         return "ignored"
-    if "indeterminate" in covering and not _denial_prevails(denials, covering["indeterminate"], hit, reading):
+    doubt = covering.get("indeterminate")
+    if doubt and _advises_only(doubt, findings, reading):
+        return "ignored"
+    if doubt and not _denial_prevails(denials, doubt, hit, reading):
         return "uncertain"
     negated = bool(denials)
     if negated and _up_to_a_size(hit, reading):
@@ -82,20 +86,21 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return "followed" if hit.category == "lesion" else "present"
     if "resolved" in covering:
         return "absent"
-    if "no_other" in covering and hit.category == "lesion" and _but_for_others(hit, reading, findings):
+    if "no_other" in covering and hit.category == "lesion" and but_for_others(hit, reading, findings):
         return "followed"  # "no further liver foci besides #1-#3"
     if "no_other" in covering:
-        return "no_other"
+        return "present" if hit.category == "metastasis" and beside_known(hit, reading) else "no_other"
     if "no_new" in covering:
-        return "present" if _known_ones_behind(hit, reading) else "no_new"
-    if negated and hit.category in ("lesion", "metastasis") and _but_for_others(hit, reading, findings):
+        return "present" if known_ones_behind(hit, reading) else "no_new"
+    if negated and hit.category in ("lesion", "metastasis") and but_for_others(hit, reading, findings):
         return "followed" if hit.category == "lesion" else "present"
     if negated:
         return "absent"
-    past = covering.get("historical") or covering.get("historical_after")
-    if past and hit.category == "metastasis" and _some_remain(past, hit, reading):
+    former = covering.get("historical")
+    alone = not any(f is not hit and f.category == "metastasis" for f in findings)
+    if former and alone and hit.category == "metastasis" and _some_remain(former, hit, reading):
         return "present"  # "Of the former four metastases only one remains"
-    if past:
+    if former or "historical_after" in covering:
         return "ignored"
     return _affirmed(hit, reading, findings, is_pet, organ)
 
@@ -158,33 +163,6 @@ def _denial_prevails(denials: Sequence[Hit], doubt: Hit, hit: Hit, reading: Read
     return False
 
 
-# "L1" numbers a lesion.
-_LABEL = re.compile(r"[lt]\d{1,2}")
-_BUT_FOR = tuple(
-    tuple(words.split())
-    for words in (
-        *("apart from", "other than", "aside from", "besides", "beyond", "except for", "except", "in addition to"),
-        *("bis auf", "abgesehen von", "ausser", "neben"),
-    )
-)
-# Words from the exception to the organ that it may name: "no lesion apart from those in the lung".
-EXCEPTION_REACH = 8
-
-
-def _but_for_others(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
-    """ "No liver lesions apart from L1-L3": what is excepted are lesions, neither cysts nor another organ's."""
-    words = reading.words
-    rest = words[hit.end : hit.end + 3]
-    at = next((i for i in range(len(rest)) for e in _BUT_FOR if tuple(words[hit.end + i :][: len(e)]) == e), -1)
-    if at < 0 or "," in rest[:at] or ";" in rest[:at]:
-        return False
-    behind = range(hit.end + at, hit.end + at + EXCEPTION_REACH)
-    benign = any(f.category in ("benign", "treated") and f.start in behind for f in findings)
-    return not benign and not any(
-        o.start in behind and not _LABEL.fullmatch(words[o.start]) for o in reading.organ_hits
-    )
-
-
 def _ends_clause(cue: Hit, reading: Reading) -> bool:
     """ "Metastasierung der Leber fraglich": at most a verb stands behind the cue in its clause."""
     end = next((i for i in range(cue.end, len(reading.words)) if reading.words[i] == ","), len(reading.words))
@@ -194,13 +172,6 @@ def _ends_clause(cue: Hit, reading: Reading) -> bool:
         if reading.clauses[i] == reading.clauses[cue.start] and reading.sentence.tokens[i].kind == "word"
     ]
     return len(words) <= 1
-
-
-def _known_ones_behind(hit: Hit, reading: Reading) -> bool:
-    """ "Keine neuen Lebermetastasen, die bekannten unverändert": the known ones are metastases too."""
-    return any(cue.category == "known" and cue.start >= hit.end for cue in reading.cues) and not any(
-        finding.start >= hit.end for finding in reading.findings
-    )
 
 
 # "Kein Herd > 12 mm", "no lesion larger than 1 cm": words between the lesion and the size.
@@ -224,6 +195,16 @@ def _is_open_question(reading: Reading) -> bool:
         {",", "(", ":", "-"} & set(reading.words[lesion.end :])
     )  # "Leberherd, Metastase?"
     return reading.sentence.question and not measured and not several and not stated
+
+
+_ADVICE = ("recommend", "advis", "suggest", "empf", "angerat")
+
+
+def _advises_only(doubt: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
+    """ "MRI recommended to exclude metastases": advice, unless the sentence has a lesion that it doubts."""
+    advised = any(word.startswith(_ADVICE) for word in reading.words[doubt.start : doubt.end])
+    described = any(f.category in ("lesion", "uptake", "benign") and f.end <= doubt.start for f in findings)
+    return advised and not described
 
 
 # What shows that a part behind a comma is no item of the list that a denial opened.

@@ -105,9 +105,9 @@ class Rules:
         for head in self.compound_heads:
             for cut in range(len(head) - 1, len(head) + 2):
                 first, rest = word[:cut], word[cut:]
-                if first != head and first[0] == head[0] and _edit_distance(first, head) == 1:
-                    if self.findings.knows(rest) and not self.organs.knows(word):
-                        return head + rest
+                slipped = first != head and first[0] == head[0] and _edit_distance(first, head) == 1
+                if slipped and self.findings.knows(rest) and not self.organs.knows(word):
+                    return head + rest
         return ""
 
     def _swapped(self, word: str) -> str:
@@ -120,6 +120,9 @@ class Rules:
             for slip in (swapped, once):
                 if slip in self.short_terms:
                     return slip
+        if len(word) == TYPO_MIN_LETTERS - 1:  # "heptic": a letter of a key term was left out
+            shortest = (term for term in self.key_terms if len(term) == TYPO_MIN_LETTERS)
+            return next((term for term in shortest if word in _holes(term)), word)
         return word
 
 
