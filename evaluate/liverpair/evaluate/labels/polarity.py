@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from liverpair.evaluate.labels.answers import ANSWERS_OPEN, ANSWERS_YES, answer
