@@ -20,6 +20,7 @@ from liverpair.segment.delineate import (
 )
 from liverpair.segment.pet_field import PetField
 from liverpair.segment.pet_methods import focus_level
+from liverpair.segment.pet_parting import Pair
 from liverpair.segment.pet_resolution import LEAST_SNR, edge_fwhm, image_fwhm, sharpest_fwhm
 from liverpair.segment.pet_settings import PetDetectionSettings
 
@@ -64,20 +65,24 @@ def delineate_foci(
     spill: Sequence[bool],
     settings: PetDetectionSettings,
     reference_mean: float,
+    pairs: Sequence[Pair] = (),
 ) -> Delineation:
     """Regions of the foci at ``seeds`` (n, 3), by the background-corrected fraction or a published level per focus.
 
-    Those that are another organ's (``spill``) say nothing of the resolution: the search's border cuts their edges.
+    Those that are another organ's (``spill``) say nothing of the resolution: the search's border cuts their edges. Nor
+    do ``pairs``, which are parted by a model: each of two is outlined where it takes up more than the other, and, but
+    for a published level, after the other's blur is taken off.
     """
     labels = np.zeros(field.suv.shape, dtype=np.uint16)
     if len(seeds) == 0:
         return Delineation(labels, [], settings.resolution_fwhm_mm)
-    places = _places(field, seeds, settings)
+    places = _places(field, seeds, settings, pairs)
+    paired = {number for pair in pairs for number in pair.numbers}
     strong = 1.0 / max(field.noise.sd, 1e-9)
     widths = [
         (edge_fwhm(p.values, p.top, p.background, p.basin, field.spacing), (p.values[p.top] - p.background) * strong)
-        for p, foreign in zip(places, spill, strict=True)
-        if not foreign
+        for number, (p, foreign) in enumerate(zip(places, spill, strict=True))
+        if not foreign and number not in paired
     ]
     fwhm = image_fwhm(widths, settings.resolution_fwhm_mm)
     fractions: list[float] = []
@@ -89,7 +94,9 @@ def delineate_foci(
     return Delineation(labels, fractions, fwhm, sharpest_fwhm(widths))
 
 
-def _places(field: PetField, seeds: NDArray[np.int64], settings: PetDetectionSettings) -> list[_Place]:
+def _places(
+    field: PetField, seeds: NDArray[np.int64], settings: PetDetectionSettings, pairs: Sequence[Pair]
+) -> list[_Place]:
     near = within(field.liver, field.spacing, settings.border_mm + settings.resolution_fwhm_mm)
     allowed = near
     if settings.method != "percent-max":  # a share of the maximum alone knows no background: it may flood the liver
@@ -97,6 +104,7 @@ def _places(field: PetField, seeds: NDArray[np.int64], settings: PetDetectionSet
     for seed in seeds:
         allowed[tuple(seed)] = True
     basins = instance_basins(field.suv, seeds, allowed)
+    partners = _parted(basins, pairs)
     usable = field.liver & (field.z < 3.0)
     reach = np.ceil(REACH_MM / field.spacing).astype(int)
     places = []
@@ -104,6 +112,8 @@ def _places(field: PetField, seeds: NDArray[np.int64], settings: PetDetectionSet
         low, high = np.maximum(seed - reach, 0), np.minimum(seed + reach + 1, field.suv.shape)
         window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
         values, basin = field.suv[window], basins[window] == number
+        if number - 1 in partners and settings.method == "noise-adaptive":
+            values = _without(values, window, *partners[number - 1])
         point = np.zeros(values.shape, dtype=bool)
         point[tuple(seed - low)] = True
         best = np.where(basin & within(point, field.spacing, TOP_MM), values, -np.inf)
@@ -111,6 +121,36 @@ def _places(field: PetField, seeds: NDArray[np.int64], settings: PetDetectionSet
         top = (int(at[0]), int(at[1]), int(at[2]))
         places.append(_Place(window, values, basin, usable[window], top, float(field.background[tuple(seed)])))
     return places
+
+
+def _parted(
+    basins: NDArray[np.int32], pairs: Sequence[Pair]
+) -> dict[int, tuple[tuple[slice, ...], NDArray[np.float32]]]:
+    """Give each focus of a pair the voxels of their common basin where it takes up more (``basins`` is changed).
+
+    Returns where, and what, the other of the pair takes up, by number.
+    """
+    partners = {}
+    for pair in pairs:
+        first, second = pair.numbers
+        there = basins[pair.window]
+        common = (there == first + 1) | (there == second + 1)
+        there[common] = np.where(pair.uptakes[0] >= pair.uptakes[1], first + 1, second + 1)[common]
+        partners[first], partners[second] = (pair.window, pair.uptakes[1]), (pair.window, pair.uptakes[0])
+    return partners
+
+
+def _without(
+    values: NDArray[np.float32], window: tuple[slice, ...], there: tuple[slice, ...], other: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """``values``, which lie on ``window`` of the field, without the uptake ``other``, which lies on ``there`` of it."""
+    low = [max(a.start, b.start) for a, b in zip(window, there, strict=True)]
+    high = [min(a.stop, b.stop) for a, b in zip(window, there, strict=True)]
+    mine = tuple(slice(p - a.start, q - a.start) for a, p, q in zip(window, low, high, strict=True))
+    its = tuple(slice(p - b.start, q - b.start) for b, p, q in zip(there, low, high, strict=True))
+    left = values.copy()
+    left[mine] -= other[its]
+    return left
 
 
 def _region(

@@ -2,9 +2,9 @@
 cause.
 
 Steps: smooth liver background without foci; residuals as z at a few smoothing widths; local maxima over t;
-maxima without a valley between them merged; foci that belong to a hot neighbour organ flagged; watershed
-basins; background-corrected threshold iterated with the measured diameter. Published alternatives by name stand
-behind the same interface (pet_methods.py).
+maxima without a valley between them merged; foci that belong to a hot neighbour organ flagged; foci whose shape is
+that of two lesions parted; watershed basins; background-corrected threshold iterated with the measured diameter.
+Published alternatives by name stand behind the same interface (pet_methods.py).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from liverpair.segment.pet_delineate import delineate_foci
 from liverpair.segment.pet_field import PetField, prepare_field
 from liverpair.segment.pet_methods import foci_above, liver_level
 from liverpair.segment.pet_neighbours import HotNeighbour, hot_neighbours
+from liverpair.segment.pet_parting import part_foci
 from liverpair.segment.pet_seeds import find_seeds
 from liverpair.segment.pet_settings import PetDetectionSettings
 
@@ -40,10 +41,10 @@ def detect_pet(
 
     ``suv`` in SUVbw and ``liver`` on the same grid; ``reference`` gives the noise's FWHM and a lower bound of
     its SD. Candidates are numbered by falling z (by falling SUVmax for a method that sets one level); ``z`` is that
-    of the strongest width. Flags: spill_in (belongs to a hot neighbour outside the liver), beside_<organ> (within
-    the reach of such an organ's blur and breathing; the name is a guess from its place), neighbour (another focus
-    within two resolution widths), high_burden. Raises Refusal for an empty liver, another grid or an image that is
-    not finite there.
+    of the strongest width, and its own signal's for a lesion that only the focus' shape tells from another. Flags:
+    spill_in (belongs to a hot neighbour outside the liver), beside_<organ> (within the reach of such an organ's blur
+    and breathing; the name is a guess from its place), neighbour (another focus within two resolution widths),
+    high_burden. Raises Refusal for an empty liver, another grid or an image that is not finite there.
     """
     settings = settings or PetDetectionSettings()
     if not suv.grid.matches(liver.grid):
@@ -59,20 +60,23 @@ def detect_pet(
     found: dict[str, Any] = {"method": settings.method, "threshold_z": t, "expected_false_foci": settings.false_foci}
     if level is not None:
         seeds, spill, labels = foci_above(field, level)
+        heights = field.z[tuple(seeds.T)]
         found |= {"level_suv": level, "resolution_fwhm_mm": settings.resolution_fwhm_mm, "threshold_fractions": []}
     else:
-        seeds, spill = find_seeds(field, t, settings)
-        outlined = delineate_foci(field, seeds, spill, settings, reference.mean)
+        parted = part_foci(field, *find_seeds(field, t, settings), t, settings)
+        seeds, spill, heights = parted.seeds, parted.spill, parted.z
+        outlined = delineate_foci(field, seeds, spill, settings, reference.mean, parted.pairs)
         labels = outlined.labels
         found |= {
             "resolution_fwhm_mm": outlined.fwhm_mm,
             "edge_fwhm_mm": outlined.sharp_mm,
             "threshold_fractions": outlined.fractions,
+            "parted_foci": len(parted.pairs),
         }
     grid = suv.grid.cropped(start, stop)
     fwhm = max(settings.resolution_fwhm_mm, field.noise_fwhm_mm)
     organs = hot_neighbours(field.suv, field.liver, field.domain, grid, reference.mean, reference.sd, fwhm)
-    candidates = _candidates(field, seeds, spill, organs, labels, grid, volume, settings)
+    candidates = _candidates(field, seeds, heights, spill, organs, labels, grid, volume, settings)
     whole = np.zeros(suv.grid.shape, dtype=np.uint16)
     whole[window] = labels
     facts = found | {
@@ -95,6 +99,7 @@ def detect_pet(
 def _candidates(
     field: PetField,
     seeds: NDArray[np.int64],
+    heights: NDArray[np.floating],
     spill: list[bool],
     organs: list[HotNeighbour],
     labels: NDArray[np.uint16],
@@ -108,7 +113,7 @@ def _candidates(
         region = np.argwhere(labels == number)
         weights = field.suv[labels == number].astype(np.float64)
         centre = (region * weights[:, None]).sum(axis=0) / weights.sum() if len(region) else seed
-        z = float(field.z[tuple(seed)])
+        z = float(heights[number - 1])
         others = np.delete(seeds, number - 1, axis=0)
         gap = np.linalg.norm((others - seed) * field.spacing, axis=1).min() if len(others) else math.inf
         flags = [
