@@ -87,6 +87,13 @@ def test_one_lesion_that_is_no_ball_stays_one(kind: str, size: float, ratio: flo
         assert detection.facts["parted_foci"] == 0
 
 
+def test_a_ring_with_several_maxima_is_one_lesion() -> None:
+    for seed in (5, 7, 8):  # three or four maxima each
+        detection = detect_pet(*body("hollow", 36.0, 3.0, seed))
+        assert len(detection.candidates) == 1, seed
+        assert diameter(detection, 1) == pytest.approx(36.0, rel=0.15)
+
+
 def test_what_a_hot_organ_spills_in_beside_a_lesion_is_no_lesion() -> None:
     lesion: Ball = ((0.0, 50.0, 0.0), 14.0, 5.0)
     kidney: Ball = ((0.0, 88.0, 0.0), 50.0, 6.0)

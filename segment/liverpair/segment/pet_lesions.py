@@ -3,8 +3,8 @@ cause.
 
 Steps: smooth liver background without foci; residuals as z at a few smoothing widths; local maxima over t;
 maxima without a valley between them merged; foci that belong to a hot neighbour organ flagged; foci whose shape is
-that of two lesions parted; watershed basins; background-corrected threshold iterated with the measured diameter.
-Published alternatives by name stand behind the same interface (pet_methods.py).
+that of one lesion joined, of two parted; watershed basins; background-corrected threshold iterated with the measured
+diameter. Published alternatives by name stand behind the same interface (pet_methods.py).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from liverpair.core.volume import LabelMap, Mask, Volume
 from liverpair.segment.noise import expected_false_clusters, threshold_for
 from liverpair.segment.pet_delineate import delineate_foci
 from liverpair.segment.pet_field import PetField, prepare_field
+from liverpair.segment.pet_joining import join_foci
 from liverpair.segment.pet_methods import foci_above, liver_level
 from liverpair.segment.pet_neighbours import HotNeighbour, hot_neighbours
 from liverpair.segment.pet_parting import part_foci
@@ -63,7 +64,7 @@ def detect_pet(
         heights = field.z[tuple(seeds.T)]
         found |= {"level_suv": level, "resolution_fwhm_mm": settings.resolution_fwhm_mm, "threshold_fractions": []}
     else:
-        parted = part_foci(field, *find_seeds(field, t, settings), t, settings)
+        parted = part_foci(field, *join_foci(field, *find_seeds(field, t, settings), settings), settings)
         seeds, spill, heights = parted.seeds, parted.spill, parted.z
         outlined = delineate_foci(field, seeds, spill, settings, reference.mean, parted.pairs)
         labels = outlined.labels
