@@ -27,7 +27,7 @@ from liverpair.segment.liver_left_lobe import T2_SLIT_MM, with_lobes_behind_fiss
 from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
 from liverpair.segment.liver_morphology import BoolArray, depth, dilate, largest
 from liverpair.segment.liver_mr import UNSHADED, prepare_mr
-from liverpair.segment.liver_pet import pet_allows
+from liverpair.segment.liver_pet import pet_allows, with_avid_lesions
 from liverpair.segment.liver_quality import DOUBT, Judgement, judge
 from liverpair.segment.liver_remnant import FLAG, remnant_cores, remnant_doubts, remnant_limits
 from liverpair.segment.liver_settings import LiverSettings, QualityLimits
@@ -253,6 +253,8 @@ def _around(
             facts["pet_used"] = True
     grown = grow(features, core)
     coarse = fill_lesions(features, grown | lesion if grown.any() else grown, core)
+    if pet is not None and facts["pet_used"]:
+        coarse = with_avid_lesions(pet, features, coarse, core)
     if role == "mr-hbp":
         coarse = with_capsule_lesions(features, coarse, core)
         coarse = without_right_kidney(features, without_bright_bile(features, coarse, core), core)

@@ -1,8 +1,11 @@
-"""Let a PET narrow down where a CT's liver can be: neither cold tissue nor large hot organs beside it."""
+"""Let a PET narrow down where a CT's liver can be: neither cold tissue nor large hot organs beside it; and give back the
+avid lesions at its surface.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from liverpair.core.volume import Volume
@@ -11,7 +14,7 @@ from liverpair.segment.liver_grid import sample
 from liverpair.segment.liver_mode import OrganCore, robust_mode
 from liverpair.segment.liver_morphology import BoolArray, dilate, opened, surround
 
-__all__ = ["pet_allows"]
+__all__ = ["pet_allows", "with_avid_lesions"]
 
 #: Share of the liver's uptake below which muscle, blood, fat and bowel lie (SSR tracers), measured in the spec;
 #: and above which kidneys, spleen and metastases lie.
@@ -24,19 +27,18 @@ ENCLOSED = 0.5
 #: ``LIKE_MM``: the PET's point spread makes the liver's border fade to a half, but bowel, stomach and duodenum
 #: (0.5–0.6) do not rise above it far from the liver.
 LIKE, LIKE_MM, NEAR_LIKE_MM = 0.7, 6.0, 10.0
+#: A hot spot at the surface is a lesion of the liver where its mask lies on more than this share of the spot's own
+#: surface: a kidney, an adrenal or bowel touch the liver with one side.
+AT_SURFACE = 0.5
 #: The liver takes up more than this multiple of the body's median in every SSR-PET; less, and the PET says nothing.
 LEAST_CONTRAST = 1.5
 
 
 def pet_allows(pet: Volume, features: Features, core: OrganCore) -> BoolArray | None:
     """Where ``pet`` (any grid of the same frame) lets the liver be, on the work grid; None where it cannot tell."""
-    uptake = sample(pet, features.grid, fill=None)
-    covered = pet.grid.contains(features.grid.to_world(core.centre))
-    liver, _ = robust_mode(uptake[core.ball])
-    body = float(np.median(uptake[features.body.tissue]))
-    if not covered or liver <= LEAST_CONTRAST * max(body, 0) or liver <= 0:
+    ratio = _uptake(pet, features, core)
+    if ratio is None:
         return None
-    ratio = ndimage.gaussian_filter(uptake, 1.0) / liver
     liver_like = (ratio >= COLD) & (ratio <= HOT)
     labels, count = ndimage.label(ratio > HOT)
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * features.grid.voxel_volume_mm3 / 1000
@@ -47,3 +49,31 @@ def pet_allows(pet: Volume, features: Features, core: OrganCore) -> BoolArray | 
     allowed = (ratio >= COLD) & ~organ[labels]
     spacing = features.grid.spacing
     return np.asarray(allowed & dilate(opened(allowed & (ratio >= LIKE), LIKE_MM, spacing), NEAR_LIKE_MM, spacing))
+
+
+def with_avid_lesions(pet: Volume, features: Features, mask: BoolArray, core: OrganCore) -> BoolArray:
+    """``mask`` with the hot spots of ``pet`` that it surrounds: metastases at the surface, which on CT look like what
+    lies beside the liver."""
+    ratio = _uptake(pet, features, core)
+    if ratio is None:
+        return mask
+    out = mask.copy()
+    labels, count = ndimage.label((ratio > HOT) & features.body.tissue)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * features.grid.voxel_volume_mm3 / 1000
+    touched = np.unique(labels[mask])
+    for n in touched[(touched > 0) & (sizes[touched] <= HOT_ORGAN_ML)]:
+        spot = labels == n
+        if surround(spot, mask & ~spot) > AT_SURFACE:
+            out |= spot
+    return out
+
+
+def _uptake(pet: Volume, features: Features, core: OrganCore) -> NDArray[np.float32] | None:
+    """Lightly smoothed uptake on the work grid, as a multiple of the liver's; None where the PET tells nothing of it."""
+    uptake = sample(pet, features.grid, fill=None)
+    covered = pet.grid.contains(features.grid.to_world(core.centre))
+    liver, _ = robust_mode(uptake[core.ball])
+    body = float(np.median(uptake[features.body.tissue]))
+    if not covered or liver <= LEAST_CONTRAST * max(body, 0) or liver <= 0:
+        return None
+    return np.asarray(ndimage.gaussian_filter(uptake, 1.0) / liver)
