@@ -1,5 +1,5 @@
-"""Let a PET narrow down where a CT's liver can be: neither cold tissue nor large hot organs beside it; and give back the
-avid lesions at its surface.
+"""Let a PET narrow down where a CT's liver can be: neither cold tissue nor large hot organs beside it; and give back
+the avid lesions at its surface.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def with_avid_lesions(pet: Volume, features: Features, mask: BoolArray, core: Or
 
 
 def _uptake(pet: Volume, features: Features, core: OrganCore) -> NDArray[np.float32] | None:
-    """Lightly smoothed uptake on the work grid, as a multiple of the liver's; None where the PET tells nothing of it."""
+    """Lightly smoothed uptake on the work grid, in multiples of the liver's; None where the PET tells nothing."""
     uptake = sample(pet, features.grid, fill=None)
     covered = pet.grid.contains(features.grid.to_world(core.centre))
     liver, _ = robust_mode(uptake[core.ball])
