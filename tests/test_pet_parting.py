@@ -11,7 +11,7 @@ from liverpair.segment.pet_bodies import Patch, fit_ellipsoid, fit_spheres
 from liverpair.segment.pet_lesions import detect_pet
 from liverpair.segment.pet_settings import PetDetectionSettings
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, shift
 
 from tests.test_pet_lesions import CENTRE, FWHM, PLACES, SHAPE, STEP, liver, phantom
 
@@ -57,8 +57,8 @@ def body(kind: str, size: float, ratio: float, seed: int) -> tuple[Volume, Mask,
     rng = np.random.default_rng(seed)
     turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
     inside, near = np.zeros(SHAPE), (slice(10, 34), slice(11, 35), slice(9, 39))
-    for shift in np.ndindex(3, 3, 3):
-        place = (PLACES[near] + ((np.array(shift) + 0.5) / 3 - 0.5) * STEP + np.array((30.0, 0.0, 5.0))) @ turn
+    for corner in np.ndindex(3, 3, 3):
+        place = (PLACES[near] + ((np.array(corner) + 0.5) / 3 - 0.5) * STEP + np.array((30.0, 0.0, 5.0))) @ turn
         r = np.linalg.norm(place, axis=-1)
         if kind == "long":
             part = np.linalg.norm(place / np.array((0.7, 0.8, 1.8)), axis=-1) < size / 2
@@ -111,6 +111,22 @@ def test_a_published_level_is_taken_of_the_image_as_it_is() -> None:
         region = image.values[detection.labels.values == candidate.label]
         assert region.min() >= 0.41 * region.max()
         assert region.max() == pytest.approx(region.min() / 0.41, rel=0.1)
+
+
+def breathing(balls: list[Ball], seed: int) -> tuple[Volume, Mask, ReferenceRegion]:
+    """``phantom`` as it is seen when the liver moves 11 mm along the patient (third axis), long at one end."""
+    still, mask, reference = phantom(balls, seed, cov=1e-6)
+    phases = -11.0 * np.cos((np.arange(48) + 0.5) / 48 * np.pi) ** 4
+    moved = np.mean([shift(still.values, (0, 0, float(p - phases.mean()) / STEP[2]), order=1) for p in phases], axis=0)
+    noise = gaussian_filter(np.random.default_rng(seed).standard_normal(SHAPE), FWHM / 2.3548 / STEP, mode="wrap")
+    return Volume((moved * (1 + 0.06 * noise / noise.std())).astype(np.float32), still.grid), mask, reference
+
+
+def test_two_lesions_that_breathing_blurs_are_two_and_one_is_one() -> None:
+    pair: list[Ball] = [((-40.0, 10.0, 0.0), 14.0, 8.0), ((-23.5, 10.0, 0.0), 11.0, 4.0)]
+    for seed in range(3):
+        assert len(detect_pet(*breathing(pair, seed)).candidates) == 2, seed
+        assert len(detect_pet(*breathing(pair[:1], seed)).candidates) == 1, seed
 
 
 def blurred(inside: NDArray[np.bool_], spacing: NDArray[np.float64], fine: int, fwhm: float) -> NDArray[np.float64]:

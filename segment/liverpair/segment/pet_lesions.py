@@ -64,7 +64,8 @@ def detect_pet(
         heights = field.z[tuple(seeds.T)]
         found |= {"level_suv": level, "resolution_fwhm_mm": settings.resolution_fwhm_mm, "threshold_fractions": []}
     else:
-        parted = part_foci(field, *join_foci(field, *find_seeds(field, t, settings), settings), settings)
+        along = int(np.argmax(np.abs(suv.grid.direction[2])))
+        parted = part_foci(field, *join_foci(field, *find_seeds(field, t, settings), settings), along, settings)
         seeds, spill, heights = parted.seeds, parted.spill, parted.z
         outlined = delineate_foci(field, seeds, spill, settings, reference.mean, parted.pairs)
         labels = outlined.labels

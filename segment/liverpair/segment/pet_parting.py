@@ -8,7 +8,7 @@ cannot explain is tried as a second, and the two must explain the focus better t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.segment.delineate import instance_basins
 from liverpair.segment.noise import threshold_for
-from liverpair.segment.pet_bodies import Fit, Patch, fit_spheres, sphere
+from liverpair.segment.pet_bodies import Fit, Patch, fit_breathing_spheres, fit_spheres, painted
 from liverpair.segment.pet_field import PetField
 from liverpair.segment.pet_settings import PetDetectionSettings
 from liverpair.segment.pet_shape import BETTER_SD, START_MM, Place, better, light_image, one_body, own_z, place_of
@@ -55,21 +55,24 @@ class Parted:
 
 
 def part_foci(
-    field: PetField, seeds: NDArray[np.int64], spill: Sequence[bool], settings: PetDetectionSettings
+    field: PetField, seeds: NDArray[np.int64], spill: Sequence[bool], along: int, settings: PetDetectionSettings
 ) -> Parted:
-    """The foci at ``seeds`` (n, 3), those that are two lesions as two.
+    """The foci at ``seeds`` (n, 3), those that are two lesions as two; ``along`` is the axis of the patient's length.
 
     Foci of a neighbouring organ (``spill``) are left as they are.
     """
     light = light_image(field)
     basins = instance_basins(light, seeds, field.domain & (field.suv > field.background))
-    places = [np.asarray(seed) for seed in seeds]
+    places, spilt, pairs = [np.asarray(seed) for seed in seeds], list(spill), []
     z = [float(field.z[tuple(seed)]) for seed in seeds]
-    spilt, pairs = list(spill), []
     for number, seed in enumerate(seeds):
         place = None if spill[number] else place_of(field, light, basins, seed, (number + 1,), settings, LARGEST_ML)
-        two = None if place is None else _two_lesions(field, place, seed, settings)
-        if place is None or two is None:
+        if place is None:
+            continue
+        # breathing is asked only of a focus alone: another one's blur would pass for it
+        alone = not any(place.holds(other) for n, other in enumerate(seeds) if n != number)
+        two = _two_lesions(field, place, seed, along if alone else None, settings)
+        if two is None:
             continue
         first, second = (place.low + np.round(c / field.spacing).astype(int) for c in two.centres)
         places[number] = first
@@ -89,22 +92,31 @@ def _by_z(places: list[NDArray[np.int64]], spill: list[bool], z: list[float], pa
     return Parted(seeds, [spill[n] for n in order], np.array([z[n] for n in order]), renumbered)
 
 
-def _two_lesions(field: PetField, place: Place, seed: NDArray[np.int64], settings: PetDetectionSettings) -> Fit | None:
-    """The two lesions that explain the focus, the one at the seed first; None where one body explains it as well."""
+def _two_lesions(
+    field: PetField, place: Place, seed: NDArray[np.int64], along: int | None, settings: PetDetectionSettings
+) -> Fit | None:
+    """The two lesions that explain the focus, the one at the seed first; None where one body explains it as well.
+
+    They are tried as the scanner blurs them, and then as breathing along axis ``along`` blurs them, too.
+    """
     patch = place.patch
     top = (seed - place.low) * patch.spacing
     ball = fit_spheres(patch, top[None], np.array([START_MM]))
     second = _what_is_left(field, patch, ball)
     if second is None:
         return None
-    start = np.stack((ball.centres[0], second))
-    two = fit_spheres(patch, start, np.array([float(ball.diameters[0]), START_MM]))
-    if not _lesions(field, place, two, settings):
-        return None
-    if min(better(field, patch, two, one) for one in one_body(place)) < BETTER_SD:
-        return None
-    nearer = np.argsort(np.linalg.norm(two.centres - top, axis=1), kind="stable")
-    return Fit(two.centres[nearer], two.diameters[nearer], two.heights[nearer], two.model, two.misfit)
+    start, sizes = np.stack((ball.centres[0], second)), np.array([float(ball.diameters[0]), START_MM])
+    bodies: tuple[Fit, ...] = ()
+    for way in (None, along) if along is not None else (None,):
+        two = fit_spheres(patch, start, sizes) if way is None else fit_breathing_spheres(patch, start, sizes, way)
+        if not _lesions(field, place, two, settings):
+            continue
+        bodies = bodies or one_body(place)
+        if min(better(field, patch, two, one) for one in bodies) >= BETTER_SD:
+            first = int(np.argmin(np.linalg.norm(two.centres - top, axis=1)))
+            order = [first, 1 - first]
+            return replace(two, centres=two.centres[order], diameters=two.diameters[order], heights=two.heights[order])
+    return None
 
 
 def _what_is_left(field: PetField, patch: Patch, ball: Fit) -> NDArray[np.float64] | None:
@@ -135,10 +147,5 @@ def _lesions(field: PetField, place: Place, two: Fit, settings: PetDetectionSett
 
 
 def _uptakes(patch: Patch, two: Fit) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    points = np.indices(patch.mask.shape).transpose(1, 2, 3, 0) * patch.spacing
-    sigma = float(np.sqrt(np.mean(patch.sigma**2)))
-    one, other = (
-        np.float32(h) * sphere(points, c, float(d), sigma).astype(np.float32)
-        for c, d, h in zip(two.centres, two.diameters, two.heights, strict=True)
-    )
+    one, other = (np.float32(h) * b.astype(np.float32) for h, b in zip(two.heights, painted(patch, two), strict=True))
     return one, other

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from liverpair.core.units import FWHM_PER_SIGMA
 from liverpair.segment.delineate import connected_above, within
-from liverpair.segment.pet_bodies import Fit, Patch, fit_ellipsoid, sphere
+from liverpair.segment.pet_bodies import Fit, Patch, fit_ellipsoid, painted
 from liverpair.segment.pet_field import PetField
 from liverpair.segment.pet_settings import PetDetectionSettings
 
@@ -40,6 +40,10 @@ class Place:
     @property
     def window(self) -> tuple[slice, ...]:
         return tuple(slice(int(a), int(a) + n) for a, n in zip(self.low, self.light.shape, strict=True))
+
+    def holds(self, voxel: NDArray[np.int64]) -> bool:
+        """Whether a voxel of the field lies in the box."""
+        return bool(np.all(voxel >= self.low) and np.all(voxel < self.low + np.array(self.light.shape)))
 
 
 def light_image(field: PetField) -> NDArray[np.float32]:
@@ -139,9 +143,9 @@ def better(field: PetField, patch: Patch, this: Fit, other: Fit) -> float:
 
 def own_z(field: PetField, patch: Patch, spheres: Fit) -> list[float]:
     """Each sphere's own signal in SDs of the noise."""
-    points, sigma, weight = patch.points(), float(np.sqrt(np.mean(patch.sigma**2))), patch.weight[patch.mask]
+    weight = patch.weight[patch.mask]
     found = []
-    for centre, diameter, height in zip(spheres.centres, spheres.diameters, spheres.heights, strict=True):
-        template = height * sphere(points, centre, float(diameter), sigma) * weight
+    for body, height in zip(painted(patch, spheres), spheres.heights, strict=True):
+        template = height * body[patch.mask] * weight
         found.append(float(template @ template) / math.sqrt(_blurred(field, patch, template)))
     return found
