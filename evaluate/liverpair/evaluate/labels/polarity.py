@@ -238,8 +238,10 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         if hedged:
             return "uncertain"
         suspected = any(
-            cue.category == "suspicion" and (covers(cue, hit, reading, True, False) or cue.start == hit.end)
-            for cue in cues  # "als Metastasen verdächtig"
+            cue.category == "suspicion"
+            and (covers(cue, hit, reading, True, False) or cue.start == hit.end)  # "als Metastasen verdächtig"
+            and not _is_named_behind(cue, hit, reading, findings)
+            for cue in cues
         )
         return "present" if not suspected or _has_affirm(cues) else "uncertain"
     if hit.category == "recurrence":
@@ -279,6 +281,15 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "followed"
     focal = is_pet and organ == LIVER and reading.words[hit.start].startswith(_FOCI)
     return "present" if focal and not reading.sentence.question else "neutral"
+
+
+_NAMING = ("sinne", "i.s.", "entsprech", "entspricht", "vereinbar", "represent", "consistent", "compatible", "keeping")
+
+
+def _is_named_behind(suspicion: Hit, hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
+    """ "A suspicious lesion representing a metastasis": what looked suspicious is called by its name."""
+    lesion = next((f for f in findings if f.category == "lesion" and suspicion.end <= f.start < hit.start), None)
+    return lesion is not None and any(word.startswith(_NAMING) for word in reading.words[lesion.end : hit.start])
 
 
 # A focus of a PET is one of uptake.
