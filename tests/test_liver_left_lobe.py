@@ -38,11 +38,12 @@ def features(image: np.ndarray) -> Features:
     return Features(GRID, smooth, smooth, body, BODY, (100.0, 900.0), (0.3, 0.06, 0.15), (0.0, 0.0, 0.0))
 
 
-def given_back(part: BoolArray, value: float = LIVER, everywhere: float = FAT) -> float:
-    """Share of ``part`` that is given back to a mask of the right liver alone."""
+def given_back(part: BoolArray, value: float = LIVER, everywhere: float = FAT, surface: float = LIVER) -> float:
+    """Share of ``part`` that is given back to a mask of the right liver alone (its outermost voxels: ``surface``)."""
     image = np.where(BODY, everywhere, 0.0)
     image[part] = value
-    image[RIGHT] = LIVER
+    image[RIGHT] = surface
+    image[ndimage.binary_erosion(RIGHT)] = LIVER
     core = OrganCore((32, 38, 30), 55.0, LIVER, 10.0, ellipsoid((-60, 0, 0), (30, 30, 30)))
     out = with_lobes_behind_fissures(features(image), RIGHT & ~part, core)
     assert not (out & ~RIGHT & ~part).any()
@@ -56,6 +57,10 @@ LATERAL = ellipsoid((20, -20, 10), (60, 25, 25)) & ~SLIT
 
 def test_a_lateral_section_behind_a_fissure_comes_back() -> None:
     assert given_back(LATERAL) > 0.9
+
+
+def test_a_fissure_of_fat_that_mixes_with_the_livers_surface_keeps_no_lateral_section_away() -> None:
+    assert given_back(LATERAL, surface=0.7 * LIVER) > 0.9
 
 
 def test_what_is_not_as_bright_as_the_liver_stays_out() -> None:
