@@ -9,7 +9,7 @@ from liverpair.segment.liver_body import body_of_ct
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray
-from liverpair.segment.liver_pet import with_avid_lesions
+from liverpair.segment.liver_pet import relative_uptake, with_avid_lesions
 from scipy import ndimage
 
 GRID = Grid((80, 80, 60), np.diag([3.0, 3.0, 3.0, 1.0]))
@@ -38,7 +38,9 @@ def seen(hot: list[tuple[BoolArray, float]], lost: BoolArray) -> BoolArray:
     assert body is not None
     image, everywhere = values.astype(np.float32), np.ones(GRID.shape, dtype=bool)
     features = Features(GRID, image, image, body, everywhere, (0.0, 200.0), (0, 0, 0), (10.0, 5.0, 15.0))
-    return with_avid_lesions(pet, features, LIVER & ~lost, CORE)
+    ratio = relative_uptake(pet, features, CORE)
+    assert ratio is not None
+    return with_avid_lesions(ratio, features, LIVER & ~lost)
 
 
 def test_an_avid_lesion_at_the_surface_comes_back() -> None:

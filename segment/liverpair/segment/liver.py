@@ -27,7 +27,7 @@ from liverpair.segment.liver_left_lobe import T2_SLIT_MM, with_lobes_behind_fiss
 from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
 from liverpair.segment.liver_morphology import BoolArray, depth, dilate, largest
 from liverpair.segment.liver_mr import UNSHADED, prepare_mr
-from liverpair.segment.liver_pet import pet_allows, with_avid_lesions
+from liverpair.segment.liver_pet import pet_allows, relative_uptake, with_avid_lesions
 from liverpair.segment.liver_quality import DOUBT, Judgement, judge
 from liverpair.segment.liver_remnant import FLAG, remnant_cores, remnant_doubts, remnant_limits
 from liverpair.segment.liver_settings import LiverSettings, QualityLimits
@@ -224,7 +224,7 @@ def _remnant(
     """A left lobe at the midline, where nothing else has its intensity or a PET proves it; None where there is none."""
     limits = replace(settings, quality=remnant_limits(settings.quality))
     for core in remnant_cores(features)[: settings.most_cores]:
-        proven_by_pet = role == "ct" and pet is not None and pet_allows(pet, features, core) is not None
+        proven_by_pet = role == "ct" and pet is not None and relative_uptake(pet, features, core) is not None
         if not proven_by_pet and not (role == "mr-hbp" and is_distinct(features, core, but_a_kidney=True)):
             continue
         found = _around(image, role, limits, pet, features, core, np.zeros(features.grid.shape, dtype=bool))
@@ -246,15 +246,14 @@ def _around(
     whole = features
     facts: dict[str, Any] = {"pet_used": False}
     guessed = False
-    if role == "ct" and pet is not None and settings.use_pet:
-        where = pet_allows(pet, features, core)
-        if where is not None:
-            features = replace(features, allowed=features.allowed & where)
-            facts["pet_used"] = True
+    ratio = relative_uptake(pet, features, core) if role == "ct" and pet is not None and settings.use_pet else None
+    if ratio is not None:
+        features = replace(features, allowed=features.allowed & pet_allows(ratio, features))
+        facts["pet_used"] = True
     grown = grow(features, core)
     coarse = fill_lesions(features, grown | lesion if grown.any() else grown, core)
-    if pet is not None and facts["pet_used"]:
-        coarse = with_avid_lesions(pet, features, coarse, core)
+    if ratio is not None:
+        coarse = with_avid_lesions(ratio, features, coarse)
     if role == "mr-hbp":
         coarse = with_capsule_lesions(features, coarse, core)
         coarse = without_right_kidney(features, without_bright_bile(features, coarse, core), core)

@@ -14,7 +14,7 @@ from liverpair.segment.liver_grid import sample
 from liverpair.segment.liver_mode import OrganCore, robust_mode
 from liverpair.segment.liver_morphology import BoolArray, dilate, opened, surround
 
-__all__ = ["pet_allows", "with_avid_lesions"]
+__all__ = ["pet_allows", "relative_uptake", "with_avid_lesions"]
 
 #: Share of the liver's uptake below which muscle, blood, fat and bowel lie (SSR tracers), measured in the spec;
 #: and above which kidneys, spleen and metastases lie.
@@ -34,32 +34,35 @@ AT_SURFACE = 0.5
 LEAST_CONTRAST = 1.5
 
 
-def pet_allows(pet: Volume, features: Features, core: OrganCore) -> BoolArray | None:
-    """Where ``pet`` (any grid of the same frame) lets the liver be, on the work grid; None where it cannot tell."""
-    ratio = _uptake(pet, features, core)
-    if ratio is None:
+def relative_uptake(pet: Volume, features: Features, core: OrganCore) -> NDArray[np.float32] | None:
+    """``pet`` (any grid of the same frame), lightly smoothed, on the work grid, in multiples of the liver's uptake;
+    None where the PET tells nothing of the liver."""
+    uptake = sample(pet, features.grid, fill=None)
+    covered = pet.grid.contains(features.grid.to_world(core.centre))
+    liver, _ = robust_mode(uptake[core.ball])
+    body = float(np.median(uptake[features.body.tissue]))
+    if not covered or liver <= LEAST_CONTRAST * max(body, 0) or liver <= 0:
         return None
+    return np.asarray(ndimage.gaussian_filter(uptake, 1.0) / liver)
+
+
+def pet_allows(ratio: NDArray[np.float32], features: Features) -> BoolArray:
+    """Where the uptake (``ratio`` of ``relative_uptake``) lets the liver be, on the work grid."""
     liver_like = (ratio >= COLD) & (ratio <= HOT)
-    labels, count = ndimage.label(ratio > HOT)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1) * features.grid.voxel_volume_mm3 / 1000
-    organ = np.zeros(count + 1, dtype=bool)
+    labels, sizes = _hot_spots(ratio > HOT, features)
+    organ = np.zeros(len(sizes), dtype=bool)
     for n in np.flatnonzero(sizes > HOT_ORGAN_ML):
-        if n > 0:
-            organ[n] = surround(labels == n, ndimage.binary_dilation(liver_like, iterations=2)) < ENCLOSED
+        organ[n] = surround(labels == n, ndimage.binary_dilation(liver_like, iterations=2)) < ENCLOSED
     allowed = (ratio >= COLD) & ~organ[labels]
     spacing = features.grid.spacing
     return np.asarray(allowed & dilate(opened(allowed & (ratio >= LIKE), LIKE_MM, spacing), NEAR_LIKE_MM, spacing))
 
 
-def with_avid_lesions(pet: Volume, features: Features, mask: BoolArray, core: OrganCore) -> BoolArray:
-    """``mask`` with the hot spots of ``pet`` that it surrounds: metastases at the surface, which on CT look like what
-    lies beside the liver."""
-    ratio = _uptake(pet, features, core)
-    if ratio is None:
-        return mask
+def with_avid_lesions(ratio: NDArray[np.float32], features: Features, mask: BoolArray) -> BoolArray:
+    """``mask`` with the hot spots of the uptake that it surrounds: metastases at the surface, which on CT look like
+    what lies beside the liver."""
     out = mask.copy()
-    labels, count = ndimage.label((ratio > HOT) & features.body.tissue)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1) * features.grid.voxel_volume_mm3 / 1000
+    labels, sizes = _hot_spots((ratio > HOT) & features.body.tissue, features)
     touched = np.unique(labels[mask])
     for n in touched[(touched > 0) & (sizes[touched] <= HOT_ORGAN_ML)]:
         spot = labels == n
@@ -68,12 +71,9 @@ def with_avid_lesions(pet: Volume, features: Features, mask: BoolArray, core: Or
     return out
 
 
-def _uptake(pet: Volume, features: Features, core: OrganCore) -> NDArray[np.float32] | None:
-    """Lightly smoothed uptake on the work grid, in multiples of the liver's; None where the PET tells nothing."""
-    uptake = sample(pet, features.grid, fill=None)
-    covered = pet.grid.contains(features.grid.to_world(core.centre))
-    liver, _ = robust_mode(uptake[core.ball])
-    body = float(np.median(uptake[features.body.tissue]))
-    if not covered or liver <= LEAST_CONTRAST * max(body, 0) or liver <= 0:
-        return None
-    return np.asarray(ndimage.gaussian_filter(uptake, 1.0) / liver)
+def _hot_spots(hot: BoolArray, features: Features) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Connected parts of ``hot``, numbered from 1, and their volumes in mL by number (that of 0 is 0)."""
+    labels, count = ndimage.label(hot)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * features.grid.voxel_volume_mm3 / 1000
+    sizes[0] = 0.0
+    return labels, sizes
