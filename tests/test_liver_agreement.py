@@ -102,6 +102,17 @@ def test_a_capsule_metastasis_that_is_a_bay_of_the_mris_liver_and_not_of_the_cts
     assert ("ct", "lost_on_mr") not in _causes(_compare(ct, mr, LIVER | beside, LIVER))
 
 
+def test_a_cava_that_ct_cannot_tell_from_the_liver_around_it_is_a_leak_and_a_lesion_in_its_place_is_none() -> None:
+    index = np.indices(GRID.shape) * 3.0
+    tube = np.asarray(np.hypot(index[0] - 130, index[1] - 122) < 11.0)
+    ball = _ball((130, 122, 84), (16, 16, 16))
+    for dark, cause in ((tube, "leak_on_ct"), (ball, "lost_on_mr")):
+        ct, mr = _images()
+        ct, mr = _painted(ct, dark, LIVER_HU - 2), _painted(mr, dark, 180.0)
+        found = _compare(ct, mr, LIVER | (dark & (abs(index[2] - 84) < 45)), LIVER & ~dark)
+        assert _causes(found) == [("ct", cause)]
+
+
 def test_what_mri_cannot_tell_from_liver_and_ct_can_is_a_leak_of_the_mri_unless_it_may_be_a_lesion() -> None:
     spleen = _ball((190, 130, 90), (22, 22, 22)) & ~LIVER
     ct, mr = _images()

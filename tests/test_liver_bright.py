@@ -8,7 +8,7 @@ from liverpair.core.geometry import Grid
 from liverpair.segment.liver_body import Body
 from liverpair.segment.liver_capsule import bright_bays_ml, with_capsule_lesions
 from liverpair.segment.liver_features import Features
-from liverpair.segment.liver_left_lobe import T2_SLIT_MM, with_lobes_behind_fissures
+from liverpair.segment.liver_left_lobe import WIDE_SLIT_MM, with_lobes_behind_fissures
 from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray
 from scipy import ndimage
@@ -95,6 +95,6 @@ def test_a_lobe_behind_a_bridge_of_mixed_voxels_comes_back_in_t2_and_a_slit_is_n
     lobe = ball((185.0, 96.0, 110.0), 36.0) & ~ball(MIDDLE, RADIUS + 7.0)
     image = t2((lobe, LIVER))
     mask = ball(MIDDLE, RADIUS - 3.0)  # what is mixed with fat is none of the band
-    for slit_mm, least, most in ((T2_SLIT_MM, 0.5, 1.0), (6.0, 0.0, 0.0)):
+    for slit_mm, least, most in ((WIDE_SLIT_MM, 0.5, 1.0), (6.0, 0.0, 0.0)):
         out = with_lobes_behind_fissures(image, mask, CORE, slit_mm=slit_mm)
         assert least <= (out & lobe).sum() / lobe.sum() <= most

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from liverpair.core.geometry import Grid
 from liverpair.segment.liver_body import Body
 from liverpair.segment.liver_features import Features
@@ -95,3 +96,23 @@ def test_where_a_pet_leaves_nothing_but_liver_its_lobe_comes_back_from_alike_tis
     out = with_lobes_behind_fissures(narrowed, RIGHT, core, pet_tells=True)
     assert not (out & ~RIGHT & ~LATERAL).any()
     assert (out & LATERAL).sum() > 0.9 * LATERAL.sum()
+
+
+@pytest.mark.parametrize(("differs", "place", "least", "most"), [
+    (0.4, LATERAL, 0.9, 1.0),  # a lobe 0.4 of the least credible sd darker than the liver behind the slit
+    (1.2, LATERAL, 0.0, 0.0),  # a stomach in its place
+    (0.0, ellipsoid((70, 40, 10), (45, 30, 30)) & ~SLIT, 0.0, 0.0),  # a spleen
+])  # fmt: skip
+def test_among_alike_tissue_place_and_likeness_tell_a_lobe(
+    differs: float, place: BoolArray, least: float, most: float
+) -> None:
+    image = np.where(BODY, FAT, 0.0)
+    image[ellipsoid((80, 40, 0), (40, 35, 200))] = LIVER  # what is as bright, on the left side and behind
+    image[SLIT | ndimage.binary_dilation(place)] = FAT
+    image[RIGHT] = LIVER
+    core = OrganCore((32, 38, 30), 55.0, LIVER, 10.0, ellipsoid((-60, 0, 0), (30, 30, 30)))
+    sd = features(image).least_sd(LIVER)
+    image[place] = LIVER - differs * sd
+    found = with_lobes_behind_fissures(features(image), RIGHT, core, by_place=True)
+    assert least <= (found & place).sum() / place.sum() <= most
+    assert np.array_equal(with_lobes_behind_fissures(features(image), RIGHT, core), RIGHT)

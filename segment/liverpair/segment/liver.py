@@ -12,6 +12,7 @@ from liverpair.core.errors import UsageError
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
 from liverpair.segment.liver_border import FINEST_MR_MM, NEAR_AN_OUTLINE, BorderReach, refine_border
+from liverpair.segment.liver_bulge import with_bulging_lesions
 from liverpair.segment.liver_capsule import bright_bays_ml, with_capsule_lesions
 from liverpair.segment.liver_cava import without_cava
 from liverpair.segment.liver_ct import prepare_ct
@@ -23,7 +24,7 @@ from liverpair.segment.liver_fluid import without_bright_bile, without_fluid, wi
 from liverpair.segment.liver_grid import anatomical_grid, sample
 from liverpair.segment.liver_kidney import without_right_kidney
 from liverpair.segment.liver_layers import without_thin_layers
-from liverpair.segment.liver_left_lobe import T2_SLIT_MM, with_lobes_behind_fissures
+from liverpair.segment.liver_left_lobe import WIDE_SLIT_MM, with_lobes_behind_fissures
 from liverpair.segment.liver_mode import OrganCore, enclosing_core, find_cores
 from liverpair.segment.liver_morphology import BoolArray, depth, dilate, largest
 from liverpair.segment.liver_mr import UNSHADED, prepare_mr
@@ -255,21 +256,24 @@ def _around(
     if ratio is not None:
         coarse = with_avid_lesions(ratio, features, coarse)
     if role == "mr-hbp":
-        coarse = with_capsule_lesions(features, coarse, core)
+        coarse = with_bulging_lesions(features, with_capsule_lesions(features, coarse, core), core)
         coarse = without_right_kidney(features, without_bright_bile(features, coarse, core), core)
         coarse = without_cava(features, coarse, core)
     if role == "mr-t2":
         coarse = without_t2_fluid(features, coarse, core)
         guessed = bright_bays_ml(features, coarse, core) >= GUESSED_ML
         coarse = with_capsule_lesions(features, coarse, core, bright=True)
+        coarse = without_cava(features, coarse, core)
     if role == "ct":
         coarse = without_fluid(features, coarse, core)
     else:
         coarse = without_walled_parts(image, coarse, features.grid)
     if role == "mr-hbp" or facts["pet_used"]:
         coarse = with_lobes_behind_fissures(features, coarse, core, pet_tells=facts["pet_used"])
+    elif role == "ct":
+        coarse = with_lobes_behind_fissures(features, coarse, core, slit_mm=WIDE_SLIT_MM, by_place=True)
     if role == "mr-t2":
-        coarse = with_lobes_behind_fissures(features, coarse, core, slit_mm=T2_SLIT_MM)
+        coarse = with_lobes_behind_fissures(features, coarse, core, slit_mm=WIDE_SLIT_MM)
     if not coarse.any():
         return _nothing(features, core)
     around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None

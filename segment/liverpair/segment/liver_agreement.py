@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from liverpair.core.errors import UsageError
 from liverpair.core.geometry import Grid
+from liverpair.segment.liver_cava import is_cava
 from liverpair.segment.liver_fluid import FLUID_HU
 from liverpair.segment.liver_mode import robust_mode
 from liverpair.segment.liver_morphology import BoolArray, dilate, erode, opened, surround
@@ -97,7 +98,8 @@ def compare_livers(
     ``mr`` and ``mr_liver`` were brought onto the CT by a registration; ``seen`` is where both images look. A part that
     only the MRI's mask holds is fluid on the CT (a gallbladder as bright as the liver), or liver that the CT's mask
     lost (also a metastasis between liver and lung); one that only the CT's holds is liver that the MRI's mask lost or
-    something that CT cannot tell from liver. Raises UsageError where the shapes differ.
+    something that CT cannot tell from liver (a cava that the liver wraps around, too). Raises UsageError where the
+    shapes differ.
     """
     if any(array.shape != grid.shape for array in (ct, mr, ct_liver, mr_liver, seen)):
         raise UsageError("images and masks must lie on the work grid")
@@ -119,7 +121,7 @@ def compare_livers(
                 cause = (
                     _only_mr(on_ct, on_mr, around < SURROUNDED, under_lung, volume, settings)
                     if only_in == "mr"
-                    else _only_ct(on_ct, on_mr, around)
+                    else _only_ct(on_ct, on_mr, around, is_cava(smooth_mr, both, region, grid.spacing))
                 )
             parts.append(LiverPart("mr" if only_in == "mr" else "ct", volume, cause, region))
     return _agreement(parts, size)
@@ -222,9 +224,11 @@ def _only_mr(
     return "unexplained" if lesion_like or not beside else "leak_on_mr"
 
 
-def _only_ct(on_ct: _Level, on_mr: _Level, around: float) -> Cause:
+def _only_ct(on_ct: _Level, on_mr: _Level, around: float, cava: bool) -> Cause:
     if _is_liver_mr(on_mr):
         return "unexplained" if _is_fluid(on_ct) else "lost_on_mr"
+    if cava:
+        return "leak_on_ct"
     if _is_liver_ct(on_ct):
         return "lost_on_mr" if around > LESION_SURROUNDED else "leak_on_ct"
     # A lesion at the capsule is a bay of the MRI's liver, and the CT's mask, which hardly sees it, goes over it.
