@@ -18,8 +18,10 @@ from liverpair.dicom.load import load_image, load_labels
 from liverpair.evaluate.measure import measure_pet
 from liverpair.flow.config import load_settings
 from liverpair.segment.noise import expected_false_clusters, fit_noise, threshold_for
+from liverpair.segment.pet_field import prepare_field
 from liverpair.segment.pet_lesions import detect_pet
 from liverpair.segment.pet_resolution import edge_fwhm, image_fwhm
+from liverpair.segment.pet_seeds import LIGHT_WIDTH, find_seeds, light_noise
 from liverpair.segment.pet_settings import PetDetectionSettings, PetMethod
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter
@@ -53,6 +55,22 @@ def phantom(
     grid = Grid(SHAPE, np.diag([*STEP, 1.0]))
     reference = ReferenceRegion(np.zeros(3), 15.0, 5.0, 5.0 * cov, FWHM, "right_lobe")
     return Volume(image.astype(np.float32), grid), Mask(mask, grid), reference
+
+
+@pytest.mark.parametrize("sigma", [(0.6, 0.6, 0.8), (0.9, 0.9, 1.5), (1.6, 1.4, 1.2)])
+def test_the_image_in_which_valleys_are_read_has_the_noise_that_is_assumed(sigma: tuple[float, float, float]) -> None:
+    made = gaussian_filter(np.random.default_rng(3).standard_normal((96, 96, 96)), sigma, mode="wrap")
+    light = gaussian_filter(made, LIGHT_WIDTH * np.array(sigma), mode="wrap")
+    assert light.std() / made.std() == pytest.approx(light_noise(np.array(sigma)), rel=0.01)
+
+
+def test_a_valley_of_three_sds_of_its_own_images_noise_parts_a_warm_lesion_from_a_hot_one() -> None:
+    settings = PetDetectionSettings()
+    for gap, foci in ((16.0, 2), (14.0, 1)):  # 14 mm: what is left of the valley is noise
+        suv, mask, _ = phantom([((-40, 0, 0), 13.0, 6.2), ((-40 + gap, 0, 0), 14.0, 2.4)], seed=1, cov=1e-4)
+        noisy = ReferenceRegion(np.zeros(3), 15.0, 5.0, 5.0 * 0.094, FWHM, "right_lobe")
+        field = prepare_field(suv.values, mask.values, suv.grid.spacing, noisy, settings)
+        assert len(find_seeds(field, 5.0, settings)[0]) == foci
 
 
 def test_the_threshold_solves_the_expected_false_clusters() -> None:

@@ -12,20 +12,36 @@ from liverpair.segment.pet_field import PetField
 from liverpair.segment.pet_settings import PetDetectionSettings
 from liverpair.segment.scale_space import local_maxima
 
-__all__ = ["find_seeds"]
+__all__ = ["find_seeds", "light_noise"]
+
+#: Peaks and valleys are read in the image smoothed by this share of the noise's width.
+LIGHT_WIDTH = 0.5
+
+
+def light_noise(sigma: NDArray[np.float64]) -> float:
+    """What the light smoothing leaves of the SD of noise that a Gaussian of ``sigma`` (3,) voxels made."""
+    left = 1.0
+    for width in sigma:
+        point = np.zeros(2 * int(np.ceil(6 * width)) + 1)
+        point[len(point) // 2] = 1.0
+        made = gaussian_filter(point, float(width))
+        left *= float(np.linalg.norm(gaussian_filter(made, LIGHT_WIDTH * float(width))) / np.linalg.norm(made))
+    return left
 
 
 def find_seeds(field: PetField, t: float, settings: PetDetectionSettings) -> tuple[NDArray[np.int64], list[bool]]:
     """Peaks (n, 3) of distinct foci, strongest first, and whether each belongs to a hot neighbour."""
     reach = np.maximum(np.round(0.5 * settings.resolution_fwhm_mm / field.spacing).astype(int), 1)
     peaks = local_maxima(field.z, field.domain, t, (int(reach[0]), int(reach[1]), int(reach[2])))
-    light = gaussian_filter(field.suv, 0.5 * field.noise_fwhm_mm / FWHM_PER_SIGMA / field.spacing, mode="nearest")
+    sigma = field.noise_fwhm_mm / FWHM_PER_SIGMA / field.spacing
+    light = gaussian_filter(field.suv, LIGHT_WIDTH * sigma, mode="nearest")
+    noise = light_noise(sigma) * field.noise.sd
     kept: list[NDArray[np.int64]] = []
     spill: list[bool] = []
     over = field.domain & (field.z >= t)
     for peak in peaks:
         top = _climb(light, peak, over, reach)
-        verdict = _verdict(field, light, top, np.array(kept, dtype=np.int64).reshape(-1, 3), settings)
+        verdict = _verdict(field, light, noise, top, np.array(kept, dtype=np.int64).reshape(-1, 3), settings)
         if verdict == "part":
             continue
         kept.append(top)
@@ -46,12 +62,13 @@ def _climb(
 def _verdict(
     field: PetField,
     light: NDArray[np.float32],
+    noise: float,
     peak: NDArray[np.int64],
     kept: NDArray[np.int64],
     settings: PetDetectionSettings,
 ) -> str:
     """ "focus", "part" of a stronger maximum (no valley between), or "spill_in" of something outside the
-    liver.
+    liver; ``noise`` is the SD (SUV) of that in ``light``.
     """
     reach = np.ceil(settings.neighbourhood_mm / field.spacing).astype(int)
     low, high = np.maximum(peak - reach, 0), np.minimum(peak + reach + 1, light.shape)
@@ -60,7 +77,7 @@ def _verdict(
     here = (int(peak[0] - low[0]), int(peak[1] - low[1]), int(peak[2] - low[2]))
     background = float(field.background[tuple(peak)])
     height = float(values[here]) - background
-    depth = max(settings.valley * height, min(settings.valley_sd * field.noise.sd, 0.5 * height))
+    depth = max(settings.valley * height, min(settings.valley_sd * noise, 0.5 * height))
     hill = connected_above(values, float(values[here]) - depth, here, np.ones(values.shape, dtype=bool))
     domain = field.domain[window]
     hotter_outside = hill & ~domain & (values > values[here])

@@ -24,9 +24,10 @@ class PetDetectionSettings:
     ``smoothing_fwhm``: extra smoothing widths in units of the resolution at which foci are searched:
     larger foci of low contrast only show against the noise when smoothed. ``background_sigma_mm``: liver
     heterogeneity wider than this is background. ``valley``: two maxima are one focus when the valley between
-    them is shallower than this fraction of the lower one's height, and than ``valley_sd`` noise standard
-    deviations. ``cold_fraction``: what takes up less than this share of the reference is no parenchyma; half way
-    between a liver and a cold neighbour lies at 0.5, noise of a smoothed liver well above 0.7.
+    them is shallower than this fraction of the lower one's height, and than ``valley_sd`` standard
+    deviations of the noise in the image in which it is read. ``cold_fraction``: what takes up less than this share of
+    the reference is no parenchyma; half way between a liver and a cold neighbour lies at 0.5, noise of a smoothed liver
+    well above 0.7.
     ``expected_foci``: true foci in a liver in which any may be expected, the prior odds of the
     confidence.
     """
