@@ -109,7 +109,13 @@ def _only_tells_where(mention: Mention, reading: Reading) -> bool:
     """ "Recurrence at the margin of the ablation zone, 19 mm": the zone is a place."""
     before = reading.words[max(0, mention.start - EDGE_REACH) : mention.start]
     lives = any(m.kind in ("recurrence", "metastasis", "lesion") and m.end <= mention.start for m in reading.mentions)
-    return lives and any(word.startswith(_EDGES) for word in before)
+    at = bool(_AT & set(before[-AT_REACH:]))
+    return lives and (at or any(word.startswith(_EDGES) for word in before))
+
+
+# "Recurrence at the resection surface, 12 mm": words from the preposition to the place.
+_AT = frozenset({"an", "am", "at", "along", "entlang", "neben", "beside", "adjacent", "next"})
+AT_REACH = 2
 
 
 def _has_a_size_of_its_own(organ: Hit | Mention, size: Span, reading: Reading) -> bool:

@@ -17,7 +17,7 @@ def told_of_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
 
     "MRI of 3 March: largest 25 mm. MRI today: largest 19 mm."
     """
-    past, present = _labelled_past(readings, rules), False
+    past, present = _labelled_past(readings, rules) | _studies_before(readings, rules), False
     for reading in readings:
         colon = reading.words.index(":") if ":" in reading.words else 0
         categories = {cue.category for cue in rules.sizes.find(reading.words[:colon])}
@@ -44,6 +44,41 @@ def _labelled_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
             labelled.setdefault(reading.sentence.block, []).append((reading, now))
     lists = [lines for lines in labelled.values() if sum(now for _, now in lines) == 1 and len(lines) > 2]
     return {id(reading) for lines in lists for reading, now in lines if not now and read_sizes(reading, rules)}
+
+
+# "B. MRI liver May (after TACE 1): ...": words of the label up to its colon.
+LONGEST_STUDY = 12
+_MAY = frozenset({"may", "mai"})  # as months in a label; elsewhere the first is a verb
+
+
+def _studies_before(readings: Sequence[Reading], rules: Rules) -> set[int]:
+    """Identities of the sentences under former studies, in a list of studies of which the last is called today's.
+
+    "A. MRI January: segment 4 24 mm. Segment 6 35 mm." above "B. MRI today: segment 4 16 mm."
+    """
+    listed = [(i, _study_label(reading, rules)) for i, reading in enumerate(readings)]
+    studies = [(i, label) for i, label in listed if label]
+    today = next((i for i, label in studies if label == "today"), None)
+    if today is None or studies[0][1] == "today":
+        return set()
+    last = studies[-1][0]
+    # Those before today's with all that is said under them, and those behind it where the list runs backwards.
+    before = {id(reading) for reading in readings[studies[0][0] : today] if reading.sentence.section == "findings"}
+    return before | {id(readings[i]) for i, label in studies if label == "then" and today < i <= last}
+
+
+def _study_label(reading: Reading, rules: Rules) -> str:
+    """today or then where the sentence begins with the name and the time of a study and a colon, else ""."""
+    words, tokens = reading.words, reading.sentence.tokens
+    colon = next((i for i, word in enumerate(words[:LONGEST_STUDY]) if word == ":"), 0)
+    label = words[:colon]
+    if not any(word.startswith(_STUDY) for word in label):
+        return ""
+    categories = {cue.category for cue in rules.sizes.find(label)}
+    if "current" in categories:
+        return "today"
+    told = bool(categories & {"month", "previous", "comparing"} or _MAY & set(label))
+    return "then" if told or any(token.kind in ("date", "number") for token in tokens[:colon]) else ""
 
 
 _STUDY = ("mr", "pet", "ct", "dota", "study", "scan", "exam", "untersuchung", "kontrolle", "staging", "follow")

@@ -6,6 +6,7 @@ metastasis's; "Segment VII after SIRT: 22 mm, still enhancing" has one.
 
 from __future__ import annotations
 
+from liverpair.evaluate.labels.parts import is_of_a_part
 from liverpair.evaluate.labels.reading import Mention, Reading
 from liverpair.evaluate.labels.rules import Rules
 
@@ -21,7 +22,8 @@ def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules) -> boo
     What was treated locally is dead where no lesion is named; what was treated otherwise, or is named, must also look
     dead or be called so, and a metastasis by name must do so twice. Nothing in the sentence may live.
     """
-    said = [hit.category for hit in rules.treatment.find(reading.words)]
+    told = rules.treatment.find(reading.words)
+    said = [hit.category for hit in told if hit.category != "lifeless" or not is_of_a_part(reading.words, hit.start)]
     if "alive" in said:
         return False
     if "dead" in said:
