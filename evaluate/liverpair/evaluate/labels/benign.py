@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from liverpair.evaluate.labels.neighbours import only_neighbours
 from liverpair.evaluate.labels.reading import Reading
 from liverpair.evaluate.labels.rivals import was_called
 from liverpair.evaluate.labels.rules import Hit
@@ -60,7 +61,7 @@ def qualified(reading: Reading, hit: Hit, category: str) -> bool:
 def called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
     """A benign diagnosis in the sentence that no competing metastasis stands beside."""
     benign = [f for f in findings if f.category == "benign" and not _denied(f, reading) and not guessed(f, reading)]
-    benign = [f for f in benign if not was_called(f, reading)]
+    benign = [f for f in benign if not was_called(f, reading) and only_neighbours(f, reading) < 0]
     rivals = [
         hit
         for hit in findings

@@ -196,6 +196,8 @@ def _liver_is_denied(reading: Reading) -> bool:
     return any(
         hit.category == LIVER
         and hit.end + 1 < len(words)
+        # "S2: 17 mm, S5: 14 mm, S8: none": only the last segment's
+        and not (words[hit.start][0] == "s" and {"mm", "cm"} & set(words[: hit.start]))
         and (
             (
                 words[hit.end] in ("(", ":", "=")

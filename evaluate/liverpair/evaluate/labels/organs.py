@@ -129,8 +129,11 @@ def without_landmarks(organs: list[Hit], words: Sequence[str], sentence: Sentenc
 def coordinated(organs: Sequence[Hit], tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> dict[int, str]:
     """Organ of each organ hit (by start), "liver" if it stands in one list with the liver."""
     group = list(range(len(organs)))
+    named = {hit.start for hit in rules.findings.find(words) if hit.category == "lesion"}
     for i in range(1, len(organs)):
         between = _outside_brackets(words[organs[i - 1].end : organs[i].start])
+        if "(" in words[organs[i - 1].end : organs[i].start] and organs[i].end in named:
+            continue  # "liver S6 (14 mm), mesenteric mass (36 mm)": what the adjective stands before is its own
         left_is_compound = not tokens[organs[i - 1].end - 1].hyphen and _is_compound(organs[i - 1], words, rules)
         if not left_is_compound and all(word in rules.joiners for word in between):
             group[i] = group[i - 1]

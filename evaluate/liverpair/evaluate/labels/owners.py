@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.neighbours import only_neighbours
 from liverpair.evaluate.labels.rules import Hit
 
 __all__ = ["owner"]
@@ -130,6 +131,8 @@ def _has_a_size_of_its_own(organ: Hit | Mention, size: Span, reading: Reading) -
 def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bool:
     """Whether a size can be this mention's; ``bracket``: the last one before the size."""
     adjacent = 0 <= mention.start - size.end <= 1  # "60 mm cyst, excluded from volumetry"
+    if mention.kind == "benign" and size.end <= only_neighbours(mention, reading):
+        return False  # "9 mm, next to a known cyst"
     if mention.kind == "benign" and mention.polarity == "ignored" and not adjacent:
         return False
     beside = adjacent or bracket == mention.end

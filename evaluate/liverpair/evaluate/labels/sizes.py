@@ -41,6 +41,7 @@ class Size(NamedTuple):
     mention: Mention | None
     foreign: bool
     refers_back: bool
+    start: int  # its first word
 
 
 class _Raw(NamedTuple):
@@ -70,7 +71,7 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
         if size.previous or (size.previous_if_other and has_current):
             continue
         mention, foreign = owner(size, reading)
-        out.append(Size(size.mm, mention, foreign, refers_back))
+        out.append(Size(size.mm, mention, foreign, refers_back, size.start))
     return out
 
 
@@ -94,8 +95,17 @@ def _before_now(raw: Sequence[_Raw], reading: Reading) -> list[_Raw]:
 _CYCLES = ("zykl", "cycle", "kurs", "course", "gaben", "prrt")
 
 
+_AT_CYCLE = frozenset({"at", "after", "post", "nach", "bei", "following", "vor"})
+# "24 mm after the 4th cycle": words behind the size.
+CYCLE_BEHIND = 5
+
+
 def _follows_cycles(size: _Raw, words: Sequence[str]) -> bool:
     """ "After 4 cycles 15 mm": right behind a number of treatments."""
+    behind = [word for word in words[size.end : size.end + CYCLE_BEHIND] if word != "("]
+    stop = next((i for i, word in enumerate(behind) if word in (",", ";", ".", "mm", "cm")), len(behind))
+    if behind[:1] and behind[0] in _AT_CYCLE and any(word.startswith(_CYCLES) for word in behind[:stop]):
+        return True  # "31 mm at cycle 2"
     near = [word for word in words[max(0, size.start - BEFORE) : size.start] if word not in (":", "(", "-")]
     return any(word in ("nach", "after", "post") for word in near) and near[-1:] != [] and near[-1].startswith(_CYCLES)
 

@@ -37,6 +37,8 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
         if reading.sentence.section == "addendum":
             added.extend(value for mention, value in counts if mention.kind == "metastasis")
         numbers.extend(_listed_number(reading, mentions, rules))
+        numbers.extend(_one_each(reading, mentions))
+        numbers.extend(_lettered(reading, mentions))
         numbers.extend(value for _, value in counts)
         by_name.extend(value for mention, value in counts if mention.kind == "metastasis" and value > 1)
         if mentions:
@@ -97,6 +99,37 @@ def _listed_number(reading: Reading, mentions: Sequence[Mention], rules: Rules) 
     places = set(named_places(reading))
     sizes = [size for size in read_sizes(reading, rules) if not size.foreign]
     return [len(places)] if len(places) == len(sizes) > 1 else []
+
+
+def _one_each(reading: Reading, mentions: Sequence[Mention]) -> list[int]:
+    """ "Je eine Metastase in Segment III und VII", "one metastasis each in segments 3 and 7": as many as places."""
+    for mention in mentions:
+        before = reading.words[max(0, mention.start - EACH_REACH) : mention.start]
+        behind = reading.words[mention.end : mention.end + 2]
+        each = any(word in _EACH for word in before) or "each" in behind
+        if each and any(word in _ONE for word in before):
+            start = max([i for i, word in enumerate(reading.words[: mention.start]) if word == ";"], default=0)
+            end = next((i for i in range(mention.end, len(reading.words)) if reading.words[i] == ";"), None)
+            return [len(listed_places(reading, start, end))]
+    return []
+
+
+# "Je eine kleine, arterialisierte Metastase": words from "each" to the lesion.
+EACH_REACH = 5
+_EACH = frozenset({"je", "jeweils", "each"})
+_ONE = frozenset({"ein", "eine", "einen", "einer", "one", "a", "single"})
+
+
+def _lettered(reading: Reading, mentions: Sequence[Mention]) -> list[int]:
+    """ "Lesion A 13 mm, lesion B 8 mm": as many as labels, where every lesion of the sentence has one."""
+    single = [mention for mention in mentions if mention.singular]
+    labels = [label for m in single for label in reading.words[m.end : m.end + 1] if label in _LABELS]
+    whole = len(labels) == len(single) == len(set(labels)) > 1 and not reading.has("quantity")
+    whole = whole and not reading.has("followed")  # the target lesions of a trial are not all that there are
+    return [len(labels)] if whole else []
+
+
+_LABELS = frozenset({*"abcdefgh", *"12345678"})
 
 
 def _only_points(mention: Mention, reading: Reading) -> bool:

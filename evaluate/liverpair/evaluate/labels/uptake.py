@@ -19,6 +19,16 @@ def _is_compared(cue: Hit, words: Sequence[str]) -> bool:
     return bool(_THAN & set(words[max(0, cue.start - 2) : cue.start]))
 
 
+def _is_measured(reading: Reading) -> bool:
+    """ "Uptake: liver S6 (14 mm, SUVmax 22)": what has a size behind its place is a focus."""
+    words = reading.words
+    for hit in reading.organ_hits:
+        closing = next((i for i in range(hit.end, len(words)) if words[i] == ")"), hit.end)
+        if hit.category == LIVER and words[hit.end : hit.end + 1] == ["("] and "mm" in words[hit.end : closing]:
+            return True
+    return False
+
+
 def uptake_status(clause: Sequence[Hit], hedged: bool, organ: str, reading: Reading) -> str:
     """Uptake counts where it is focal or raised, and in the liver."""
     if (
@@ -28,7 +38,8 @@ def uptake_status(clause: Sequence[Hit], hedged: bool, organ: str, reading: Read
         return "ignored"
     denials = [cue.start for cue in clause if cue.category in ("negation_before", "non_avid")]
     shown = [cue for cue in clause if cue.category in ("focal", "malignant", "faint")]
-    if not any(cue.start < min(denials, default=cue.start + 1) for cue in shown):
+    focal = any(cue.start < min(denials, default=cue.start + 1) for cue in shown)
+    if not focal and not (_is_measured(reading) and not denials):
         return "ignored"  # "heterogeneous uptake without focal lesion"
     no_focus = any(
         f.category == "lesion" and cue.category == "negation_before" and 0 <= f.start - cue.end <= FAINT_REACH
