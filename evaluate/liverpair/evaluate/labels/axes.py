@@ -21,10 +21,10 @@ _NUMBER = r"\d{1,3}(?:[.,]\d{1,2})?"
 _JOIN = r"[ ]?(?:[x×*,;/]|by|und|and)?[ ]?"
 _UNIT = r"(?=[ ]?(?:mm|cm)\b)"
 _NAMED_FIRST = re.compile(
-    rf"(?<![\w.]){_AXIS}[ ]?[:=]?[ ]?{_NUMBER}(?:{_JOIN}{_AXIS}[ ]?[:=]?[ ]?{_NUMBER}){{1,2}}{_UNIT}", re.I
+    rf"(?<![\w.]){_AXIS}[ ]?[:=]?[ ]?{_NUMBER}(?:{_JOIN}{_AXIS}[ ]?[:=]?[ ]?{_NUMBER}){{1,2}}{_UNIT}", re.IGNORECASE
 )
 _NAMED_BEHIND = re.compile(
-    rf"(?<![\w.,]){_NUMBER}[ ]?{_AXIS}(?:{_JOIN}{_NUMBER}[ ]?{_AXIS}){{1,2}}(?=[ ]?(?:mm|cm)\b)", re.I
+    rf"(?<![\w.,]){_NUMBER}[ ]?{_AXIS}(?:{_JOIN}{_NUMBER}[ ]?{_AXIS}){{1,2}}{_UNIT}", re.IGNORECASE
 )
 # "34 : 28 : 30 mm". Two numbers may be a segment and its size.
 _RATIO = re.compile(rf"(?<![\w.,:]){_NUMBER}(?:[ ]?:[ ]?{_NUMBER}){{2}}{_UNIT}")

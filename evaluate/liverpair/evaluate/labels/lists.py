@@ -81,7 +81,7 @@ def _with_told_unit(text: str) -> list[Edit]:
     if told is None:
         return []
     unit = " " + told["unit"].lower()
-    found = [placed for placed in _PLACED.finditer(text)]
+    found = list(_PLACED.finditer(text))
     return [
         (placed.end(group), placed.end(group), unit)
         for placed in found

@@ -196,6 +196,8 @@ def _is_compound(hit: Hit, words: Sequence[str], rules: Rules) -> bool:
 def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Context) -> tuple[str, bool]:
     if mention.category in ("metastasis", "lesion") and _heads_list_with_liver(mention, reading):
         return LIVER, True
+    if mention.category in ("metastasis", "lesion") and _is_named_again(mention, reading):
+        return LIVER, True
     best, best_cost = NONE, float("inf")
     if _is_distant(mention, reading) and not any(organ.category == LIVER for organ in reading.organ_hits):
         return NONE, False
@@ -231,6 +233,18 @@ def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Co
     if context.carried and (context.carried == LIVER or context.by_lesion or mention.category != "metastasis"):
         return context.carried, False
     return context.default, False
+
+
+def _is_named_again(mention: Hit, reading: Reading) -> bool:
+    """ "Liver metastasis compressing the duct: metastasis 38 mm, duct 14 mm": behind the colon the same one."""
+    words = reading.words
+    colon = next((i for i in range(mention.start - 1, 0, -1) if words[i] in (":", ";")), -1)
+    if colon < 0 or words[colon] != ":" or not any(m.kind == "metastasis" and m.end <= colon for m in reading.mentions):
+        return False
+    first = next(m for m in reading.mentions if m.kind == "metastasis")
+    end = next((i for i in range(mention.end, len(words)) if words[i] in (",", ";")), len(words))
+    own = any(colon < hit.start < end for hit in reading.organ_hits)
+    return first.organ == LIVER and first.organ_known and not own
 
 
 _NET = ("neuroend", "net", "nen", "carcinoid", "karzinoid", "primar")

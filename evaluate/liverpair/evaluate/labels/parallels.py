@@ -15,6 +15,8 @@ _LIKEWISE = frozenset(
 _LIKEWISE |= {"too", "also", "similarly"}
 # "... , as is a metastasis"
 _AS = frozenset({"is", "are", "was", "were", "would", "could"})
+# "FNH cannot be excluded, nor can a metastasis"
+_NOR = frozenset({"nor", "neither"})
 # A part of more words says something of its own.
 LONGEST_REPEAT = 8
 _DOUBTS = frozenset({"hedge", "hedge_after", "indeterminate", "suspicion"})
@@ -30,18 +32,20 @@ def sharing_verdicts(mentions: list[Mention], reading: Reading) -> list[Mention]
     words = reading.words
     out = list(mentions)
     for number, mention in enumerate(mentions):
-        if mention.kind != "metastasis" or mention.polarity not in ("present", "neutral", "followed"):
+        if mention.kind != "metastasis" or mention.polarity not in ("present", "neutral", "followed", "absent"):
             continue
         comma = next((i for i in range(mention.start - 1, -1, -1) if words[i] in (",", ";")), -1)
         end = next((i for i in range(mention.end, len(words)) if words[i] in (",", ";", ".", "(")), len(words))
+        if mention.polarity == "absent" and words[comma + 1] not in _NOR:
+            continue
         if comma > 0 and _only_repeats(reading, comma + 1, end):
             verdict = _verdict(reading, mentions[:number], comma)
             out[number] = replace(mention, polarity=verdict) if verdict else mention
     return out
 
 
-_FOR = frozenset({"fuer", "for", "favour", "favouring", "favor", "favoring", "supports", "supporting"})
-_AGAINST = frozenset({"gegen", "dagegen", "wider", "against"})
+_FOR = frozenset({"pro", "fuer", "for", "favour", "favouring", "favor", "favoring", "supports", "supporting"})
+_AGAINST = frozenset({"gegen", "dagegen", "wider", "against", "contra", "kontra"})
 # Words from "for", "against" to the metastasis: "gegen eine hepatische Metastase".
 WEIGHT_REACH = 3
 
@@ -57,8 +61,9 @@ def weighing(mentions: list[Mention], reading: Reading) -> list[Mention]:
 
 def _only_repeats(reading: Reading, start: int, end: int) -> bool:
     part = reading.words[start:end]
-    like = bool(_LIKEWISE & set(part)) or (part[:1] in (["as"], ["so"]) and bool(_AS & set(part[1:2])))
-    own = any(start <= cue.start < end and cue.category not in _ATTRIBUTES for cue in reading.cues)
+    nor = part[0] in _NOR
+    like = nor or bool(_LIKEWISE & set(part)) or (part[0] in ("as", "so") and bool(_AS & set(part[1:2])))
+    own = any(start + nor <= cue.start < end and cue.category not in _ATTRIBUTES for cue in reading.cues)
     return like and not own and len(part) <= LONGEST_REPEAT and not any(word[:1].isdigit() for word in part)
 
 

@@ -231,6 +231,24 @@ def _has_own_lesion(cue: Hit, hit: Hit, reading: Reading) -> bool:
     return any(comma < finding.start and finding.end <= cue.start for finding in reading.findings)
 
 
+# "Metastases: one 9 mm, the other no longer seen", "..., the formerly 22 mm one not detectable".
+_ANOTHER = frozenset(
+    {"other", "others", "another", "second", "third", "former", "formerly", "rest", "remaining", "two"}
+)
+_ANOTHER |= {
+    "andere",
+    "anderen",
+    "zweite",
+    "dritte",
+    "ehemals",
+    "vormals",
+    "ehemalige",
+    "uebrigen",
+    "restlichen",
+    "zwei",
+}
+
+
 def _has_own_place(cue: Hit, hit: Hit, reading: Reading) -> bool:
     """ "Metastases: S2 16 mm, S6 10 mm, S7 no longer seen": what is gone is the one of the last place."""
     between = reading.words[hit.end : cue.start]
@@ -238,6 +256,7 @@ def _has_own_place(cue: Hit, hit: Hit, reading: Reading) -> bool:
         return False
     comma = cue.start - 1 - between[::-1].index(",")
     own = any(organ.category == "liver" and comma < organ.start < cue.start for organ in reading.organ_hits)
+    own = own or bool(_ANOTHER & set(reading.words[comma + 1 : cue.start]))
     return own and bool({"mm", "cm"} & set(reading.words[hit.end : comma]))
 
 

@@ -268,6 +268,8 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
     named = {hit.category for hit in rules.organs.find(head)}
     organs = {"none", "liver"} & named if {"none", "other"} <= named else named - {"none"}  # "Abdomen/pelvis:"
     findings = rules.findings.find(head)
+    if kind == "comparison" and _heads_series(piece.tokens[start:], colon - start):
+        return "", "", 0
     if kind == "comparison" and head[0] in rules.comparing and _is_adverbial(piece.tokens[start:], colon - start):
         return "", "", 0
     if not kind and rules.attributes.find(head):
@@ -281,6 +283,16 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
         organs = set()
     organ = "" if findings else "liver" if "liver" in organs else "other" if "other" in organs else ""
     return kind, organ, colon + 1
+
+
+def _heads_series(tokens: Sequence[Token], colon: int) -> bool:
+    """ "Comparison 2021 / 2022 / 2023: metastasis 20 / 25 / 30 mm": several dates, and as many sizes."""
+    dates = sum(token.kind == "date" or _YEAR.fullmatch(token.text) is not None for token in tokens[:colon])
+    slashes = sum(token.text == "/" for token in tokens[colon:])
+    return dates > 1 and slashes >= dates - 1 and any(token.text in ("mm", "cm") for token in tokens[colon:])
+
+
+_YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 def _is_adverbial(tokens: Sequence[Token], colon: int) -> bool:

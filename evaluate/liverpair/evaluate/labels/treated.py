@@ -14,6 +14,7 @@ from liverpair.evaluate.labels.rules import Hit, Rules
 
 __all__ = ["owns_no_size"]
 
+_DEATH = frozenset({"lifeless", "dead"})
 # One sign of death may be said of a part of a lesion that lives; so many are not.
 SIGNS_OF_DEATH = 2
 
@@ -25,7 +26,7 @@ def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules, size: 
     dead or be called so, and a metastasis by name must do so twice. Nothing in the sentence may live.
     """
     told = _of_part(rules.treatment.find(reading.words), reading, mention, size)
-    said = [hit.category for hit in told if hit.category != "lifeless" or not is_of_a_part(reading.words, hit.start)]
+    said = [hit.category for hit in told if hit.category not in _DEATH or not is_of_a_part(reading.words, hit.start)]
     if "alive" in said:
         return False
     if "dead" in said:
