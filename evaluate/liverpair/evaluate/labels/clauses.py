@@ -48,7 +48,7 @@ def clauses_of(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit
 
 def _is_size_alone(words: Sequence[str], at: int) -> bool:
     """ "Metastasis in segment VII, 33 mm, necrotic": a size between commas counts no new lesions."""
-    return words[at + 1 : at + 2] in (["mm"], ["cm"]) and words[at + 2 : at + 3] == [","]
+    return words[at + 1 : at + 2] in (["mm"], ["cm"]) and words[at + 2 : at + 3] in ([","], [")"])
 
 
 def _resumptions(cues: Sequence[Hit], words: Sequence[str], rules: Rules) -> set[int]:

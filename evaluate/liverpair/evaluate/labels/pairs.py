@@ -20,6 +20,8 @@ def paired_sizes(reading: Reading, cues: Sequence[Hit]) -> list[tuple[float, int
     head = [cue for cue in cues if cue.end <= colon]
     units = [cue.category for cue in head if cue.category in ("unit_mm", "unit_cm")]
     times = ["current" if cue.category == "current" else "past" for cue in head if cue.category in _TIMES]
+    if not units and "/" in words[:colon]:  # "(today/3 months ago): S7 37/41 mm"
+        units = [cue.category for cue in cues if cue.start > colon and cue.category in ("unit_mm", "unit_cm")]
     if not units or "current" not in times or len(set(times)) < 2:
         return _dated_series(reading, cues, colon)
     first = times[0] == "current"

@@ -15,7 +15,7 @@ from liverpair.evaluate.labels.benign import (
     most_likely_benign,
     qualified,
 )
-from liverpair.evaluate.labels.excepted import beside_known, but_for_others, known_ones_behind
+from liverpair.evaluate.labels.excepted import all_but_some, beside_known, but_for_others, known_ones_behind
 from liverpair.evaluate.labels.processes import concerns_process
 from liverpair.evaluate.labels.questions import advises_only, is_open_question
 from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distance
@@ -29,6 +29,9 @@ __all__ = ["polarity"]
 
 # "No lesion remains": words between the denial and what would be left.
 REMAINS_REACH = 4
+
+
+_GONE = frozenset({"resolved", "historical", "historical_after"})
 
 
 def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is_pet: bool) -> str:
@@ -86,6 +89,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     negated = bool(denials)
     if negated and _up_to_a_size(hit, reading):
         return "bounded"
+    if hit.category == "metastasis" and _GONE & covering.keys() and all_but_some(hit, reading):
+        return "present"
     if "resolved" in covering and _some_remain(covering["resolved"], hit, reading):
         return "followed" if hit.category == "lesion" else "present"
     if "resolved" in covering:

@@ -256,7 +256,9 @@ def _has_own_place(cue: Hit, hit: Hit, reading: Reading) -> bool:
         return False
     comma = cue.start - 1 - between[::-1].index(",")
     own = any(organ.category == "liver" and comma < organ.start < cue.start for organ in reading.organ_hits)
-    own = own or bool(_ANOTHER & set(reading.words[comma + 1 : cue.start]))
+    part = reading.words[comma + 1 : cue.start]
+    bracketed = ")" in part and "(" not in part[: part.index(")")]  # "(now 46 mm, formerly 50 mm) no longer enhances"
+    own = (own or bool(_ANOTHER & set(part))) and not bracketed
     return own and bool({"mm", "cm"} & set(reading.words[hit.end : comma]))
 
 

@@ -59,7 +59,7 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
     """All current sizes of the sentence."""
     cues = rules.sizes.find(reading.words)
     pairs = [_Raw(mm, start, end, False, False, True) for mm, start, end in paired_sizes(reading, cues)]
-    raw = pairs or _raw_sizes(reading, cues)
+    raw = [*pairs, *(size for size in _raw_sizes(reading, cues) if not _overlaps(size, pairs))]
     past = dated_in_past([(size.start, size.end, size.current) for size in raw], reading, cues)
     raw = [size._replace(previous=True) if i in past else size for i, size in enumerate(raw)]
     wrong = _put_right(raw, cues)
@@ -74,6 +74,10 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
         mention, foreign = owner(size, reading)
         out.append(Size(size.mm, mention, foreign, refers_back, size.start))
     return out
+
+
+def _overlaps(size: _Raw, others: Sequence[_Raw]) -> bool:
+    return any(size.start < other.end and other.start < size.end for other in others)
 
 
 def _before_now(raw: Sequence[_Raw], reading: Reading) -> list[_Raw]:
