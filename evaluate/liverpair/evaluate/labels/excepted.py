@@ -63,8 +63,8 @@ _ALL_BUT: tuple[tuple[str, ...], ...] = (
     ("except",), ("except", "for"), ("apart", "from"), ("all", "but"), ("bar",), ("save", "for"), ("but", "for"),
     ("bis", "auf"), ("ausser",), ("ausgenommen",), ("mit", "ausnahme"), ("excepting",),
 )  # fmt: skip
-_SOME = frozenset({"one", "two", "three", "four", "a", "the", "those", "that", "2", "3", "4"})
-_SOME |= {"eine", "einen", "einer", "eines", "zwei", "drei", "vier", "die", "der", "jene", "von", "jener"}
+_SOME = frozenset({"one", "two", "three", "four", "those", "that", "2", "3", "4"})
+_SOME |= {"eine", "einen", "einer", "eines", "zwei", "drei", "vier", "jene", "jener"}
 
 
 def all_but_some(hit: Hit, reading: Reading) -> bool:
@@ -73,6 +73,6 @@ def all_but_some(hit: Hit, reading: Reading) -> bool:
     for at in range(hit.end, len(words)):
         forms = [form for form in _ALL_BUT if tuple(words[at : at + len(form)]) == form]
         behind = max((at + len(form) for form in forms), default=len(words))
-        if forms and behind < len(words) and words[behind] in _SOME:
+        if forms and behind + 1 < len(words) and words[behind + (words[behind] == "the")] in _SOME:
             return not any(f.category in ("benign", "treated") and f.start >= behind for f in reading.findings)
     return False

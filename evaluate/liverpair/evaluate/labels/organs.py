@@ -68,7 +68,7 @@ _SPINAL = (
     "lws",
     "vertebr",
 )
-_TRUNK = ("abd", "oberbauch", "leber", "liver", "hep", "whole", "ganzk", "thora", "rumpf", "trunk", "body")
+_TRUNK = ("abd", "oberbauch", "leber", "liver", "hep", "whole", "ganzk", "thora", "rumpf", "trunk", "body", "pet")
 # Sentences in which the title stands.
 TITLE_SENTENCES = 2
 
@@ -242,6 +242,8 @@ def _is_named_again(mention: Hit, reading: Reading) -> bool:
     if colon < 0 or words[colon] != ":" or not any(m.kind == "metastasis" and m.end <= colon for m in reading.mentions):
         return False
     first = next(m for m in reading.mentions if m.kind == "metastasis")
+    if {",", ";"} & set(words[first.end : colon]):
+        return False  # "liver metastases unchanged; thyroid: nodule 12 mm"
     end = next((i for i in range(mention.end, len(words)) if words[i] in (",", ";")), len(words))
     own = any(colon < hit.start < end for hit in reading.organ_hits)
     return first.organ == LIVER and first.organ_known and not own

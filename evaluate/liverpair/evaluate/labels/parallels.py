@@ -17,6 +17,7 @@ _LIKEWISE |= {"too", "also", "similarly"}
 _AS = frozenset({"is", "are", "was", "were", "would", "could"})
 # "FNH cannot be excluded, nor can a metastasis"
 _NOR = frozenset({"nor", "neither"})
+_BUT = frozenset({"but", "aber", "jedoch", "sondern", "allerdings", "doch", "hingegen"})
 # A part of more words says something of its own.
 LONGEST_REPEAT = 8
 _DOUBTS = frozenset({"hedge", "hedge_after", "indeterminate", "suspicion"})
@@ -38,6 +39,8 @@ def sharing_verdicts(mentions: list[Mention], reading: Reading) -> list[Mention]
         end = next((i for i in range(mention.end, len(words)) if words[i] in (",", ";", ".", "(")), len(words))
         if mention.polarity == "absent" and words[comma + 1] not in _NOR:
             continue
+        if _BUT & set(words[comma + 1 : mention.start]):
+            continue  # "questionable nodal metastases, but also liver metastases"
         if comma > 0 and _only_repeats(reading, comma + 1, end):
             verdict = _verdict(reading, mentions[:number], comma)
             out[number] = replace(mention, polarity=verdict) if verdict else mention
@@ -46,6 +49,20 @@ def sharing_verdicts(mentions: list[Mention], reading: Reading) -> list[Mention]
 
 _FOR = frozenset({"pro", "fuer", "for", "favour", "favouring", "favor", "favoring", "supports", "supporting"})
 _AGAINST = frozenset({"gegen", "dagegen", "wider", "against", "contra", "kontra"})
+_SPEAKS = (
+    "spricht",
+    "sprech",
+    "spraech",
+    "speak",
+    "argu",
+    "point",
+    "favour",
+    "favor",
+    "support",
+    "suggest",
+    "pro",
+    "contra",
+)
 # Words from "for", "against" to the metastasis: "gegen eine hepatische Metastase".
 WEIGHT_REACH = 3
 
@@ -54,7 +71,9 @@ def weighing(mentions: list[Mention], reading: Reading) -> list[Mention]:
     """The mentions, with metastases left open where the sentence says what speaks for one and what against one."""
     words = reading.words
     scales = [(set(words[max(0, m.start - WEIGHT_REACH) : m.start]), m) for m in mentions if m.kind == "metastasis"]
-    weighed = any(before & _FOR for before, _ in scales) and any(before & _AGAINST for before, _ in scales)
+    pro = any(before & _FOR and m.polarity in ("present", "uncertain") for before, m in scales)
+    speaks = any(word.startswith(_SPEAKS) for word in words)
+    weighed = speaks and pro and any(before & _AGAINST for before, _ in scales)
     both = {id(m) for before, m in scales if before & (_FOR | _AGAINST)} if weighed else set()
     return [replace(m, polarity="uncertain") if id(m) in both else m for m in mentions]
 

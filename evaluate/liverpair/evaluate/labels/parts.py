@@ -8,9 +8,21 @@ __all__ = ["is_of_a_part"]
 
 _PARTS: tuple[str, ...] = (
     *("haelft", "drittel", "viertel", "teil", "partiell", "weitgehend", "ueberwiegend", "groesstenteil", "grossteil"),
-    *("anteil", "half", "third", "quarter", "part", "largely", "mostly", "predominant", "portion", "mainly"),
+    *(
+        "anteil",
+        "half",
+        "thirds",
+        "quarter",
+        "partly",
+        "partial",
+        "largely",
+        "mostly",
+        "predominant",
+        "portion",
+        "mainly",
+    ),
 )
-_CENTRE = frozenset({"zentral", "centrally"})
+_WHOLE_WORDS = frozenset({"zentral", "centrally", "part", "parts"})
 # A part of the liver, which a surgeon took: "partial hepatectomy".
 _TAKEN = ("resek", "resect", "hepat", "leber", "liver")
 # Words from the part to the sign: "two thirds of it necrotic and non-enhancing".
@@ -24,7 +36,11 @@ def is_of_a_part(words: Sequence[str], sign: int) -> bool:
         if words[at] in (",", ";", "(", ":"):
             return False
         taken = at + 1 < len(words) and words[at + 1].startswith(_TAKEN)
-        if words[at] in _CENTRE or (words[at].startswith(_PARTS) and not taken):
+        if (
+            words[at] in _WHOLE_WORDS
+            or words[at : at + 2] == ["third", "of"]
+            or (words[at].startswith(_PARTS) and not taken)
+        ):
             return True
         share = words[at - 1].replace(",", ".") if words[at] == "%" and at else ""
         if share.replace(".", "", 1).isdigit():

@@ -53,9 +53,10 @@ def _process_before(hit: Hit, reading: Reading) -> int:
     return -1
 
 
-_TUMOURS = ("prim", "tumor", "tumour")
+_TUMOURS: tuple[str, ...] = ("prim", "tumor", "tumour", "net", "nen", "disease", "erkrank", "grund", "karzin", "carcin")
+_TUMOURS += ("krank", "form", "gestalt", "sinne", "shape", "sense")
 
 
 def _is_nested(complement: list[str]) -> bool:
-    """ "Progression of the primary tumour with ...": something else undergoes it."""
+    """ "Progression of the NET to liver metastases", "in form of metastases": something else undergoes it."""
     return any(word.startswith(_TUMOURS) for word in complement)

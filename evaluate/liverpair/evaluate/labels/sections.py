@@ -196,11 +196,24 @@ def _tells_present(one: _Placed, rules: Rules) -> bool:
     """
     words = one.sentence.words
     current = any(hit.category == "current" and words[hit.start] not in _LINKS for hit in rules.sizes.find(words))
-    return one.number > 0 and (current or bool(_OWN_VOICE & set(words))) and _speaks_of_findings(words, rules)
+    judged = bool(_OWN_VOICE & set(words)) and any(word.startswith(_JUDGING) for word in words)
+    return one.number > 0 and (current or judged) and _speaks_of_findings(words, rules)
 
 
 _LINKS = frozenset({"auf", "to"})
-_OWN_VOICE = frozenset({"wir", "unseres", "unserer", "uns", "we", "our"})
+_OWN_VOICE = frozenset({"wir", "unseres", "unserer", "we", "our"})
+_JUDGING: tuple[str, ...] = (
+    "halten",
+    "sehen",
+    "werten",
+    "bewerten",
+    "deuten",
+    "erachten",
+    "meinung",
+    "sicht",
+    "schaetz",
+)
+_JUDGING += ("agree", "disagree", "regard", "think", "believe", "consider", "opinion", "view", "favo", "interpret")
 
 
 def _speaks_of_findings(words: Sequence[str], rules: Rules) -> bool:
