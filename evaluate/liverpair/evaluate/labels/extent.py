@@ -97,7 +97,7 @@ _PRONOUNS = frozenset(
 def _correcting(readings: Sequence[Reading], rules: Rules) -> list[Reading]:
     """The sentences of an addendum that puts sizes right: "Correct is: today up to 19 mm, before 29 mm"."""
     added = [reading for reading in readings if reading.sentence.section == "addendum"]
-    right = any(cue.category == "correct" for reading in added for cue in rules.sizes.find(reading.words))
+    right = any(cue.category == "correct" for reading in added for cue in reading.size_hits(rules))
     liver = any(m.organ == "liver" and m.polarity == "present" for reading in added for m in reading.mentions)
     # "The size should read 17 mm": of what was said before
     liver = liver or not any(reading.mentions or reading.organ_hits for reading in added)

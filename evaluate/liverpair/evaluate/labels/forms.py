@@ -209,7 +209,8 @@ def dictation_edits(text: str) -> Iterator[Edit]:
     """Spoken marks and sizes ("three point three centimeters"), where the text is a dictation."""
     marks = list(_SPOKEN_MARK.finditer(text))
     sizes = [(size.start(), size.end(), _figures(size)) for size in _SPOKEN_SIZE.finditer(text) if not _is_digit(size)]
-    sizes += [(half.start(), half.end(), _with_half(half)) for half in _HALVES.finditer(text)]
+    if "hal" in text.lower():
+        sizes += [(half.start(), half.end(), _with_half(half)) for half in _HALVES.finditer(text)]
     dictated = len(marks) >= FEWEST_SPOKEN
     # "drei Komma drei Zentimeter" holds no comma.
     free = [m for m in marks if dictated and not any(a < m.end() and m.start() < b for a, b, _ in sizes)]

@@ -33,7 +33,18 @@ _BESIDE = (
     "close",
 )
 # "Lateral of a cyst", "kaudal der Zyste": a direction, where such a word follows.
-_SIDES = ("lateral", "medial", "dorsal", "ventral", "posterior", "anterior", "cranial", "caudal", "kranial", "kaudal")
+_SIDES: tuple[str, ...] = (
+    "lateral",
+    "medial",
+    "dorsal",
+    "ventral",
+    "posterior",
+    "anterior",
+    "cranial",
+    "caudal",
+    "kranial",
+    "kaudal",
+)
 _SIDES += ("superior", "inferior", "oberhalb", "unterhalb")
 _OF = frozenset({"of", "to", "der", "des", "einer", "eines", "von", "zur", "zum"})
 # Words from the preposition to the lesion: "next to a well-known 28 mm large cyst".

@@ -69,6 +69,8 @@ WEIGHT_REACH = 3
 
 def weighing(mentions: list[Mention], reading: Reading) -> list[Mention]:
     """The mentions, with metastases left open where the sentence says what speaks for one and what against one."""
+    if sum(m.kind == "metastasis" for m in mentions) < 2:
+        return mentions
     words = reading.words
     scales = [(set(words[max(0, m.start - WEIGHT_REACH) : m.start]), m) for m in mentions if m.kind == "metastasis"]
     pro = any(before & _FOR and m.polarity in ("present", "uncertain") for before, m in scales)

@@ -239,9 +239,7 @@ def _was_not_done(readings: Sequence[Reading], rules: Rules) -> bool:
     if not any(rules.not_done.find(reading.words) for reading in readings):
         return False
     measured = any(
-        cue.category.startswith("unit")
-        for reading in present_of(readings, rules)
-        for cue in rules.sizes.find(reading.words)
+        cue.category.startswith("unit") for reading in present_of(readings, rules) for cue in reading.size_hits(rules)
     )
     headed = any(reading.sentence.kind in ("findings", "impression") for reading in readings)
     reports = [r for r in readings if not rules.not_done.find(r.words) or _DENIALS & set(r.words)]

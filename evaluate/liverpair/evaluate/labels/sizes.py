@@ -57,7 +57,7 @@ class _Raw(NamedTuple):
 
 def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
     """All current sizes of the sentence."""
-    cues = rules.sizes.find(reading.words)
+    cues = reading.size_hits(rules)
     pairs = [_Raw(mm, start, end, False, False, True) for mm, start, end in paired_sizes(reading, cues)]
     raw = [*pairs, *(size for size in _raw_sizes(reading, cues) if not _overlaps(size, pairs))]
     past = dated_in_past([(size.start, size.end, size.current) for size in raw], reading, cues)

@@ -88,16 +88,16 @@ PAST_OPENING = 3
 
 
 def is_now(reading: Reading, rules: Rules) -> bool:
-    cues = rules.sizes.find(reading.words)
+    cues = reading.size_hits(rules)
     return any(cue.category == "current" and reading.words[cue.start] not in _LINKS for cue in cues)
 
 
 def is_then(reading: Reading, rules: Rules) -> bool:
     """Told of the past as a whole: it opens or ends with the former time, and nothing in it is of today."""
-    cues = [cue for cue in rules.sizes.find(reading.words) if cue.category == "previous"]
+    cues = [cue for cue in reading.size_hits(rules) if cue.category == "previous"]
     last = len([word for word in reading.words if word != "."])
     told = any(cue.start < PAST_OPENING or cue.end == last for cue in cues) or any(
-        cue.category == "previous_beside" and cue.start == 0 for cue in rules.sizes.find(reading.words)
+        cue.category == "previous_beside" and cue.start == 0 for cue in reading.size_hits(rules)
     )
     course = any(
         cue.category in ("followed", "course") and reading.words[cue.start] not in _NAMES for cue in reading.cues
