@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from liverpair.evaluate.labels.neighbours import only_neighbours
 from liverpair.evaluate.labels.reading import Reading
+from liverpair.evaluate.labels.rivals import was_called
 from liverpair.evaluate.labels.rules import Hit
 from liverpair.evaluate.labels.scope import covering_cues, covers
 
@@ -24,7 +26,7 @@ DENYING = frozenset({"negation_before", "negation_after", "answered_no", "refute
 
 def most_likely_benign(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
     """ "Questionable uptake, most likely artefact": the likeliest diagnosis holds, unless a metastasis rivals it."""
-    benign = [f for f in findings if f.category == "benign" and f.start >= hit.end]
+    benign = [f for f in findings if f.category == "benign" and f.start >= hit.end and not was_called(f, reading)]
     if not benign or any(f.category in ("metastasis", "recurrence") for f in findings):
         return False
     if any(cue.category == "indeterminate" and cue.start >= benign[0].end for cue in reading.cues):
@@ -59,6 +61,7 @@ def qualified(reading: Reading, hit: Hit, category: str) -> bool:
 def called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
     """A benign diagnosis in the sentence that no competing metastasis stands beside."""
     benign = [f for f in findings if f.category == "benign" and not _denied(f, reading) and not guessed(f, reading)]
+    benign = [f for f in benign if not was_called(f, reading) and only_neighbours(f, reading) < 0]
     rivals = [
         hit
         for hit in findings

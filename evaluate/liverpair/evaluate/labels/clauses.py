@@ -26,7 +26,8 @@ def clauses_of(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit
     introducing = {cue.end for cue in cues if cue.category in ("indeterminate", "hedge", "affirm", "no_other")}
     for i, word in enumerate(words):
         joins = word in (",", "und", "and", "sowie", "-", "/")
-        if joins and (i + 1 in restarts or (i + 1 in numbers and word == "," and i - 1 not in numbers)):
+        counts = i + 1 in numbers and word == "," and i - 1 not in numbers and not _is_size_alone(words, i + 1)
+        if joins and (i + 1 in restarts or counts):
             starts.add(i + 1)
         if word in (";", "|") or words[i - 1 : i + 1] in _ARROWS or (word == ":" and i > 0 and i not in introducing):
             starts.add(i + 1)
@@ -43,6 +44,11 @@ def clauses_of(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit
             clause = out[behind[i]]
         out.append(clause)
     return out
+
+
+def _is_size_alone(words: Sequence[str], at: int) -> bool:
+    """ "Metastasis in segment VII, 33 mm, necrotic": a size between commas counts no new lesions."""
+    return words[at + 1 : at + 2] in (["mm"], ["cm"]) and words[at + 2 : at + 3] in ([","], [")"])
 
 
 def _resumptions(cues: Sequence[Hit], words: Sequence[str], rules: Rules) -> set[int]:

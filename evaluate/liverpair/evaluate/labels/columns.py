@@ -117,7 +117,7 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
             explains = header is not None and header.end == line.start and len(line.cells) == len(header.cells)
             header = header if explains and header and _has_dates(header.cells, rules) else line
             continue
-        if header is None or not -1 <= len(line.cells) - len(header.cells) <= 1:
+        if header is None or not -1 <= len(line.cells) - len(header.cells) <= _names_left_out(header.cells, rules):
             header = None
             continue
         missing = len(line.cells) - len(header.cells)  # "          Feb-20   Aug-21" has no name over its rows
@@ -140,6 +140,12 @@ def read_table(text: str, rules: Rules, default: str) -> Table:
         elif _ZERO.match(line.cells[column]):
             gone += 1
     return Table(tuple(sizes), lesions, gone, tuple(spans) if sizes or gone else (), timed)
+
+
+def _names_left_out(cells: Sequence[str], rules: Rules) -> int:
+    """How many columns at the left may have no name: the lesion, and its number too where all others are times."""
+    times = len(cells) > 1 and all(_time(cell, rules) is not None for cell in cells)
+    return 2 if times else 1
 
 
 def _has_dates(cells: Sequence[str], rules: Rules) -> bool:

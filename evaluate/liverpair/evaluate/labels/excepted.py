@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from liverpair.evaluate.labels.reading import Reading
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["beside_known", "but_for_others", "known_ones_behind"]
+__all__ = ["all_but_some", "beside_known", "but_for_others", "known_ones_behind"]
 
 # "L1" numbers a lesion.
 _LABEL = re.compile(r"[lt]\d{1,2}")
@@ -57,3 +57,22 @@ def beside_known(hit: Hit, reading: Reading) -> bool:
     at = next((i for i in range(hit.end, min(len(words), hit.end + BESIDE_WITHIN)) if words[i] in _BESIDE), -1)
     near = range(at, at + KNOWN_WITHIN)
     return at >= 0 and any(cue.category == "known" and cue.start in near for cue in reading.cues)
+
+
+_ALL_BUT: tuple[tuple[str, ...], ...] = (
+    ("except",), ("except", "for"), ("apart", "from"), ("all", "but"), ("bar",), ("save", "for"), ("but", "for"),
+    ("bis", "auf"), ("ausser",), ("ausgenommen",), ("mit", "ausnahme"), ("excepting",),
+)  # fmt: skip
+_SOME = frozenset({"one", "two", "three", "four", "those", "that", "2", "3", "4"})
+_SOME |= {"eine", "einen", "einer", "eines", "zwei", "drei", "vier", "jene", "jener"}
+
+
+def all_but_some(hit: Hit, reading: Reading) -> bool:
+    """ "The metastases were resected except one in segment 1": some are left, as many as the exception names."""
+    words = reading.words
+    for at in range(hit.end, len(words)):
+        forms = [form for form in _ALL_BUT if tuple(words[at : at + len(form)]) == form]
+        behind = max((at + len(form) for form in forms), default=len(words))
+        if forms and behind + 1 < len(words) and words[behind + (words[behind] == "the")] in _SOME:
+            return not any(f.category in ("benign", "treated") and f.start >= behind for f in reading.findings)
+    return False

@@ -37,10 +37,11 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
                 continue
             if _is_aside(reading) and size.mention is None:
                 continue  # "Incidental 41 mm infrarenal aneurysm."
-            if reading.has("resolved") and not reading.mentions and not reading.has("remains"):
+            gone = reading.has("resolved") and not _resolves_another(reading)
+            if gone and not reading.mentions and not reading.has("remains"):
                 continue  # "Segment 8, treated: 68 mm, completely necrotic"
             own = id(size.mention) in counted
-            if owns_no_size(reading, size.mention, rules):
+            if owns_no_size(reading, size.mention, rules, size.start):
                 continue  # "S VI (after MWA): 31 mm, no enhancement"
             unnamed = size.mention is None and not size.foreign
             placed = (
@@ -70,6 +71,15 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
     return sizes or others
 
 
+def _resolves_another(reading: Reading) -> bool:
+    """ "S2: 17 mm, S5: 14 mm, S8: no longer seen": what has gone has a place of its own and no size."""
+    words = reading.words
+    gone = next(cue for cue in reading.cues if cue.category == "resolved")
+    start = next((i + 1 for i in range(gone.start - 1, -1, -1) if words[i] in (",", ";")), 0)
+    placed = any(hit.category == "liver" and start <= hit.start < gone.start for hit in reading.organ_hits)
+    return placed and not {"mm", "cm"} & set(words[start : gone.start]) and bool({"mm", "cm"} & set(words[:start]))
+
+
 _ASIDE = ("incidental", "nebenbefund", "beilaeufig", "zufallsbefund", "begleitbefund")
 
 
@@ -87,7 +97,7 @@ _PRONOUNS = frozenset(
 def _correcting(readings: Sequence[Reading], rules: Rules) -> list[Reading]:
     """The sentences of an addendum that puts sizes right: "Correct is: today up to 19 mm, before 29 mm"."""
     added = [reading for reading in readings if reading.sentence.section == "addendum"]
-    right = any(cue.category == "correct" for reading in added for cue in rules.sizes.find(reading.words))
+    right = any(cue.category == "correct" for reading in added for cue in reading.size_hits(rules))
     liver = any(m.organ == "liver" and m.polarity == "present" for reading in added for m in reading.mentions)
     # "The size should read 17 mm": of what was said before
     liver = liver or not any(reading.mentions or reading.organ_hits for reading in added)

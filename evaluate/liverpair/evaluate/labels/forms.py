@@ -78,6 +78,14 @@ _SPOKEN_SIZE = re.compile(
 )
 
 
+# "Two and a half centimetres", "anderthalb Zentimeter".
+_HALVES = re.compile(
+    rf"\b(?:(?P<one>anderthalb|eineinhalb)|(?P<german>{_GERMAN_ONES})einhalb"
+    rf"|(?P<english>{_NUMBER})[ \n-]and[ \n-]a[ \n-]half)(?=[ \n-](?:mm|cm|milli\w+|zenti\w+|centi\w+)\b)",
+    re.IGNORECASE,
+)
+
+
 _XML_TAG = re.compile(
     r"<(?P<name>[^\W\d][\w.-]*)(?P<attributes>(?:\s+[\w.:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'))+)\s*(?P<end>/?>)"
 )
@@ -201,10 +209,16 @@ def dictation_edits(text: str) -> Iterator[Edit]:
     """Spoken marks and sizes ("three point three centimeters"), where the text is a dictation."""
     marks = list(_SPOKEN_MARK.finditer(text))
     sizes = [(size.start(), size.end(), _figures(size)) for size in _SPOKEN_SIZE.finditer(text) if not _is_digit(size)]
+    if "hal" in text.lower():
+        sizes += [(half.start(), half.end(), _with_half(half)) for half in _HALVES.finditer(text)]
     dictated = len(marks) >= FEWEST_SPOKEN
     # "drei Komma drei Zentimeter" holds no comma.
     free = [m for m in marks if dictated and not any(a < m.end() and m.start() < b for a, b, _ in sizes)]
     yield from sorted([*sizes, *((m.start(), m.end(), _SPOKEN[m["mark"].lower()]) for m in free)])
+
+
+def _with_half(half: re.Match[str]) -> str:
+    return f"{1 if half['one'] else _value(half['german'] or half['english'])}.5"
 
 
 def _is_digit(size: re.Match[str]) -> bool:

@@ -33,7 +33,7 @@ FEWEST_LINES = 2
 
 def list_edits(text: str, is_time: Callable[[str], bool]) -> Iterator[Edit]:
     """Edits from left to right; ``is_time`` tells whether the words of a head name a time ("prior", "06/2023")."""
-    yield from sorted([*_slashed(text, is_time), *_without_unit(text)])
+    yield from sorted([*_slashed(text, is_time), *(_with_told_unit(text) or _without_unit(text))])
 
 
 def _slashed(text: str, is_time: Callable[[str], bool]) -> Iterator[Edit]:
@@ -60,6 +60,34 @@ def _slashed(text: str, is_time: Callable[[str], bool]) -> Iterator[Edit]:
                 for slash in _SLASH.finditer(line):
                     yield at + slash.start(), at + slash.end(), " | "
         at += len(line)
+
+
+# "Angaben in mm", "all measurements in cm": the unit of what stands without one.
+_TOLD_UNIT = re.compile(
+    r"\b(?:angaben|ma(?:ß|ss)e|gr(?:ö|oe)(?:ß|ss)en(?:angaben)?|werte|durchmesser|measurements?|sizes?|diameters?|values"
+    r"|dimensions)[ ]+(?:jeweils[ ]+|all[ ]+|are[ ]+|given[ ]+)*in[ ]+(?P<unit>mm|cm)\b",
+    re.IGNORECASE,
+)
+# "Seg. II: 17 (VU 12)": a segment and its number, which no unit, axis, tenth or list of segments goes on with.
+_PLACED = re.compile(
+    rf"\b(?:s|seg(?:ment)?\.?[ ]?)(?:{ROMAN}|[1-8][ab]?)(?:[ ]?[:=][ ]?|[ ]+)(?P<now>\d{{1,3}}(?:[.,]\d)?)"
+    r"(?=[ ]?(?:[,;.(\n]|$))(?:[ ]?\((?:[^\W\d]{1,12}\.?[ ])?(?P<then>\d{1,3}(?:[.,]\d)?)\))?",
+    re.IGNORECASE,
+)
+
+
+def _with_told_unit(text: str) -> list[Edit]:
+    told = _TOLD_UNIT.search(text)
+    if told is None:
+        return []
+    unit = " " + told["unit"].lower()
+    found = list(_PLACED.finditer(text))
+    return [
+        (placed.end(group), placed.end(group), unit)
+        for placed in found
+        for group in ("now", "then")
+        if placed[group] is not None
+    ]
 
 
 def _without_unit(text: str) -> Iterator[Edit]:

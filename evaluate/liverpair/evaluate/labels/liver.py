@@ -154,7 +154,7 @@ def holds_several(reading: Reading, rules: Rules) -> bool:
         return False  # "Liver: after RFA segment 7, 34 mm"
     if any(organ.category == OTHER for organ in reading.organ_hits):
         return False
-    units = [cue.start for cue in rules.sizes.find(reading.words) if cue.category.startswith("unit")]
+    units = [cue.start for cue in reading.size_hits(rules) if cue.category.startswith("unit")]
     if not units or reading.has("resolved") or reading.has("trace") or reading.sentence.question:
         return False
     placed = any(

@@ -10,6 +10,7 @@ import html
 import re
 from collections.abc import Iterable
 
+from liverpair.evaluate.labels.axes import axes_edits
 from liverpair.evaluate.labels.columns import names_time
 from liverpair.evaluate.labels.dictated import unpunctuated_edits
 from liverpair.evaluate.labels.forms import dictation_edits, form_edits, item_edits, json_edits, spaced_edits, xml_edits
@@ -86,6 +87,7 @@ def repaired_text(text: str, origin: list[int] | None, rules: Rules) -> tuple[st
     text, origin = _rewrite(text, origin, ocr_edits(text, rules))
     text, origin = _rewrite(text, origin, unpunctuated_edits(text, rules))
     text, origin = _rewrite(text, origin, segment_edits(text))
+    text, origin = _rewrite(text, origin, axes_edits(text))
     return _rewrite(text, origin, list_edits(text, lambda words: names_time(words, rules)))
 
 

@@ -24,6 +24,7 @@ from liverpair.evaluate.labels.liver import (
     tells_course_of_liver,
 )
 from liverpair.evaluate.labels.organs import Context, coordinated, organ_of, without_landmarks, without_vertebrae
+from liverpair.evaluate.labels.parallels import sharing_verdicts, weighing
 from liverpair.evaluate.labels.polarity import polarity
 from liverpair.evaluate.labels.reading import (
     LIVER,
@@ -72,7 +73,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
         said = polarity(hit, organ, reading, findings, is_pet)
         reading.mentions.append(Mention(hit.category, hit.start, hit.end, organ, known, said, hit.end - 1 in singular))
     reading.mentions += _elided(reading)
-    reading.mentions = _share_doubt(_excepted(_relative(reading.mentions, words), reading))
+    reading.mentions = sharing_verdicts(_excepted(_relative(reading.mentions, words), reading), reading)
+    reading.mentions = _share_doubt(weighing(reading.mentions, reading))
     if _liver_is_denied(reading):
         reading.mentions = [m if m.organ != LIVER else replace(m, polarity="absent") for m in reading.mentions]
     reading.names_liver = sentence.heading == LIVER or any(hit.category == LIVER for hit in organs)
@@ -194,6 +196,8 @@ def _liver_is_denied(reading: Reading) -> bool:
     return any(
         hit.category == LIVER
         and hit.end + 1 < len(words)
+        # "S2: 17 mm, S5: 14 mm, S8: none": only the last segment's
+        and not (words[hit.start][0] == "s" and {"mm", "cm"} & set(words[: hit.start]))
         and (
             (
                 words[hit.end] in ("(", ":", "=")

@@ -12,7 +12,15 @@ from liverpair.evaluate.labels.rules import Hit, Rules
 from liverpair.evaluate.labels.sections import Sentence
 from liverpair.evaluate.labels.text import Token
 
-__all__ = ["Context", "coordinated", "lobes_are_elsewhere", "organ_of", "without_landmarks", "without_vertebrae"]
+__all__ = [
+    "Context",
+    "coordinated",
+    "lobes_are_elsewhere",
+    "organ_of",
+    "sacrum_is_examined",
+    "without_landmarks",
+    "without_vertebrae",
+]
 
 
 class Context(NamedTuple):
@@ -23,7 +31,7 @@ class Context(NamedTuple):
     default: str  # organ of the examination
     is_pet: bool
     after_ablation: bool = False  # the report tells of an ablation: a defect is what it left
-    lobes_elsewhere: bool = False  # the report speaks of a thyroid's lobes and names no liver
+    lobes_elsewhere: bool = False  # of a thyroid's lobes, or of a sacrum's "S1", the report speaks, and of no liver
 
 
 # "Left lobe": of the liver, unless the report is about another organ with lobes.
@@ -42,6 +50,42 @@ def lobes_are_elsewhere(told: Sequence[str], sentences: Sequence[Sentence], rule
         if hit.category == LIVER
     ]
     return all(word.startswith(_LOBES) for word in liver)
+
+
+# Words of a title that speak of the spine or the pelvis; a trunk beside them has a liver.
+_SPINAL = (
+    "spin",
+    "wirbel",
+    "sacr",
+    "sakr",
+    "kreuzb",
+    "lumb",
+    "becken",
+    "pelvi",
+    "iliosakr",
+    "hws",
+    "bws",
+    "lws",
+    "vertebr",
+)
+_TRUNK = ("abd", "oberbauch", "leber", "liver", "hep", "whole", "ganzk", "thora", "rumpf", "trunk", "body", "pet")
+# Sentences in which the title stands.
+TITLE_SENTENCES = 2
+
+
+def sacrum_is_examined(sentences: Sequence[Sentence], told: Sequence[Sentence], rules: Rules) -> bool:
+    """Whether the title names spine or pelvis, and what is told names no more of the liver than "S1" to "S5"."""
+    title = [word for sentence in sentences[:TITLE_SENTENCES] for word in sentence.words]
+    spinal = [word for word in title if word.startswith(_SPINAL)]
+    if not spinal or (any(word.startswith(_TRUNK) for word in title) and "spine" not in title):
+        return False
+    named = [
+        " ".join(sentence.words[hit.start : hit.end])
+        for sentence in told
+        for hit in rules.organs.find(sentence.words)
+        if hit.category == LIVER
+    ]
+    return bool(named) and all(_VERTEBRA.fullmatch(name) for name in named)
 
 
 # "S1" is a vertebra beside other bones.
@@ -85,8 +129,11 @@ def without_landmarks(organs: list[Hit], words: Sequence[str], sentence: Sentenc
 def coordinated(organs: Sequence[Hit], tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> dict[int, str]:
     """Organ of each organ hit (by start), "liver" if it stands in one list with the liver."""
     group = list(range(len(organs)))
+    named = {hit.start for hit in rules.findings.find(words) if hit.category == "lesion"}
     for i in range(1, len(organs)):
         between = _outside_brackets(words[organs[i - 1].end : organs[i].start])
+        if "(" in words[organs[i - 1].end : organs[i].start] and organs[i].end in named:
+            continue  # "liver S6 (14 mm), mesenteric mass (36 mm)": what the adjective stands before is its own
         left_is_compound = not tokens[organs[i - 1].end - 1].hyphen and _is_compound(organs[i - 1], words, rules)
         if not left_is_compound and all(word in rules.joiners for word in between):
             group[i] = group[i - 1]
@@ -149,6 +196,8 @@ def _is_compound(hit: Hit, words: Sequence[str], rules: Rules) -> bool:
 def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Context) -> tuple[str, bool]:
     if mention.category in ("metastasis", "lesion") and _heads_list_with_liver(mention, reading):
         return LIVER, True
+    if mention.category in ("metastasis", "lesion") and _is_named_again(mention, reading):
+        return LIVER, True
     best, best_cost = NONE, float("inf")
     if _is_distant(mention, reading) and not any(organ.category == LIVER for organ in reading.organ_hits):
         return NONE, False
@@ -158,7 +207,10 @@ def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Co
         )
         if recurs and (len(reading.organ_hits) > 1 or (context.after_ablation and context.carried == LIVER)):
             continue  # "local recurrence" at the site that the sentence, or the one before, names
-        if mention.category == "metastasis" and context.carried == LIVER and _is_primary_site(organ, mention, reading):
+        of_liver = context.carried == LIVER or (
+            context.carried == NONE and context.default == LIVER and _is_told_of_patient(organ, reading)
+        )
+        if mention.category == "metastasis" and of_liver and _is_primary_site(organ, mention, reading):
             continue  # "with her pancreatic neuroendocrine tumour a metastasis has to be ruled out"
         cost = distance(mention, organ, reading.words, reading.clauses)
         if cost < best_cost:
@@ -183,6 +235,20 @@ def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Co
     return context.default, False
 
 
+def _is_named_again(mention: Hit, reading: Reading) -> bool:
+    """ "Liver metastasis compressing the duct: metastasis 38 mm, duct 14 mm": behind the colon the same one."""
+    words = reading.words
+    colon = next((i for i in range(mention.start - 1, 0, -1) if words[i] in (":", ";")), -1)
+    if colon < 0 or words[colon] != ":" or not any(m.kind == "metastasis" and m.end <= colon for m in reading.mentions):
+        return False
+    first = next(m for m in reading.mentions if m.kind == "metastasis")
+    if {",", ";"} & set(words[first.end : colon]):
+        return False  # "liver metastases unchanged; thyroid: nodule 12 mm"
+    end = next((i for i in range(mention.end, len(words)) if words[i] in (",", ";")), len(words))
+    own = any(colon < hit.start < end for hit in reading.organ_hits)
+    return first.organ == LIVER and first.organ_known and not own
+
+
 _NET = ("neuroend", "net", "nen", "carcinoid", "karzinoid", "primar")
 
 
@@ -191,6 +257,13 @@ def _is_primary_site(organ: Hit, mention: Hit, reading: Reading) -> bool:
     apart = organ.end <= mention.start or organ.start >= mention.end
     near = [*reading.words[max(0, organ.start - 3) : organ.start], *reading.words[organ.end : organ.end + 2]]
     return organ.category == OTHER and apart and any(word.startswith(_NET) for word in near)
+
+
+def _is_told_of_patient(organ: Hit, reading: Reading) -> bool:
+    """ "V.a. Metastase bei bek. Rektum-NET", "metastasis in known ileal NET": the tumour that the patient has."""
+    before = [word for word in reading.words[max(0, organ.start - 4) : organ.start] if word != "."]
+    known = any(word.startswith(("bek", "known", "vorbek")) for word in before[-2:])
+    return known and any(word in ("bei", "with", "in") for word in before)
 
 
 _DISTANT = ("fernmeta", "fernfilia", "distant", "remote", "systemic")

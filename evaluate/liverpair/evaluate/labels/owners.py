@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.neighbours import only_neighbours
 from liverpair.evaluate.labels.rules import Hit
 
 __all__ = ["owner"]
@@ -109,7 +110,13 @@ def _only_tells_where(mention: Mention, reading: Reading) -> bool:
     """ "Recurrence at the margin of the ablation zone, 19 mm": the zone is a place."""
     before = reading.words[max(0, mention.start - EDGE_REACH) : mention.start]
     lives = any(m.kind in ("recurrence", "metastasis", "lesion") and m.end <= mention.start for m in reading.mentions)
-    return lives and any(word.startswith(_EDGES) for word in before)
+    at = bool(_AT & set(before[-AT_REACH:]))
+    return lives and (at or any(word.startswith(_EDGES) for word in before))
+
+
+# "Recurrence at the resection surface, 12 mm": words from the preposition to the place.
+_AT = frozenset({"an", "am", "at", "along", "entlang", "neben", "beside", "adjacent", "next"})
+AT_REACH = 2
 
 
 def _has_a_size_of_its_own(organ: Hit | Mention, size: Span, reading: Reading) -> bool:
@@ -124,6 +131,8 @@ def _has_a_size_of_its_own(organ: Hit | Mention, size: Span, reading: Reading) -
 def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bool:
     """Whether a size can be this mention's; ``bracket``: the last one before the size."""
     adjacent = 0 <= mention.start - size.end <= 1  # "60 mm cyst, excluded from volumetry"
+    if mention.kind == "benign" and size.end <= only_neighbours(mention, reading):
+        return False  # "9 mm, next to a known cyst"
     if mention.kind == "benign" and mention.polarity == "ignored" and not adjacent:
         return False
     beside = adjacent or bracket == mention.end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from liverpair.evaluate.labels.former import is_year, parsed_date
 from liverpair.evaluate.labels.lexicon import Hit
 from liverpair.evaluate.labels.reading import Reading
 
@@ -19,8 +20,10 @@ def paired_sizes(reading: Reading, cues: Sequence[Hit]) -> list[tuple[float, int
     head = [cue for cue in cues if cue.end <= colon]
     units = [cue.category for cue in head if cue.category in ("unit_mm", "unit_cm")]
     times = ["current" if cue.category == "current" else "past" for cue in head if cue.category in _TIMES]
+    if not units and "/" in words[:colon]:  # "(today/3 months ago): S7 37/41 mm"
+        units = [cue.category for cue in cues if cue.start > colon and cue.category in ("unit_mm", "unit_cm")]
     if not units or "current" not in times or len(set(times)) < 2:
-        return []
+        return _dated_series(reading, cues, colon)
     first = times[0] == "current"
     factor = 10.0 if units[0] == "unit_cm" else 1.0
     found = []
@@ -28,4 +31,28 @@ def paired_sizes(reading: Reading, cues: Sequence[Hit]) -> list[tuple[float, int
         if tokens[at].kind == tokens[at + 2].kind == "number" and words[at + 1] in ("/", "("):
             written = words[at] if first else words[at + 2]
             found.append((round(factor * float(written.replace(",", ".")), 3), at, at + 3))
+    return found
+
+
+# "2021 / 2022 / 2023": one date alone heads no series.
+FEWEST_DATES = 2
+
+
+def _dated_series(reading: Reading, cues: Sequence[Hit], colon: int) -> list[tuple[float, int, int]]:
+    """ "2021 / 2022 / 2023: segment 7 20 / 25 / 30 mm": of each series as long as the dates, the latest one's."""
+    words, tokens = reading.words, reading.sentence.tokens
+    dates = [parsed_date(words[i]) for i in range(colon) if tokens[i].kind == "date" or is_year(words[i])]
+    units = [cue.category for cue in cues if cue.start > colon and cue.category in ("unit_mm", "unit_cm")]
+    if len(dates) < FEWEST_DATES or not units or len(set(dates)) < len(dates):
+        return []
+    latest, factor = dates.index(max(dates)), 10.0 if units[0] == "unit_cm" else 1.0
+    found = []
+    at = colon + 1
+    while at < len(words):
+        end = at
+        while end + 2 < len(words) and words[end + 1] == "/" and tokens[end + 2].kind == "number":
+            end += 2
+        if tokens[at].kind == "number" and end == at + 2 * (len(dates) - 1):
+            found.append((round(factor * float(words[at + 2 * latest].replace(",", ".")), 3), at, end + 1))
+        at = end + 1
     return found

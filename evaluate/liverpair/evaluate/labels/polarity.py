@@ -15,19 +15,23 @@ from liverpair.evaluate.labels.benign import (
     most_likely_benign,
     qualified,
 )
-from liverpair.evaluate.labels.excepted import beside_known, but_for_others, known_ones_behind
+from liverpair.evaluate.labels.excepted import all_but_some, beside_known, but_for_others, known_ones_behind
+from liverpair.evaluate.labels.processes import concerns_process
+from liverpair.evaluate.labels.questions import advises_only, is_open_question
 from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distance
-from liverpair.evaluate.labels.rivals import grade, is_one_of_two, is_taken_back
+from liverpair.evaluate.labels.rivals import grade, is_one_of_two, is_taken_back, was_called
 from liverpair.evaluate.labels.rules import Hit
 from liverpair.evaluate.labels.scope import DENIERS, covering_cues, covers, is_in_bracket_of_past
+from liverpair.evaluate.labels.uptake import FAINT_REACH, uptake_status
 
 __all__ = ["polarity"]
 
 
 # "No lesion remains": words between the denial and what would be left.
 REMAINS_REACH = 4
-# "Faint focal DOTATATE uptake": words between the adjective and the uptake that it doubts.
-FAINT_REACH = 3
+
+
+_GONE = frozenset({"resolved", "historical", "historical_after"})
 
 
 def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is_pet: bool) -> str:
@@ -40,6 +44,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return dispelled
     if hit.category == "benign" and is_likened(hit, reading):
         return "benign"
+    if hit.category == "benign" and was_called(hit, reading):
+        return "ignored"  # "formerly regarded as a haemangioma, has grown"
     if hit.category == "benign" and any(
         cue.category == "indeterminate" and cue.start < hit.start < cue.end for cue in reading.cues
     ):
@@ -52,7 +58,7 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     beside = {"aside", "hypothetical", "deferred"} & covering.keys()
     if beside == {"hypothetical"} and reading.has("confirmed") and not reading.has("pseudo"):
         beside = set()  # "the clinically suspected metastasis is confirmed"
-    if beside or _is_open_question(reading):
+    if beside or is_open_question(hit, reading):
         return "ignored"
     if hit.category in ("metastasis", "lesion") and is_taken_back(hit, findings, reading):
         return "ignored" if hit.category == "metastasis" else "benign"
@@ -74,13 +80,17 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     if hit.category == "uptake" and "indeterminate" in covering and _is_nonspecific(covering["indeterminate"], reading):
         return "ignored"
     doubt = covering.get("indeterminate")
-    if doubt and _advises_only(doubt, findings, reading):
+    if doubt and concerns_process(doubt, hit, reading):
+        doubt = None  # "progression of the liver metastases cannot be excluded"
+    if doubt and advises_only(doubt, findings, reading):
         return "ignored"
     if doubt and not _denial_prevails(denials, doubt, hit, reading):
         return "uncertain"
     negated = bool(denials)
     if negated and _up_to_a_size(hit, reading):
         return "bounded"
+    if hit.category == "metastasis" and _GONE & covering.keys() and all_but_some(hit, reading):
+        return "present"
     if "resolved" in covering and _some_remain(covering["resolved"], hit, reading):
         return "followed" if hit.category == "lesion" else "present"
     if "resolved" in covering:
@@ -185,27 +195,6 @@ def _up_to_a_size(hit: Hit, reading: Reading) -> bool:
     return at >= 0 and "," not in following[:at] and any(token.kind == "number" for token in tokens[at:])
 
 
-def _is_open_question(reading: Reading) -> bool:
-    """A sentence that only asks ("Lebermetastasen?") and describes nothing."""
-    several = reading.words.count("?") > 1 and any(f.category == "benign" for f in reading.findings)  # "Filia? Zyste?"
-    measured = any(token.kind == "number" for token in reading.sentence.tokens)
-    lesion = next((f for f in reading.findings if f.category == "lesion"), None)
-    stated = lesion is not None and bool(
-        {",", "(", ":", "-"} & set(reading.words[lesion.end :])
-    )  # "Leberherd, Metastase?"
-    return reading.sentence.question and not measured and not several and not stated
-
-
-_ADVICE = ("recommend", "advis", "suggest", "empf", "angerat")
-
-
-def _advises_only(doubt: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
-    """ "MRI recommended to exclude metastases": advice, unless the sentence has a lesion that it doubts."""
-    advised = any(word.startswith(_ADVICE) for word in reading.words[doubt.start : doubt.end])
-    described = any(f.category in ("lesion", "uptake", "benign") and f.end <= doubt.start for f in findings)
-    return advised and not described
-
-
 # What shows that a part behind a comma is no item of the list that a denial opened.
 _OWN_CUES = (*FOLLOW_UP, "hedge_after", "indeterminate")
 
@@ -221,9 +210,12 @@ def _stands_in_its_own_part(hit: Hit, reading: Reading) -> bool:
     return sized or any(cue.category in _OWN_CUES and commas[-1] < cue.start < next_comma for cue in reading.cues)
 
 
+_DOUBTS = frozenset({"hedge", "hedge_after", "suspicion"})
+
+
 def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool, organ: str) -> str:
     """Present, uncertain, benign or neutral for a mention that nothing denies."""
-    cues = reading.cues
+    cues = [cue for cue in reading.cues if cue.category not in _DOUBTS or not concerns_process(cue, hit, reading)]
     same_clause = [cue for cue in cues if reading.clauses[cue.start] == reading.clauses[hit.start]]
     hedged = any(
         (cue.category == "hedge" and covers(cue, hit, reading, forward=True, backward=False, over_comma=False))
@@ -258,7 +250,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
     hedged = hedged or any(f.category == "benign" and guessed(f, reading) for f in findings)
     if hit.category == "uptake":
         faint = any(cue.category == "faint" and 0 <= hit.start - cue.end <= FAINT_REACH for cue in cues)
-        return _uptake(same_clause, hedged or faint, organ, reading)
+        return uptake_status(same_clause, hedged or faint, organ, reading)
     avid = is_pet and organ == LIVER and _is_measured_uptake(reading)
     if (
         (avid and not hedged)
@@ -329,33 +321,6 @@ def _lives_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> b
 
 
 _ALIVE = ("vital", "viab", "viable", "aktiv", "activ", "alive", "enhanc", "anreich", "speicher", "avid", "restrict")
-_THAN = frozenset({"gegenueber", "als", "ueber", "oberhalb", "than", "above", "beyond", "over"})
-
-
-def _is_compared(cue: Hit, words: Sequence[str]) -> bool:
-    """ "Raised compared with the physiological parenchym": the word names what the uptake exceeds."""
-    return bool(_THAN & set(words[max(0, cue.start - 2) : cue.start]))
-
-
-def _uptake(clause: Sequence[Hit], hedged: bool, organ: str, reading: Reading) -> str:
-    """Uptake counts where it is focal or raised, and in the liver."""
-    if (
-        any(cue.category == "physiological" and not _is_compared(cue, reading.words) for cue in clause)
-        or organ != LIVER
-    ):
-        return "ignored"
-    denials = [cue.start for cue in clause if cue.category in ("negation_before", "non_avid")]
-    shown = [cue for cue in clause if cue.category in ("focal", "malignant", "faint")]
-    if not any(cue.start < min(denials, default=cue.start + 1) for cue in shown):
-        return "ignored"  # "heterogeneous uptake without focal lesion"
-    no_focus = any(
-        f.category == "lesion" and cue.category == "negation_before" and 0 <= f.start - cue.end <= FAINT_REACH
-        for f in reading.findings
-        for cue in reading.cues
-    )
-    if (denials or no_focus) and all(cue.category == "faint" for cue in shown):
-        return "ignored"  # "inhomogeneous, but no focus"
-    return "uncertain" if hedged else "present"
 
 
 def _is_measured_uptake(reading: Reading) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from liverpair.evaluate.labels.rules import Hit
+from liverpair.evaluate.labels.rules import Hit, Rules
 from liverpair.evaluate.labels.sections import Sentence
 
 __all__ = ["COMMA_COST", "FOLLOW_UP", "HEADING_COST", "LIVER", "NONE", "OTHER", "Mention", "Reading", "distance"]
@@ -55,6 +55,14 @@ class Reading:
     after_ablation: bool = False  # the report tells of an ablation in the liver: a recurrence is there
     last_organ: str = NONE
     last_is_lesion: bool = False  # a lesion of ``last_organ`` was described, so that more of them may follow
+
+    _size_hits: list[Hit] | None = None  # memory of `size_hits`
+
+    def size_hits(self, rules: Rules) -> list[Hit]:
+        """The units, and the words of time and measure, of the whole sentence; not to be changed."""
+        if self._size_hits is None:
+            self._size_hits = rules.sizes.find(self.words)
+        return self._size_hits
 
     def has(self, category: str) -> bool:
         """Whether the sentence holds a cue of this category."""

@@ -65,7 +65,7 @@ def without_reason(readings: Sequence[Reading], text: str, rules: Rules) -> list
 
 def _is_reason(reading: Reading, rules: Rules) -> bool:
     """A suspicion, a question or a history, without a size."""
-    if any(hit.category.startswith("unit") for hit in rules.sizes.find(reading.words)):
+    if any(hit.category.startswith("unit") for hit in reading.size_hits(rules)):
         return False
     asked = reading.sentence.question or reading.words[0] == "?"
     said = {cue.category for cue in reading.cues}
@@ -89,7 +89,7 @@ def only_what_was_seen(reading: Reading, rules: Rules) -> Reading:
     tokens = reading.sentence.tokens
     reading.is_pet = False  # a PET of the whole body denies what it does not name, this one does not
     told = {cue.category for cue in reading.cues} & _NOT_SEEN
-    told |= {hit.category for hit in rules.sizes.find(reading.words)} & _PAST
+    told |= {hit.category for hit in reading.size_hits(rules)} & _PAST
     told |= {
         hit.category
         for hit in rules.regions.find(reading.words)

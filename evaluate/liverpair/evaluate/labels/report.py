@@ -23,7 +23,7 @@ from liverpair.evaluate.labels.extent import (
 from liverpair.evaluate.labels.facts import Fact, facts_of
 from liverpair.evaluate.labels.markup import plain_text, repaired_text
 from liverpair.evaluate.labels.mentions import Context, Reading, read_sentence
-from liverpair.evaluate.labels.organs import lobes_are_elsewhere
+from liverpair.evaluate.labels.organs import lobes_are_elsewhere, sacrum_is_examined
 from liverpair.evaluate.labels.region import examined_elsewhere, only_what_was_seen, without_reason
 from liverpair.evaluate.labels.rules import LANGUAGES, Rules, load_rules
 from liverpair.evaluate.labels.sentences import split_sentences
@@ -124,11 +124,28 @@ _OTHERS = (
 )
 
 
+# "Tiny lesions S2: present, unmeasured" below the table. ("Smaller" tells a course.)
+_SMALL = frozenset(
+    {
+        "tiny",
+        "small",
+        "minute",
+        "punctate",
+        "subcentimetre",
+        "subcentimeter",
+        "kleine",
+        "kleinen",
+        "kleinste",
+        "kleinsten",
+    }
+) | {"winzige", "winzigen", "punktfoermige", "punktfoermigen"}
+
+
 def _rows_counted(table: Table, readings: Sequence[Reading]) -> int | None:
     """The table's lesions of the liver, None where the report speaks of others beside them."""
     told = ("no_new", "no_other", "absent", "ignored", "benign")
     others = any(
-        any(word.startswith(_OTHERS) for word in reading.words)
+        any(word.startswith(_OTHERS) or word in _SMALL for word in reading.words)
         and (reading.names_liver or any(m.organ == "liver" for m in reading.mentions))
         and not any(m.polarity in told for m in reading.mentions)
         and not table.holds(*reading.sentence.span)
@@ -186,12 +203,16 @@ def _read(text: str, tokens: Sequence[Token], rules: Rules, modality: str | None
         sentence.words for sentence in sentences if not (sentence.section == "skip" and sentence.kind != "technique")
     ]
     organs = {hit.category for sentence in told for hit in rules.organs.find(sentence)}
+    spinal = sacrum_is_examined(
+        sentences, [s for s in sentences if s.section != "skip" or s.kind == "technique"], rules
+    )
+    organs = (organs - {"liver"}) | {"other"} if spinal else organs
     # An MRI in a study of the liver is one of the liver, unless it only names other organs.
     only_liver = "liver" in organs and "other" not in organs  # all that a PET report speaks of
     elsewhere = examined_elsewhere(sentences, rules)
     default = "liver" if only_liver or (not is_pet and (organs & {"liver", "none"} or "other" not in organs)) else ""
     ablated = any(word.startswith(_ABLATED) or "ablation" in word for word in words)
-    lobes_elsewhere = lobes_are_elsewhere(words, sentences, rules)
+    lobes_elsewhere = spinal or lobes_are_elsewhere(words, sentences, rules)
     readings = []
     carried, by_lesion, block = "", False, -1
     spoken: set[str] = set()  # organs in which something was found
@@ -218,9 +239,7 @@ def _was_not_done(readings: Sequence[Reading], rules: Rules) -> bool:
     if not any(rules.not_done.find(reading.words) for reading in readings):
         return False
     measured = any(
-        cue.category.startswith("unit")
-        for reading in present_of(readings, rules)
-        for cue in rules.sizes.find(reading.words)
+        cue.category.startswith("unit") for reading in present_of(readings, rules) for cue in reading.size_hits(rules)
     )
     headed = any(reading.sentence.kind in ("findings", "impression") for reading in readings)
     reports = [r for r in readings if not rules.not_done.find(r.words) or _DENIALS & set(r.words)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from liverpair.evaluate.labels.reading import Reading
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["grade", "is_one_of_two", "is_taken_back"]
+__all__ = ["grade", "is_one_of_two", "is_taken_back", "was_called"]
 
 # "Perfusion anomaly or small hypervascular metastasis": words from one diagnosis to its alternative.
 ALTERNATIVE_REACH = 6
@@ -72,9 +72,81 @@ def is_taken_back(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
         return False  # "may also be an adenoma"
     if ";" in between or _FURTHER & set(between):
         return False  # "one suspected metastasis, two further lesions are cysts"
+    if hit.category == "metastasis" and _is_called_formerly(hit, benign[0], reading):
+        return False
     if hit.category == "lesion":  # "thought to be metastases, are haemangiomas": the former name lies between
         rivals = [other for other in rivals if other.start > benign[0].start]
     return bool(told) and not rivals and bool(_COPULAS & behind) and not _CONTRASTS & behind
+
+
+_AS = frozenset({"as", "to", "be", "for", "a", "an", "als", "ein", "eine", "einer", "benign", "the"})
+
+
+def _is_called_formerly(hit: Hit, benign: Hit, reading: Reading) -> bool:
+    """ "Three metastases, one of which was interpreted as a haemangioma": the benign name is the one taken back."""
+    told = [cue for cue in reading.cues if cue.category == "reported" and hit.end <= cue.start < benign.start]
+    between = reading.words[told[-1].end : benign.start] if told else []
+    return bool(between) and all(word in _AS for word in between)
+
+
+_FORMERLY: tuple[str, ...] = (
+    *("former", "previous", "initial", "original", "hitherto", "until", "once", "earlier"),
+    *("bislang", "bisher", "frueher", "vormals", "zuvor", "urspruenglich", "zunaechst", "vorher", "damals", "ehemals"),
+)
+_CALLED: tuple[str, ...] = (
+    *(
+        "regarded",
+        "thought",
+        "interpreted",
+        "called",
+        "classif",
+        "considered",
+        "label",
+        "reported",
+        "diagnosed",
+        "read",
+    ),
+    *("described", "taken", "assumed", "characteri", "gewertet", "gedeutet", "eingestuft", "angesehen", "beschrieben"),
+    *(
+        "klassifiziert",
+        "interpretiert",
+        "bezeichnet",
+        "eingeschaetzt",
+        "angenommen",
+        "befundet",
+        "gehalten",
+        "eingeordnet",
+    ),
+)
+# What a lesion that is still called benign does not do.
+_CONTRADICTS = frozenset({"malignant"})
+_GROWN = ("grown", "growing", "enlarg", "gewachsen", "groessenprogred", "wachs", "progred", "zugenommen", "increas")
+# Words from the adverb to the benign name, and from that to a verb behind it.
+CALLED_REACH = 7
+
+
+def was_called(hit: Hit, reading: Reading) -> bool:
+    """ "The lesion formerly regarded as a haemangioma has grown": the benign name is the one that no longer holds."""
+    words = reading.words
+    near = words[max(0, hit.start - CALLED_REACH) : hit.start]
+    if "," in near:
+        near = near[len(near) - near[::-1].index(",") :]
+    behind = words[hit.end : hit.end + 2]
+    named = any(word.startswith(_CALLED) for word in (*near, *behind))
+    if not named or not any(word.startswith(_FORMERLY) for word in near):
+        return False
+    grown = any(word.startswith(_GROWN) for i, word in enumerate(words) if i >= hit.end and not _is_denied(i, words))
+    other = any(f.category == "metastasis" and f.start >= hit.end for f in reading.findings)
+    return grown or other or any(cue.category in _CONTRADICTS and cue.start >= hit.end for cue in reading.cues)
+
+
+# "Has not grown", "no increase": words between the denial and the growth.
+DENIED_REACH = 3
+_NO = frozenset({"not", "no", "nicht", "kein", "keine", "keinen", "ohne", "without"})
+
+
+def _is_denied(at: int, words: Sequence[str]) -> bool:
+    return bool(_NO & set(words[max(0, at - DENIED_REACH) : at]))
 
 
 def grade(hit: Hit, reading: Reading) -> str:

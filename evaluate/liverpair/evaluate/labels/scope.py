@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from liverpair.evaluate.labels.answers import ANSWERS_NO, answer
 from liverpair.evaluate.labels.former import is_year, opens_with_then
+from liverpair.evaluate.labels.parts import is_of_a_part
 from liverpair.evaluate.labels.reading import Reading, distance
 from liverpair.evaluate.labels.rules import Hit
 
@@ -63,6 +64,10 @@ def covering_cues(hit: Hit, reading: Reading) -> dict[str, Hit]:
             later = category in ("negation_after", "resolved", "historical_after") and cue.start >= hit.end
             if later and _has_own_place(cue, hit, reading):
                 continue
+            if category == "resolved" and is_of_a_part(reading.words, cue.start):
+                continue  # "metastasis of 25 mm, half of it necrotic without enhancement"
+            if category == "historical" and _returns_to_today(cue, hit, reading):
+                continue
             if category == "resolved" and _resolves_behind_colon(cue, hit, reading):
                 found[category] = cue
                 continue
@@ -96,6 +101,18 @@ def covering_cues(hit: Hit, reading: Reading) -> dict[str, Hit]:
     if answer(hit, reading) in ANSWERS_NO:
         found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
     return found
+
+
+_AFTER = frozenset({"post", "after", "following"})
+_COMPLEMENTS = frozenset({"of", "for", "to", "in", "from", "with", "and", "at", "within", "both", "all", "on", "by"})
+
+
+def _returns_to_today(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Post TACE the metastasis measures 40 mm": behind the treatment an article opens the subject of today."""
+    words = reading.words
+    if words[cue.start] not in _AFTER:
+        return False
+    return any(words[i] == "the" and words[i - 1] not in _COMPLEMENTS for i in range(cue.end + 1, hit.start))
 
 
 _FORMER = ("vorbefund", "vorbericht", "vorunters", "voraufnahm", "previous", "prior", "preceding", "earlier")
@@ -214,6 +231,24 @@ def _has_own_lesion(cue: Hit, hit: Hit, reading: Reading) -> bool:
     return any(comma < finding.start and finding.end <= cue.start for finding in reading.findings)
 
 
+# "Metastases: one 9 mm, the other no longer seen", "..., the formerly 22 mm one not detectable".
+_ANOTHER = frozenset(
+    {"other", "others", "another", "second", "third", "former", "formerly", "rest", "remaining", "two"}
+)
+_ANOTHER |= {
+    "andere",
+    "anderen",
+    "zweite",
+    "dritte",
+    "ehemals",
+    "vormals",
+    "ehemalige",
+    "uebrigen",
+    "restlichen",
+    "zwei",
+}
+
+
 def _has_own_place(cue: Hit, hit: Hit, reading: Reading) -> bool:
     """ "Metastases: S2 16 mm, S6 10 mm, S7 no longer seen": what is gone is the one of the last place."""
     between = reading.words[hit.end : cue.start]
@@ -221,6 +256,9 @@ def _has_own_place(cue: Hit, hit: Hit, reading: Reading) -> bool:
         return False
     comma = cue.start - 1 - between[::-1].index(",")
     own = any(organ.category == "liver" and comma < organ.start < cue.start for organ in reading.organ_hits)
+    part = reading.words[comma + 1 : cue.start]
+    bracketed = ")" in part and "(" not in part[: part.index(")")]  # "(now 46 mm, formerly 50 mm) no longer enhances"
+    own = (own or bool(_ANOTHER & set(part))) and not bracketed
     return own and bool({"mm", "cm"} & set(reading.words[hit.end : comma]))
 
 

@@ -6,6 +6,7 @@ question and the technique end with their line, their paragraph, or where senten
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -189,13 +190,30 @@ def _measures_lesion(words: Sequence[str], rules: Rules) -> bool:
 
 
 def _tells_present(one: _Placed, rules: Rules) -> bool:
-    """ "Vorbefund 5/2023: 1 Metastase. Jetzt nur noch ...": behind the first sentence the present has begun."""
+    """ "Vorbefund 5/2023: 1 Metastase. Jetzt nur noch ...": behind the first sentence the present has begun.
+
+    So it has where the reader speaks in the first person: 'First reader: "cysts". We do not agree: ...'.
+    """
     words = one.sentence.words
     current = any(hit.category == "current" and words[hit.start] not in _LINKS for hit in rules.sizes.find(words))
-    return one.number > 0 and current and _speaks_of_findings(words, rules)
+    judged = bool(_OWN_VOICE & set(words)) and any(word.startswith(_JUDGING) for word in words)
+    return one.number > 0 and (current or judged) and _speaks_of_findings(words, rules)
 
 
 _LINKS = frozenset({"auf", "to"})
+_OWN_VOICE = frozenset({"wir", "unseres", "unserer", "we", "our"})
+_JUDGING: tuple[str, ...] = (
+    "halten",
+    "sehen",
+    "werten",
+    "bewerten",
+    "deuten",
+    "erachten",
+    "meinung",
+    "sicht",
+    "schaetz",
+)
+_JUDGING += ("agree", "disagree", "regard", "think", "believe", "consider", "opinion", "view", "favo", "interpret")
 
 
 def _speaks_of_findings(words: Sequence[str], rules: Rules) -> bool:
@@ -230,6 +248,10 @@ def _describes(one: _Placed, rules: Rules) -> bool:
     return named and (measured or "negation_before" in cues or bool(features & {"normal", "malignant"}))
 
 
+_NUMBERED_STUDIES = ("study", "untersuchung", "exam", "scan")
+_ORDINAL = re.compile(r"\d|i{1,3}|iv|v|[a-d]")
+
+
 def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
     """(section kind or "", organ of the heading or "", tokens used); 0 tokens if there is no heading."""
     words = [token.text for token in piece.tokens]
@@ -250,6 +272,8 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
     head = words[start:colon]
     if not head or sum(1 for t in piece.tokens[start:colon] if t.kind == "word") > MAX_HEADING_WORDS:
         return "", "", 0
+    if len(head) > 1 and head[0].startswith(_NUMBERED_STUDIES) and _ORDINAL.fullmatch(head[1]):
+        return "", "", 0  # "Study 2 (after 2 cycles): segment 6, 24 mm": one of several, with its findings
     sections = rules.sections.find(head)
     kind = sections[0].category if sections and sections[0].start == 0 else ""
     if kind and sections[0].end == 1 and len(head[0]) == 1 and len(head) > 1:
@@ -257,6 +281,8 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
     named = {hit.category for hit in rules.organs.find(head)}
     organs = {"none", "liver"} & named if {"none", "other"} <= named else named - {"none"}  # "Abdomen/pelvis:"
     findings = rules.findings.find(head)
+    if kind == "comparison" and _heads_series(piece.tokens[start:], colon - start):
+        return "", "", 0
     if kind == "comparison" and head[0] in rules.comparing and _is_adverbial(piece.tokens[start:], colon - start):
         return "", "", 0
     if not kind and rules.attributes.find(head):
@@ -270,6 +296,16 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
         organs = set()
     organ = "" if findings else "liver" if "liver" in organs else "other" if "other" in organs else ""
     return kind, organ, colon + 1
+
+
+def _heads_series(tokens: Sequence[Token], colon: int) -> bool:
+    """ "Comparison 2021 / 2022 / 2023: metastasis 20 / 25 / 30 mm": several dates, and as many sizes."""
+    dates = sum(token.kind == "date" or _YEAR.fullmatch(token.text) is not None for token in tokens[:colon])
+    slashes = sum(token.text == "/" for token in tokens[colon:])
+    return dates > 1 and slashes >= dates - 1 and any(token.text in ("mm", "cm") for token in tokens[colon:])
+
+
+_YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 def _is_adverbial(tokens: Sequence[Token], colon: int) -> bool:

@@ -19,6 +19,7 @@ from liverpair.evaluate.labels.former import (
     is_difference,
     is_year,
 )
+from liverpair.evaluate.labels.liver_size import LIVER_MM, is_of_liver
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.owners import owner
 from liverpair.evaluate.labels.pairs import paired_sizes
@@ -41,6 +42,7 @@ class Size(NamedTuple):
     mention: Mention | None
     foreign: bool
     refers_back: bool
+    start: int  # its first word
 
 
 class _Raw(NamedTuple):
@@ -55,9 +57,9 @@ class _Raw(NamedTuple):
 
 def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
     """All current sizes of the sentence."""
-    cues = rules.sizes.find(reading.words)
+    cues = reading.size_hits(rules)
     pairs = [_Raw(mm, start, end, False, False, True) for mm, start, end in paired_sizes(reading, cues)]
-    raw = pairs or _raw_sizes(reading, cues)
+    raw = [*pairs, *(size for size in _raw_sizes(reading, cues) if not _overlaps(size, pairs))]
     past = dated_in_past([(size.start, size.end, size.current) for size in raw], reading, cues)
     raw = [size._replace(previous=True) if i in past else size for i, size in enumerate(raw)]
     wrong = _put_right(raw, cues)
@@ -70,8 +72,12 @@ def read_sizes(reading: Reading, rules: Rules) -> list[Size]:
         if size.previous or (size.previous_if_other and has_current):
             continue
         mention, foreign = owner(size, reading)
-        out.append(Size(size.mm, mention, foreign, refers_back))
+        out.append(Size(size.mm, mention, foreign, refers_back, size.start))
     return out
+
+
+def _overlaps(size: _Raw, others: Sequence[_Raw]) -> bool:
+    return any(size.start < other.end and other.start < size.end for other in others)
 
 
 def _before_now(raw: Sequence[_Raw], reading: Reading) -> list[_Raw]:
@@ -94,26 +100,19 @@ def _before_now(raw: Sequence[_Raw], reading: Reading) -> list[_Raw]:
 _CYCLES = ("zykl", "cycle", "kurs", "course", "gaben", "prrt")
 
 
+_AT_CYCLE = frozenset({"at", "after", "post", "nach", "bei", "following", "vor"})
+# "24 mm after the 4th cycle": words behind the size.
+CYCLE_BEHIND = 5
+
+
 def _follows_cycles(size: _Raw, words: Sequence[str]) -> bool:
     """ "After 4 cycles 15 mm": right behind a number of treatments."""
+    behind = [word for word in words[size.end : size.end + CYCLE_BEHIND] if word != "("]
+    stop = next((i for i, word in enumerate(behind) if word in (",", ";", ".", "mm", "cm")), len(behind))
+    if behind[:1] and behind[0] in _AT_CYCLE and any(word.startswith(_CYCLES) for word in behind[:stop]):
+        return True  # "31 mm at cycle 2"
     near = [word for word in words[max(0, size.start - BEFORE) : size.start] if word not in (":", "(", "-")]
     return any(word in ("nach", "after", "post") for word in near) and near[-1:] != [] and near[-1].startswith(_CYCLES)
-
-
-# "Leber (Größe 18 cm)": words from the liver to its own size, which no lesion right behind the word has.
-_OWN_SIZE = frozenset(
-    {"(", ":", "groesse", "mit", "misst", "ist", "size", "measures", "is", "span", "with", "ca", ".", "at"}
-)
-_OWN_SIZE |= {"dl", "volume", "in", "increased", "enlarged", "vergroessert", "vergroesserte", "massiv", "deutlich"}
-_OWN_SIZE |= {"maximal", "longitudinal", "diameter", "durchmesser", "dimensions", "of", "von", "up", "to", "bis", ","}
-LIVER_MM = 100.0
-
-
-def _is_of_liver(words: Sequence[str], start: int, mm: float) -> bool:
-    before = start - 1
-    while before >= 0 and words[before] in _OWN_SIZE:
-        before -= 1
-    return mm >= LIVER_MM and before >= 0 and words[before] in ("leber", "liver", "hepar")
 
 
 def _put_right(raw: Sequence[_Raw], cues: Sequence[Hit]) -> int:
@@ -143,7 +142,8 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
             values = [*values, *_listed_before(words, tokens, start - 1)]
         factor = 10.0 if category[unit] == "unit_cm" else 1.0
         mm = round(factor * (values[0] if changed else max(values)), 3)
-        if in_sum(cues, words, start) or in_past_bracket(cues, reading, start, unit):
+        past = in_sum(cues, words, start) or in_past_bracket(cues, reading, start, unit)
+        if past and not _lists_addends(words, start, last):
             continue
         before = cues_near(cues, words, start, -1)
         behind = cues_near(cues, words, unit + 1, +1)
@@ -168,9 +168,9 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         bound = start > 0 and words[start - 1] == "<"  # "< 1 cm; max. 9 mm"
         arrow = words[unit + 1 : unit + 3] == ["-", ">"]
         leads_on = arrow or (unit + 1 < len(words) and category.get(unit + 1) == "link_change")
-        past = bool(before & {"previous", "comparing"})
-        previous = (past and "current" not in before) or "previous" in behind or follows_former(words, start)
-        if is_difference(words, start) or is_corrected(words, start) or _is_of_liver(words, start, mm):
+        former = bool(before & {"previous", "comparing"})
+        previous = (former and "current" not in before) or "previous" in behind or follows_former(words, start)
+        if is_difference(words, start) or is_corrected(words, start) or is_of_liver(words, start, mm):
             continue
         led_to = category.get(start - 1) == "link_change"  # "from 24 mm on the prior to 28 mm"
         current = "current" in before | behind or led_to
@@ -179,6 +179,11 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         now = _stands_at(words, start, unit + 1)
         out.append(_Raw(mm, start, unit + 1, previous and not led_to, beside, current, now and not previous))
     return [*out, *_without_unit(words, tokens, category, out)]
+
+
+def _lists_addends(words: Sequence[str], start: int, last: int) -> bool:
+    """ "Sum of target lesions 47 mm (18 + 16 + 13 mm)": the bracket holds what was added."""
+    return "+" in words[start:last] and words[start - 1 : start] in (["("], ["="], [":"])
 
 
 # "Distance to the vein 11 mm and 24 mm": the second length is what the first one is.

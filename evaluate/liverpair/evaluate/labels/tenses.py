@@ -17,7 +17,7 @@ def told_of_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
 
     "MRI of 3 March: largest 25 mm. MRI today: largest 19 mm."
     """
-    past, present = _labelled_past(readings, rules), False
+    past, present = _labelled_past(readings, rules) | _studies_before(readings, rules), False
     for reading in readings:
         colon = reading.words.index(":") if ":" in reading.words else 0
         categories = {cue.category for cue in rules.sizes.find(reading.words[:colon])}
@@ -46,6 +46,41 @@ def _labelled_past(readings: Sequence[Reading], rules: Rules) -> set[int]:
     return {id(reading) for lines in lists for reading, now in lines if not now and read_sizes(reading, rules)}
 
 
+# "B. MRI liver May (after TACE 1): ...": words of the label up to its colon.
+LONGEST_STUDY = 12
+_MAY = frozenset({"may", "mai"})  # as months in a label; elsewhere the first is a verb
+
+
+def _studies_before(readings: Sequence[Reading], rules: Rules) -> set[int]:
+    """Identities of the sentences under former studies, in a list of studies of which the last is called today's.
+
+    "A. MRI January: segment 4 24 mm. Segment 6 35 mm." above "B. MRI today: segment 4 16 mm."
+    """
+    listed = [(i, _study_label(reading, rules)) for i, reading in enumerate(readings)]
+    studies = [(i, label) for i, label in listed if label]
+    today = next((i for i, label in studies if label == "today"), None)
+    if today is None or studies[0][1] == "today":
+        return set()
+    last = studies[-1][0]
+    # Those before today's with all that is said under them, and those behind it where the list runs backwards.
+    before = {id(reading) for reading in readings[studies[0][0] : today] if reading.sentence.section == "findings"}
+    return before | {id(readings[i]) for i, label in studies if label == "then" and today < i <= last}
+
+
+def _study_label(reading: Reading, rules: Rules) -> str:
+    """today or then where the sentence begins with the name and the time of a study and a colon, else ""."""
+    words, tokens = reading.words, reading.sentence.tokens
+    colon = next((i for i, word in enumerate(words[:LONGEST_STUDY]) if word == ":"), 0)
+    label = words[:colon]
+    if not any(word.startswith(_STUDY) for word in label):
+        return ""
+    categories = {cue.category for cue in rules.sizes.find(label)}
+    if "current" in categories:
+        return "today"
+    told = bool(categories & {"month", "previous", "comparing"} or _MAY & set(label))
+    return "then" if told or any(token.kind in ("date", "number") for token in tokens[:colon]) else ""
+
+
 _STUDY = ("mr", "pet", "ct", "dota", "study", "scan", "exam", "untersuchung", "kontrolle", "staging", "follow")
 _LINKS = frozenset({"auf", "to"})
 # A sentence is of the past if it opens with such a word: "Before cycle 1 there were four metastases".
@@ -53,16 +88,16 @@ PAST_OPENING = 3
 
 
 def is_now(reading: Reading, rules: Rules) -> bool:
-    cues = rules.sizes.find(reading.words)
+    cues = reading.size_hits(rules)
     return any(cue.category == "current" and reading.words[cue.start] not in _LINKS for cue in cues)
 
 
 def is_then(reading: Reading, rules: Rules) -> bool:
     """Told of the past as a whole: it opens or ends with the former time, and nothing in it is of today."""
-    cues = [cue for cue in rules.sizes.find(reading.words) if cue.category == "previous"]
+    cues = [cue for cue in reading.size_hits(rules) if cue.category == "previous"]
     last = len([word for word in reading.words if word != "."])
     told = any(cue.start < PAST_OPENING or cue.end == last for cue in cues) or any(
-        cue.category == "previous_beside" and cue.start == 0 for cue in rules.sizes.find(reading.words)
+        cue.category == "previous_beside" and cue.start == 0 for cue in reading.size_hits(rules)
     )
     course = any(
         cue.category in ("followed", "course") and reading.words[cue.start] not in _NAMES for cue in reading.cues

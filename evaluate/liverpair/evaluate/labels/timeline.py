@@ -126,12 +126,12 @@ def _parts(readings: Sequence[Reading], rules: Rules) -> tuple[list[_Part], list
 def _tells_of_liver(reading: Reading, rules: Rules) -> bool:
     if reading.names_liver or any(mention.organ == LIVER for mention in reading.mentions):
         return True
-    measured = any(cue.category.startswith("unit") for cue in rules.sizes.find(reading.words))
+    measured = any(cue.category.startswith("unit") for cue in reading.size_hits(rules))
     return measured and not reading.organ_hits  # "regression, largest 27 mm"
 
 
 def _measures_liver(reading: Reading, rules: Rules) -> bool:
-    units = any(cue.category.startswith("unit") for cue in rules.sizes.find(reading.words))
+    units = any(cue.category.startswith("unit") for cue in reading.size_hits(rules))
     return units and any(m.organ == LIVER and m.polarity not in ("benign", "ignored") for m in reading.mentions)
 
 
@@ -139,7 +139,7 @@ def _is_today(part: _Part, rules: Rules) -> bool:
     return any(
         cue.category == "current" and reading.words[cue.start] not in ("auf", "to")
         for reading in part.readings
-        for cue in rules.sizes.find(reading.words)
+        for cue in reading.size_hits(rules)
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from liverpair.evaluate.labels.counting import LARGEST_COUNT, numbers_left, read_counts
 from liverpair.evaluate.labels.mentions import Mention, Reading
-from liverpair.evaluate.labels.places import named_places, place_of
+from liverpair.evaluate.labels.places import listed_places, named_places, place_of
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
 from liverpair.evaluate.labels.tenses import told_of_past
@@ -22,10 +23,12 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
     numbers: list[int] = []
     by_name: list[int] = []  # counted as metastases; of "drei Herde, davon zwei Metastasen" the two
     places: set[str] = set()
+    groups: list[_Group] = []
     plural = single = False
     left: list[int] = []  # "only two remain"
     added: list[int] = []  # put right by an addendum
     past = told_of_past(readings, rules)
+    on_liver, block = False, -1  # whether the last line of the block that named something named lesions of the liver
     for reading in (reading for reading in readings if id(reading) not in past):
         mentions = [m for m in reading.mentions if id(m) in counted and not _only_points(m, reading)]
         counts = read_counts(reading, mentions, rules)
@@ -34,12 +37,18 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
         if reading.sentence.section == "addendum":
             added.extend(value for mention, value in counts if mention.kind == "metastasis")
         numbers.extend(_listed_number(reading, mentions, rules))
+        numbers.extend(_one_each(reading, mentions))
+        numbers.extend(_lettered(reading, mentions))
         numbers.extend(value for _, value in counts)
         by_name.extend(value for mention, value in counts if mention.kind == "metastasis" and value > 1)
         if mentions:
+            groups.append(_group(reading, mentions, [value for _, value in counts]))
+        if mentions:
             by_name.extend(_risen_number(reading, rules))
             by_name.extend(number for mention in mentions for number in _answered_number(mention, reading, rules))
-        numbers.extend(_stated_number(reading, rules))
+        numbers.extend(_stated_number(reading, rules, of_liver=block == reading.sentence.block and on_liver))
+        if reading.organ_hits or reading.mentions:
+            on_liver, block = any(m.organ == "liver" for m in reading.mentions), reading.sentence.block
         if any(not mention.singular or _one_of_several(mention, reading) for mention in mentions):
             plural = plural or not _is_summary(reading)
         elif mentions:
@@ -49,12 +58,38 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
         return max(added or left)
     if any(_is_uncounted(reading, counted) for reading in readings):
         return None
-    if by_name:
-        return max(by_name)
-    if max(numbers, default=0) > 1:
-        return max(numbers)
+    if by_name or max(numbers, default=0) > 1:
+        return max([*(by_name or numbers), _placed_apart(groups)])
     single = single or bool(numbers)
     return max(1, len(places)) if single and not plural else None
+
+
+class _Group(NamedTuple):
+    """Lesions that one sentence counts: ``number`` of them (1: a single one, 0: not counted) at ``places``."""
+
+    section: str
+    number: int
+    places: frozenset[str]
+
+
+def _group(reading: Reading, mentions: Sequence[Mention], counts: Sequence[int]) -> _Group:
+    single = all(mention.singular for mention in mentions)
+    number = max([value for value in counts if value > 1], default=int(single))
+    places = listed_places(reading) if number > 1 else set(named_places(reading))
+    return _Group(reading.sentence.section, number, frozenset(places))
+
+
+def _placed_apart(groups: Sequence[_Group]) -> int:
+    """ "The treated metastasis in segment 7. Two others in segments 2 and 4": three, where each has its own place.
+
+    0 where no group is counted, or where the impression, which sums up, counts one itself.
+    """
+    whole = [group for group in groups if group.number and len(group.places) == group.number]
+    several = {group.section for group in whole if group.number > 1}
+    summed_up = any(group.section == "impression" and group.number > 1 for group in groups)
+    if len(several) != 1 or summed_up:
+        return 0
+    return len(frozenset().union(*(group.places for group in whole if group.section in several)))
 
 
 def _listed_number(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> list[int]:
@@ -64,6 +99,37 @@ def _listed_number(reading: Reading, mentions: Sequence[Mention], rules: Rules) 
     places = set(named_places(reading))
     sizes = [size for size in read_sizes(reading, rules) if not size.foreign]
     return [len(places)] if len(places) == len(sizes) > 1 else []
+
+
+def _one_each(reading: Reading, mentions: Sequence[Mention]) -> list[int]:
+    """ "Je eine Metastase in Segment III und VII", "one metastasis each in segments 3 and 7": as many as places."""
+    for mention in mentions:
+        before = reading.words[max(0, mention.start - EACH_REACH) : mention.start]
+        behind = reading.words[mention.end : mention.end + 2]
+        each = any(word in _EACH for word in before) or "each" in behind
+        if each and any(word in _ONE for word in before):
+            start = max([i for i, word in enumerate(reading.words[: mention.start]) if word == ";"], default=0)
+            end = next((i for i in range(mention.end, len(reading.words)) if reading.words[i] == ";"), None)
+            return [len(listed_places(reading, start, end))]
+    return []
+
+
+# "Je eine kleine, arterialisierte Metastase": words from "each" to the lesion.
+EACH_REACH = 5
+_EACH = frozenset({"je", "jeweils", "each"})
+_ONE = frozenset({"ein", "eine", "einen", "einer", "one", "a", "single"})
+
+
+def _lettered(reading: Reading, mentions: Sequence[Mention]) -> list[int]:
+    """ "Lesion A 13 mm, lesion B 8 mm": as many as labels, where every lesion of the sentence has one."""
+    single = [mention for mention in mentions if mention.singular]
+    labels = [label for m in single for label in reading.words[m.end : m.end + 1] if label in _LABELS]
+    whole = len(labels) == len(single) == len(set(labels)) > 1 and not reading.has("quantity")
+    whole = whole and not reading.has("followed")  # the target lesions of a trial are not all that there are
+    return [len(labels)] if whole else []
+
+
+_LABELS = frozenset({*"abcdefgh", *"12345678"})
 
 
 def _only_points(mention: Mention, reading: Reading) -> bool:
@@ -99,15 +165,15 @@ def _gives_examples(reading: Reading) -> bool:
     return any(word.startswith(_EXAMPLES) for word in reading.words)
 
 
-def _stated_number(reading: Reading, rules: Rules) -> list[int]:
-    """ "Anzahl: 3" on a line of its own in a block about the liver."""
+def _stated_number(reading: Reading, rules: Rules, *, of_liver: bool) -> list[int]:
+    """ "Anzahl: 3" on a line of its own in a block about the liver, or (``of_liver``) below one about its lesions."""
     words = reading.words
     first = next((i for i, token in enumerate(reading.sentence.tokens) if token.kind == "word"), 0)
     first = max(
         [first, *(hit.end for hit in rules.organs.find(words) if hit.start == first and hit.category == "liver")]
     )
     named = [hit for hit in rules.attributes.find(words) if hit.category == "number" and hit.start == first]
-    liver = reading.sentence.heading in ("", "liver")
+    liver = of_liver or reading.sentence.heading in ("", "liver")
     colon = words.index(":") if ":" in words else -1
     if not named or not liver or not 0 < colon <= LONGEST_NUMBER_NAME or colon + 1 >= len(words):
         return []

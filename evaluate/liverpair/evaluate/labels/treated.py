@@ -6,22 +6,27 @@ metastasis's; "Segment VII after SIRT: 22 mm, still enhancing" has one.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from liverpair.evaluate.labels.parts import is_of_a_part
 from liverpair.evaluate.labels.reading import Mention, Reading
-from liverpair.evaluate.labels.rules import Rules
+from liverpair.evaluate.labels.rules import Hit, Rules
 
 __all__ = ["owns_no_size"]
 
+_DEATH = frozenset({"lifeless", "dead"})
 # One sign of death may be said of a part of a lesion that lives; so many are not.
 SIGNS_OF_DEATH = 2
 
 
-def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules) -> bool:
-    """Whether a size of this sentence, and of this mention, is that of a dead rest.
+def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules, size: int = -1) -> bool:
+    """Whether a size of this sentence (``size``: its first word), and of this mention, is that of a dead rest.
 
     What was treated locally is dead where no lesion is named; what was treated otherwise, or is named, must also look
     dead or be called so, and a metastasis by name must do so twice. Nothing in the sentence may live.
     """
-    said = [hit.category for hit in rules.treatment.find(reading.words)]
+    told = _of_part(rules.treatment.find(reading.words), reading, mention, size)
+    said = [hit.category for hit in told if hit.category not in _DEATH or not is_of_a_part(reading.words, hit.start)]
     if "alive" in said:
         return False
     if "dead" in said:
@@ -31,3 +36,16 @@ def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules) -> boo
         return treated and said.count("lifeless") >= SIGNS_OF_DEATH
     named = any(m.kind in ("metastasis", "lesion", "recurrence") for m in reading.mentions)
     return (treated and "lifeless" in said) or ("local" in said and not named)
+
+
+def _of_part(hits: list[Hit], reading: Reading, mention: Mention | None, size: int) -> list[Hit]:
+    """Those between the semicolons around the size, or, if there are none, around its lesion.
+
+    "Untreated metastasis 21 mm; the ablated ones nonviable, up to 44 mm": two parts, two verdicts.
+    """
+    stops = [-1, *(i for i, word in enumerate(reading.words) if word == ";"), len(reading.words)]
+    for at in (size, mention.start if mention is not None else -1):
+        within = [h for a, b in pairwise(stops) if a < at < b for h in hits if a < h.start < b]
+        if within:
+            return within
+    return hits if size < 0 else []
