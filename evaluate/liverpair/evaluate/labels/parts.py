@@ -7,21 +7,10 @@ from collections.abc import Sequence
 __all__ = ["is_of_a_part"]
 
 _PARTS: tuple[str, ...] = (
-    *("haelft", "drittel", "viertel", "teil", "partiell", "weitgehend", "ueberwiegend", "groesstenteil", "grossteil"),
-    *(
-        "anteil",
-        "half",
-        "thirds",
-        "quarter",
-        "partly",
-        "partial",
-        "largely",
-        "mostly",
-        "predominant",
-        "portion",
-        "mainly",
-    ),
-)
+    "haelft", "drittel", "viertel", "teil", "anteil", "partiell", "weitgehend", "ueberwiegend", "groesstenteil",
+    "grossteil",
+    "half", "thirds", "quarter", "partly", "partial", "largely", "mostly", "predominant", "portion", "mainly",
+)  # fmt: skip
 _WHOLE_WORDS = frozenset({"zentral", "centrally", "part", "parts"})
 # A part of the liver, which a surgeon took: "partial hepatectomy".
 _TAKEN = ("resek", "resect", "hepat", "leber", "liver")
