@@ -18,9 +18,14 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+#: The files that take minutes, the longest first: a file is one worker's, and none of these may begin last.
+LONGEST = ("test_study.py", "test_labels.py", "test_real_input.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the whole study first: it is the longest, and the other worker does the rest meanwhile."""
-    items.sort(key=lambda item: item.path.name != "test_study.py")
+    """Start with the longest files; the order of all others stays."""
+    last = len(LONGEST)
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else last)
 
 
 #: CI must fail or pass for the change, not for the draw; `--hypothesis-profile=explore` draws anew.

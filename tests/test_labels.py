@@ -172,11 +172,8 @@ def test_spelling_case_and_unicode_composition_do_not_change_a_label(language: s
     umlauts = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
     for report in corpus("dev", language):
         label = cached_label(report["text"], report.get("modality"))
-        for text in (
-            report["text"].translate(umlauts),
-            unicodedata.normalize("NFD", report["text"]),
-            report["text"].replace("\n", "\r\n"),
-        ):
+        written = report["text"].translate(umlauts).replace("\n", "\r\n")
+        for text in (written, unicodedata.normalize("NFD", report["text"])):
             other = label_report(text, report.get("modality"))
             assert (other.status, other.largest_mm, other.count) == (label.status, label.largest_mm, label.count)
             assert other.evidence in text
