@@ -1,7 +1,8 @@
 """Bring back a part of the liver behind a deep fissure, which the search parts off as a neighbour.
 
 The left lateral section may hang on the rest by a bridge thinner than what severs diaphragm and vessels. Where an
-image gives the liver an intensity of its own, what else has it, and faces the liver across a narrow slit, is liver.
+image gives the liver an intensity of its own, what else has it, and faces the liver across a narrow slit, is liver;
+where other tissue looks alike, so is what comes still nearer to it and lies where a left lobe does.
 """
 
 from __future__ import annotations
