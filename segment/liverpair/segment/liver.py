@@ -245,40 +245,44 @@ def _around(
 ) -> _Found:
     """The organ around one core and with a lesion that it encloses, judged, on the work grid."""
     whole = features
-    facts: dict[str, Any] = {"pet_used": False}
-    guessed = False
     ratio = relative_uptake(pet, features, core) if role == "ct" and pet is not None and settings.use_pet else None
     if ratio is not None:
         features = replace(features, allowed=features.allowed & pet_allows(ratio, features))
-        facts["pet_used"] = True
     grown = grow(features, core)
-    coarse = fill_lesions(features, grown | lesion if grown.any() else grown, core)
+    filled = fill_lesions(features, grown | lesion if grown.any() else grown, core)
     if ratio is not None:
-        coarse = with_avid_lesions(ratio, features, coarse)
-    if role == "mr-hbp":
-        coarse = with_bulging_lesions(features, with_capsule_lesions(features, coarse, core), core)
-        coarse = without_right_kidney(features, without_bright_bile(features, coarse, core), core)
-        coarse = without_cava(features, coarse, core)
+        filled = with_avid_lesions(ratio, features, filled)
     if role == "mr-t2":
-        coarse = without_t2_fluid(features, coarse, core)
-        guessed = bright_bays_ml(features, coarse, core) >= GUESSED_ML
-        coarse = with_capsule_lesions(features, coarse, core, bright=True)
-        coarse = without_cava(features, coarse, core)
-    if role == "ct":
-        coarse = without_fluid(features, coarse, core)
-    else:
-        coarse = without_walled_parts(image, coarse, features.grid)
-    if role == "mr-hbp" or facts["pet_used"]:
-        coarse = with_lobes_behind_fissures(features, coarse, core, pet_tells=facts["pet_used"])
-    elif role == "ct":
-        coarse = with_lobes_behind_fissures(features, coarse, core, slit_mm=WIDE_SLIT_MM, by_place=True)
-    if role == "mr-t2":
-        coarse = with_lobes_behind_fissures(features, coarse, core, slit_mm=WIDE_SLIT_MM)
+        filled = without_t2_fluid(features, filled, core)
+    coarse = _completed(image, role, features, filled, core, pet_tells=ratio is not None)
     if not coarse.any():
         return _nothing(features, core)
     around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None
-    found = _Found(core, coarse, judge(features, coarse, core, settings.quality, grown), facts, around)
+    judged = judge(features, coarse, core, settings.quality, grown)
+    found = _Found(core, coarse, judged, {"pet_used": ratio is not None}, around)
+    guessed = role == "mr-t2" and bright_bays_ml(features, filled, core) >= GUESSED_ML
     return found.flagged(GUESSED) if guessed else found
+
+
+def _completed(
+    image: Volume, role: str, features: Features, mask: BoolArray, core: OrganCore, pet_tells: bool
+) -> BoolArray:
+    """``mask`` (work grid) with the lesions and lobes that this kind of image shows, and without its neighbours."""
+    if role == "ct":
+        mask = without_fluid(features, mask, core)
+        if pet_tells:
+            return with_lobes_behind_fissures(features, mask, core, pet_tells=True)
+        return with_lobes_behind_fissures(features, mask, core, slit_mm=WIDE_SLIT_MM, by_place=True)
+    if role == "mr-hbp":
+        mask = with_bulging_lesions(features, with_capsule_lesions(features, mask, core), core)
+        mask = without_right_kidney(features, without_bright_bile(features, mask, core), core)
+        mask = without_walled_parts(image, without_cava(features, mask, core), features.grid)
+        return with_lobes_behind_fissures(features, mask, core)
+    if role == "mr-t2":
+        mask = with_capsule_lesions(features, mask, core, bright=True)
+        mask = without_walled_parts(image, without_cava(features, mask, core), features.grid)
+        return with_lobes_behind_fissures(features, mask, core, slit_mm=WIDE_SLIT_MM)
+    return without_walled_parts(image, mask, features.grid)
 
 
 def _placed(image: Volume, role: str, features: Features, found: _Found) -> LiverSegmentation:
