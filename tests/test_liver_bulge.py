@@ -53,6 +53,13 @@ def test_the_outer_half_of_a_round_lesion_under_the_wall_comes_back_without_the_
     assert (gained & ~outer).sum() < 0.1 * lesion.sum()
 
 
+def test_a_gallbladder_that_hangs_out_of_the_liver_below_is_no_lesion() -> None:
+    gallbladder = ball((105.0, 100.0, 32.0), 17.0)
+    assert not completed(gallbladder, held=gallbladder & LIVER).any()
+    under_the_dome = ball((105.0, 100.0, 148.0), 17.0)
+    assert completed(under_the_dome, held=under_the_dome & LIVER).any()
+
+
 def test_a_vein_that_leaves_the_liver_is_no_lesion() -> None:
     vein = np.asarray(np.hypot(AT[..., 1] - 125.0, AT[..., 2] - 80.0) < 10.0) & (AT[..., 0] > 125.0)
     assert not completed(vein, held=vein & LIVER).any()

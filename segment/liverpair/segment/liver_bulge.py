@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from liverpair.core.geometry import Grid
-from liverpair.segment.liver_capsule import BAY_MM, DARK, SAME
+from liverpair.segment.liver_capsule import BAY_MM, DARK, SAME, bulges_up
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray, dilate, opened
@@ -67,7 +67,9 @@ def _outer_part(features: Features, mask: BoolArray, unlike: BoolArray, part: Bo
         return none
     outer = ball & ~mask
     alike = outer & unlike & (features.smooth > SAME * float(np.median(features.smooth[part])))
-    return alike if int(alike.sum()) >= LEAST_ALIKE * int(outer.sum()) else none
+    if int(alike.sum()) < LEAST_ALIKE * int(outer.sum()) or not bulges_up(features, part | outer, mask & ~part):
+        return none  # what hangs down is a gallbladder
+    return alike
 
 
 def fitted_ball(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float] | None:

@@ -13,7 +13,7 @@ from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray, box_of, close, dilate, fill_holes, opened, surround
 
-__all__ = ["bright_bays_ml", "with_capsule_lesions"]
+__all__ = ["bright_bays_ml", "bulges_up", "with_capsule_lesions"]
 
 #: Shallow bays are looked for in closings with these radii (mm): a metastasis of 60 mm drops out of a smaller one.
 CLOSINGS_MM = (25.0, 50.0)
@@ -81,7 +81,7 @@ def _rounded(whole: BoolArray, tissue: BoolArray, spacing: NDArray[np.float64]) 
     return out
 
 
-def _bulges_up(features: Features, whole: BoolArray, mask: BoolArray) -> bool:
+def bulges_up(features: Features, whole: BoolArray, mask: BoolArray) -> bool:
     """Whether the way from the liver beside it to the lesion leads up or sideways rather than down."""
     beside = dilate(whole, BESIDE_MM, features.grid.spacing) & mask
     if not beside.any():
@@ -114,7 +114,7 @@ def with_capsule_lesions(features: Features, mask: BoolArray, core: OrganCore, b
         grown = _grown(bay, alike, out, spacing, BRIGHT_REACH_MM if bright else REACH_MM)
         for whole in chain(grown, (bay,) if bright else ()):
             fits = int(whole.sum()) <= most and _contact(whole, out, spacing, bright) > LEAST_CONTACT
-            if fits and _bulges_up(features, whole, out):
+            if fits and bulges_up(features, whole, out):
                 out = out | _rounded(whole, features.body.tissue, spacing)
                 break
     return np.asarray(close(out, PARTED_MM[0], spacing) & (out | features.body.tissue)) if out is not mask else mask
@@ -137,6 +137,6 @@ def bright_bays_ml(features: Features, mask: BoolArray, core: OrganCore) -> floa
     lesions that it leaves out."""
     left = np.zeros(mask.shape, dtype=bool)
     for bay in _bays(mask, _unlike(features, core, bright=True), features.grid.spacing):
-        if _bulges_up(features, bay, mask):
+        if bulges_up(features, bay, mask):
             left |= bay
     return float(left.sum()) * features.grid.voxel_volume_mm3 / 1000
