@@ -135,6 +135,15 @@ def test_tables_without_a_place_for_the_results_are_told_how_to_name_one(tmp_pat
     assert "leave out one of the two" in _refused("evaluate", tmp_path, "--calls", calls, "-o", tmp_path / "out")
 
 
+def test_the_results_of_a_workspace_are_not_sent_elsewhere_without_a_word(tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    workspace.mkdir()
+    (workspace / "liverpair.toml").write_text("")
+    told = _refused("evaluate", workspace, "-o", tmp_path / "elsewhere")
+    assert "results stay in the workspace; leave out -o" in told
+    assert "labels stay in its tables/labels.csv" in _refused("label", workspace, "-o", tmp_path / "labels.csv")
+
+
 def test_every_argument_and_option_of_every_command_says_what_it_is() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group of commands
     assert len(commands) > 15

@@ -181,6 +181,8 @@ def label(
             check_file(output)
             return label_files.label_file(source, output, files, endpoint)
         raise UsageError("say where the labels go: liverpair label reports.csv -o labels.csv (or give a workspace).")
+    if output is not None and audit is None and audit_answers is None:
+        raise UsageError("a workspace's labels stay in its tables/labels.csv; leave out -o.")
     found = labelling.gather_reports(source, reports, dicom)
     if audit_answers is not None:
         if output is None and is_workspace:
@@ -270,6 +272,8 @@ def evaluate(
         return tabular.evaluate_tables(calls, lesions, output, settings.load_settings(config), readings)
     if ws is None:
         raise UsageError("give a workspace, or --calls CALLS.csv -o DIR.")
+    if output is not None and output.resolve() != ws.resolve():
+        raise UsageError("a workspace's results stay in the workspace; leave out -o, or copy its report folder.")
     from liverpair.flow import run
 
     return run.evaluate(ws, config, clinical, readings)
