@@ -73,6 +73,22 @@ def test_a_second_image_without_uptake_or_elsewhere_is_not_heard() -> None:
     assert second_channel(away, _scene(0.5), SecondSettings(), 0.05) is None
 
 
+@pytest.mark.parametrize("uptake", [3.0, 15.0])
+def test_a_hot_lesion_looks_as_large_on_the_second_image_as_it_is_however_hot(uptake: float) -> None:
+    grid = Grid(SHAPE, np.diag([3.0, 3.0, 3.0, 1.0]), "")
+    away = np.linalg.norm(3.0 * (np.moveaxis(np.indices(SHAPE), 0, -1) - (np.array(SHAPE) - 1) / 2), axis=-1)
+
+    def ball(radius_mm: float) -> np.ndarray:
+        return np.asarray(np.clip((radius_mm - away) / 3.0 + 0.5, 0, 1), dtype=np.float32)
+
+    blurred = ndimage.gaussian_filter(1 + (uptake - 1) * ball(21.0), 1.0)  # 7 mm at half maximum
+    channel = second_channel(Volume(blurred, grid, Unit.SUVBW), _scene(0.5, grid), SecondSettings(), 0.05)
+    assert channel is not None
+    radii = np.arange(15.0, 28.0, 0.5)
+    alike = [channel.evaluate(800 - 400 * ndimage.gaussian_filter(ball(radius), 0.5))[0] for radius in radii]
+    assert radii[int(np.argmax(alike))] == pytest.approx(21.0, abs=1.0)
+
+
 @pytest.mark.parametrize("spacing", [4.0, 2.0])  # voxel by voxel; in blocks of two
 def test_the_cost_with_a_second_image_has_an_exact_gradient(spacing: float) -> None:
     grid = Grid(SHAPE, np.diag([spacing, spacing, spacing, 1.0]), "")

@@ -23,9 +23,6 @@ __all__ = ["SecondChannel", "SecondSettings", "at_first", "heard_with", "second_
 
 Array = NDArray[np.float32]
 
-#: Lesions may be a hundred times as hot as the liver; above this many times the liver they only count as hot.
-CEILING = 3.0
-
 
 def at_first(settings: SecondSettings) -> SecondSettings:
     """The settings while it is not yet known how like the first image is to the moving one: half as loud."""
@@ -109,7 +106,9 @@ def second_channel(second: Volume, scene: Scene, settings: SecondSettings, noise
     inside = values[weights > 0.5]
     if inside.size == 0 or not float(np.median(inside)) > 0:
         return None
-    scaled = _scaled(values, float(np.median(inside)))
+    # Nothing is clipped: a hot lesion's edge lies at half of its own uptake, and at three times the liver's level a
+    # lesion of fifteen times would look 4 mm larger all around, and pull the map with it.
+    scaled = (values / np.float32(np.median(inside))).astype(np.float32)
     radius = max(1, int(round(settings.window_mm / spacing)))
     own = tuple(slice(scene.pad, scene.pad + n) for n in scene.fixed.shape)
     moving = block_means(scene.moving[own], block)
@@ -117,7 +116,3 @@ def second_channel(second: Volume, scene: Scene, settings: SecondSettings, noise
     use = None if scene.use is None else (block_means(scene.use, block) == 1).astype(np.float32)
     correlation = LocalCorrelation.of(scaled, weights.astype(np.float32), radius, (noise[0], noise[1]), use)
     return SecondChannel(correlation, share, block)
-
-
-def _scaled(values: Array, liver: float) -> Array:
-    return np.asarray(np.clip(values / np.float32(liver), 0, CEILING), dtype=np.float32)
