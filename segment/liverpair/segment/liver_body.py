@@ -25,6 +25,9 @@ AIR_MM = 30.0
 #: A chest's wall that is thinner than the opening's ball lies within this of its lung (mm). Room air under a strap or
 #: beside an arm is darker than the median of any lung; a hollow table top lies behind the trunk.
 WALL_MM, ROOM_AIR_HU = 25.0, -960.0
+#: The right dome lies between these half widths (heart and body wall are beyond) and this near to the coronal plane
+#: through the body's middle (half depths); this share (%) of the lung's base there lies below its summit.
+DOME_LATERAL, DOME_DORSAL, DOME_SHARE = (-0.75, -0.3), 0.5, 95
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +52,17 @@ class Body:
         """−1 at the patient's right skin, 0 in the midline, +1 at the left, shape (ni, 1, nk)."""
         i = np.arange(self.inside.shape[0])[:, None]
         return ((i - self.midline) / self.half_width)[:, None, :]
+
+    def right_dome(self) -> int | None:
+        """The slice (k) of the right diaphragm's summit, from the lung on it; None where no lung is in view there."""
+        seen = self.lung.any(axis=2)
+        if not seen.any():
+            return None
+        base = self.lung.argmax(axis=2)
+        k = int(np.median(base[seen]))
+        lateral, dorsal = self.lateral()[:, :, k], self.dorsal()[:, :, k]
+        under = base[seen & (lateral > DOME_LATERAL[0]) & (lateral < DOME_LATERAL[1]) & (np.abs(dorsal) < DOME_DORSAL)]
+        return int(np.percentile(under, DOME_SHARE)) if len(under) else None
 
     def cropped(self, window: tuple[slice, slice, slice]) -> Body:
         """The same body on the part of the grid inside an index window, without holding on to the rest."""
