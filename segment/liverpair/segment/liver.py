@@ -317,8 +317,8 @@ def refine_liver(
     The MRI shows the whole outline, the CT the exact place: where the two agree within ``band_mm`` the edge is sought
     around the middle of the two outlines, on CT and ``warped_mr`` together (without it: on the CT alone, near the
     MRI's outline). Where they differ by more (one of them leaked or lost a part, or the registration is off) the CT's
-    mask stays. Towards the lung the MRI's outline says how thick the diaphragm is, which goes. Masks and images may lie
-    on any grid; the result is on ``ct.grid``.
+    mask stays. Towards the lung the MRI's outline says how thick the diaphragm is, which goes; so does heart that the
+    CT tells from the liver. Masks and images may lie on any grid; the result is on ``ct.grid``.
     """
     grid = anatomical_grid(ct.grid, 3.0)
     own = sample(ct_mask, grid) >= 0.5
@@ -332,6 +332,9 @@ def refine_liver(
     start = largest(np.where(apart, own, outline))
     reach = NEAR_AN_OUTLINE if warped_mr is None else BorderReach(clefts=True)
     placed = Mask(refine_border(ct, start, grid, reach, warped_mr), ct.grid)
+    features = prepare_ct(ct, 3.0)
+    if features is not None:
+        placed = without_heart(placed, features, sample(ct_mask, features.grid) >= 0.5)
     return without_diaphragm(ct, placed, warped_mr_mask)
 
 
