@@ -7,7 +7,7 @@ import pytest
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask
 from liverpair.segment.liver_blood import heart_of, without_blood, without_heart
-from liverpair.segment.liver_body import body_of_ct
+from liverpair.segment.liver_body import body_of_ct, body_of_mr
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_morphology import BoolArray, dilate
 from liverpair.segment.liver_remnant import is_right_side_empty
@@ -54,6 +54,13 @@ def test_the_right_dome_is_where_the_lung_begins() -> None:
     dome = image([(LIVER, 56.0)]).body.right_dome()
     assert dome is not None
     assert abs(dome * 3.0 - DOME_MM) <= 3.0
+
+
+def test_what_is_dark_on_an_mri_is_no_lung_to_measure_from() -> None:
+    body = body_of_mr(np.where(image([(LIVER, 56.0)]).smooth > -400.0, 300.0, 0.0), GRID.spacing)
+    assert body is not None
+    assert body.lung.any()
+    assert body.right_dome() is None
 
 
 @pytest.mark.parametrize("liver_hu", [56.0, 30.0])
