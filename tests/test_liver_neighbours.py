@@ -157,5 +157,21 @@ def test_the_left_lobe_after_a_right_hemihepatectomy_is_found_and_flagged() -> N
         assert FLAG in found.reasons
         assert found.mask is not None
         assert dice(found.mask.values, truth.values) > 0.94
-    alone = segment_liver(pair.ct, "ct")  # nothing proves it on a native CT
-    assert alone.verdict == "failed"
+    alone = segment_liver(pair.ct, "ct")  # the empty space on the right proves it
+    assert alone.verdict == "usable", alone.reasons
+    assert FLAG in alone.reasons
+    assert alone.mask is not None
+    assert dice(alone.mask.values, pair.ct_liver.values) > 0.94
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [9301, 9303])
+def test_a_ct_alone_shows_a_remnant_where_nothing_solid_is_left_on_the_right(seed: int) -> None:
+    """9301 is steatotic: heart and liver have one level, and the heart is the thicker of the two."""
+    resected = LiverDisease(resected="right")
+    pair = simulate_pair(seed, PairSettings(disease=resected, liver_ml=1100.0, sequences=("mr-hbp",)))
+    found = segment_liver(pair.ct, "ct")
+    assert found.verdict == "usable", found.reasons
+    assert FLAG in found.reasons
+    assert found.mask is not None
+    assert dice(found.mask.values, pair.ct_liver.values) > 0.93

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from liverpair.core.errors import UsageError
 from liverpair.core.geometry import Grid
 from liverpair.core.volume import Mask, Volume
+from liverpair.segment.liver_blood import without_blood, without_heart
 from liverpair.segment.liver_border import FINEST_MR_MM, NEAR_AN_OUTLINE, BorderReach, refine_border
 from liverpair.segment.liver_bulge import with_bulging_lesions
 from liverpair.segment.liver_capsule import bright_bays_ml, with_capsule_lesions
@@ -30,7 +31,7 @@ from liverpair.segment.liver_morphology import BoolArray, depth, dilate, largest
 from liverpair.segment.liver_mr import UNSHADED, prepare_mr
 from liverpair.segment.liver_pet import pet_allows, relative_uptake, with_avid_lesions
 from liverpair.segment.liver_quality import DOUBT, Judgement, judge
-from liverpair.segment.liver_remnant import FLAG, remnant_cores, remnant_doubts, remnant_limits
+from liverpair.segment.liver_remnant import FLAG, is_right_side_empty, remnant_cores, remnant_doubts, remnant_limits
 from liverpair.segment.liver_settings import LiverSettings, QualityLimits
 from liverpair.segment.liver_shape import grow, is_distinct
 from liverpair.segment.liver_walls import without_walled_parts
@@ -222,13 +223,19 @@ def _search(
 def _remnant(
     image: Volume, role: str, settings: LiverSettings, pet: Volume | None, features: Features
 ) -> _Found | None:
-    """A left lobe at the midline, where nothing else has its intensity or a PET proves it; None where there is none."""
+    """A left lobe at the midline, where the image proves it; None where there is none."""
     limits = replace(settings, quality=remnant_limits(settings.quality))
-    for core in remnant_cores(features)[: settings.most_cores]:
+    nothing = np.zeros(features.grid.shape, dtype=bool)
+    empty = role == "ct" and is_right_side_empty(features)
+    for core in remnant_cores(features, role == "ct")[: settings.most_cores]:
         proven_by_pet = role == "ct" and pet is not None and relative_uptake(pet, features, core) is not None
-        if not proven_by_pet and not (role == "mr-hbp" and is_distinct(features, core, but_a_kidney=True)):
+        distinct = role == "mr-hbp" and is_distinct(features, core, but_a_kidney=True)
+        if not (proven_by_pet or distinct or empty):
             continue
-        found = _around(image, role, limits, pet, features, core, np.zeros(features.grid.shape, dtype=bool))
+        found = _around(image, role, limits, pet, features, core, nothing)
+        if role == "ct" and WIDE_ONLY.intersection(found.judgement.reasons):
+            again = _around(image, role, limits, pet, features.stricter(STRICTER), core, nothing)
+            found = again if again.usable and _surer(again, found) else found
         if found.usable and not remnant_doubts(features, found.mask):
             return found.flagged(FLAG)
     return None
@@ -269,7 +276,7 @@ def _completed(
 ) -> BoolArray:
     """``mask`` (work grid) with the lesions and lobes that this kind of image shows, and without its neighbours."""
     if role == "ct":
-        mask = without_fluid(features, mask, core)
+        mask = without_blood(features, without_fluid(features, mask, core))
         if pet_tells:
             return with_lobes_behind_fissures(features, mask, core, pet_tells=True)
         return with_lobes_behind_fissures(features, mask, core, slit_mm=WIDE_SLIT_MM, by_place=True)
@@ -296,7 +303,7 @@ def _placed(image: Volume, role: str, features: Features, found: _Found) -> Live
         placed = without_thin_layers(image, placed, found.mask, features, found.core)
     mask = Mask(placed, image.grid)
     if role == "ct":
-        mask = without_diaphragm(image, mask)
+        mask = without_diaphragm(image, without_heart(mask, features, found.mask))
     if mask.is_empty:
         return LiverSegmentation(None, "failed", ("empty_after_refinement",), 0.0, facts)
     return LiverSegmentation(mask, found.judgement.verdict, found.judgement.reasons, mask.volume_ml, facts)
@@ -310,8 +317,8 @@ def refine_liver(
     The MRI shows the whole outline, the CT the exact place: where the two agree within ``band_mm`` the edge is sought
     around the middle of the two outlines, on CT and ``warped_mr`` together (without it: on the CT alone, near the
     MRI's outline). Where they differ by more (one of them leaked or lost a part, or the registration is off) the CT's
-    mask stays. Towards the lung the MRI's outline says how thick the diaphragm is, which goes. Masks and images may lie
-    on any grid; the result is on ``ct.grid``.
+    mask stays. Towards the lung the MRI's outline says how thick the diaphragm is, which goes; so does heart that the
+    CT tells from the liver. Masks and images may lie on any grid; the result is on ``ct.grid``.
     """
     grid = anatomical_grid(ct.grid, 3.0)
     own = sample(ct_mask, grid) >= 0.5
@@ -325,6 +332,9 @@ def refine_liver(
     start = largest(np.where(apart, own, outline))
     reach = NEAR_AN_OUTLINE if warped_mr is None else BorderReach(clefts=True)
     placed = Mask(refine_border(ct, start, grid, reach, warped_mr), ct.grid)
+    features = prepare_ct(ct, 3.0)
+    if features is not None:
+        placed = without_heart(placed, features, sample(ct_mask, features.grid) >= 0.5)
     return without_diaphragm(ct, placed, warped_mr_mask)
 
 

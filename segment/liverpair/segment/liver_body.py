@@ -25,6 +25,9 @@ AIR_MM = 30.0
 #: A chest's wall that is thinner than the opening's ball lies within this of its lung (mm). Room air under a strap or
 #: beside an arm is darker than the median of any lung; a hollow table top lies behind the trunk.
 WALL_MM, ROOM_AIR_HU = 25.0, -960.0
+#: The right dome lies between these half widths (heart and body wall are beyond) and this near to the coronal plane
+#: through the body's middle (half depths); this share (%) of the lung's base there lies below its summit.
+DOME_LATERAL, DOME_DORSAL, DOME_SHARE = (-0.75, -0.3), 0.5, 95
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +36,8 @@ class Body:
 
     ``inside`` is the body with its air, ``tissue`` without. ``skin_mm`` is the distance to the skin.
     ``lung`` holds big air pockets inside. ``midline`` (nk,), ``half_width`` (nk,), ``middle`` (nk,) and
-    ``half_depth`` (nk,) are in voxels per axial slice: centre and half extents along i and j.
+    ``half_depth`` (nk,) are in voxels per axial slice: centre and half extents along i and j. ``aerated``: whether
+    ``lung`` is known to be air (CT); in MRI it is whatever is dark, and may be open to the outside.
     """
 
     inside: BoolArray
@@ -44,11 +48,23 @@ class Body:
     half_width: NDArray[np.float64]
     middle: NDArray[np.float64]
     half_depth: NDArray[np.float64]
+    aerated: bool = False
 
     def lateral(self) -> NDArray[np.float64]:
         """−1 at the patient's right skin, 0 in the midline, +1 at the left, shape (ni, 1, nk)."""
         i = np.arange(self.inside.shape[0])[:, None]
         return ((i - self.midline) / self.half_width)[:, None, :]
+
+    def right_dome(self) -> int | None:
+        """The slice (k) of the right diaphragm's summit, from the lung on it; None where no air shows a lung there."""
+        seen = self.lung.any(axis=2)
+        if not self.aerated or not seen.any():
+            return None
+        base = self.lung.argmax(axis=2)
+        k = int(np.median(base[seen]))
+        lateral, dorsal = self.lateral()[:, :, k], self.dorsal()[:, :, k]
+        under = base[seen & (lateral > DOME_LATERAL[0]) & (lateral < DOME_LATERAL[1]) & (np.abs(dorsal) < DOME_DORSAL)]
+        return int(np.percentile(under, DOME_SHARE)) if len(under) else None
 
     def cropped(self, window: tuple[slice, slice, slice]) -> Body:
         """The same body on the part of the grid inside an index window, without holding on to the rest."""
@@ -62,6 +78,7 @@ class Body:
             half_width=self.half_width[window[2]],
             middle=self.middle[window[2]] - first[1],
             half_depth=self.half_depth[window[2]],
+            aerated=self.aerated,
         )
 
     def window(self, spacing: NDArray[np.float64]) -> tuple[slice, slice, slice]:
@@ -88,7 +105,7 @@ def _smooth_fill(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(ndimage.median_filter(filled, size=min(9, len(values)), mode="nearest"))
 
 
-def _describe(inside: BoolArray, air: BoolArray, spacing: NDArray[np.float64]) -> Body | None:
+def _describe(inside: BoolArray, air: BoolArray, spacing: NDArray[np.float64], aerated: bool) -> Body | None:
     if not inside.any():
         return None
     ends = np.asarray(
@@ -111,6 +128,7 @@ def _describe(inside: BoolArray, air: BoolArray, spacing: NDArray[np.float64]) -
         half_width=np.maximum((right - left) / 2, 1),
         middle=(front + back) / 2,
         half_depth=np.maximum((back - front) / 2, 1),
+        aerated=aerated,
     )
 
 
@@ -119,7 +137,7 @@ def body_of_ct(hu: NDArray[Any], spacing: NDArray[np.float64]) -> Body | None:
     tissue = hu > TISSUE_HU
     core = largest(opened(tissue, TABLE_OPENING_MM, spacing))
     inside = _with_thin_chest(fill_slices(core), tissue, hu, spacing)
-    return _describe(inside, inside & ~tissue, spacing)
+    return _describe(inside, inside & ~tissue, spacing, aerated=True)
 
 
 def _with_thin_chest(inside: BoolArray, tissue: BoolArray, hu: NDArray[Any], spacing: NDArray[np.float64]) -> BoolArray:
@@ -151,4 +169,4 @@ def body_of_mr(signal: NDArray[Any], spacing: NDArray[np.float64]) -> Body | Non
     tissue = ndimage.gaussian_filter(root, 1.0) > level
     core = largest(opened(tissue, TABLE_OPENING_MM, spacing))
     inside = fill_slices(core)
-    return _describe(inside, inside & ~tissue, spacing)
+    return _describe(inside, inside & ~tissue, spacing, aerated=False)

@@ -1,4 +1,4 @@
-"""Take the vena cava out of a hepatobiliary or T2 image's liver mask where the liver wraps around it.
+"""Find the vena cava that a liver wraps around, and take it out of a hepatobiliary or T2 image's liver mask.
 
 The mask's vessels and lesions are filled, and with them the cava behind the caudate lobe, which is no part of the liver
 (TotalSegmentator has a label of its own for it). It is known by what no lesion has: an upright tube as wide as a cava
@@ -15,7 +15,7 @@ from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray, dilate, opened
 
-__all__ = ["is_cava", "without_cava"]
+__all__ = ["EDGE_MM", "cava_tubes", "is_cava", "without_cava"]
 
 #: Blood is darker than this share of a liver that has taken up the contrast, or than its T2 where flow voids it: it had
 #: 0.3–0.5 of the liver's level in three simulators' hepatobiliary images whose masks held a cava, 0.64–0.68 in T2 ones.
@@ -44,16 +44,24 @@ EDGE_MM = 3.5
 def without_cava(features: Features, mask: BoolArray, core: OrganCore) -> BoolArray:
     """``mask`` (work grid: +i left, +j posterior, +k cranial) without the cava it holds."""
     spacing = features.grid.spacing
-    dark = mask & (features.smooth < BLOOD * core.mode) & _beside_the_spine(features, mask)
-    labels, count = ndimage.label(opened(dark, VEIN_MM, spacing))
     out = mask.copy()
-    for n in range(1, count + 1):
-        tube = _upright(labels == n, spacing)
-        if tube is None or not _goes_on(features.smooth, mask, tube, spacing):
-            continue
+    blood = mask & (features.smooth < BLOOD * core.mode)
+    for tube in cava_tubes(features, features.smooth, mask, blood):
         half = (float(np.median(features.smooth[tube])) + core.mode) / 2
         out &= ~(tube | (dilate(tube, EDGE_MM, spacing) & (features.smooth < half)))
     return out
+
+
+def cava_tubes(
+    features: Features, image: NDArray[np.float32], mask: BoolArray, blood: BoolArray, near: float | None = None
+) -> list[BoolArray]:
+    """The parts of ``blood`` in ``mask`` that are a cava by shape and place and go on in ``image`` within ``near`` of
+    their own level (``LIKE_IT`` where None). The image is darker there than in the liver (any unit; all on the work
+    grid)."""
+    spacing = features.grid.spacing
+    labels, count = ndimage.label(opened(blood & _beside_the_spine(features, mask), VEIN_MM, spacing))
+    tubes = (_upright(labels == n, spacing) for n in range(1, count + 1))
+    return [tube for tube in tubes if tube is not None and _goes_on(image, mask, tube, spacing, near)]
 
 
 def is_cava(image: NDArray[np.float32], liver: BoolArray, part: BoolArray, spacing: NDArray[np.float64]) -> bool:
@@ -94,11 +102,17 @@ def _upright(piece: BoolArray, spacing: NDArray[np.float64]) -> BoolArray | None
     return piece & run if upright else None
 
 
-def _goes_on(smooth: NDArray[np.float32], mask: BoolArray, tube: BoolArray, spacing: NDArray[np.float64]) -> bool:
-    """Whether blood of the tube's level goes on beyond one of its ends, outside the mask."""
+def _goes_on(
+    smooth: NDArray[np.float32],
+    mask: BoolArray,
+    tube: BoolArray,
+    spacing: NDArray[np.float64],
+    near: float | None = None,
+) -> bool:
+    """Whether blood of the tube's level (within ``near``) goes on beyond one of its ends, outside the mask."""
     used = np.flatnonzero(tube.any(axis=(0, 1)))
     level = float(np.percentile(smooth[tube], INNER))  # its wall's voxels are mixed with liver
-    near = LIKE_IT * float(np.median(smooth[mask & ~tube]))
+    near = LIKE_IT * float(np.median(smooth[mask & ~tube])) if near is None else near
     radius = np.sqrt(float(np.median(tube.sum(axis=(0, 1))[used])) * spacing[0] * spacing[1] / np.pi) / 2
     at = np.moveaxis(np.indices(tube.shape[:2]), 0, -1) * spacing[:2]
     count = round(GOES_ON_MM / spacing[2])

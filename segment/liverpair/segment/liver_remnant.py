@@ -1,4 +1,8 @@
-"""Look for what a right hemihepatectomy leaves: a left lobe at the midline, where the image itself proves it liver."""
+"""Look for what a right hemihepatectomy leaves: a left lobe at the midline, where the image itself proves it liver.
+
+A PET or a hepatobiliary image proves it by its level. On a CT alone it is the large homogeneous organ at the midline
+that is no heart, and the place that it left under the right dome proves it: fat, bowel or kidney there, nothing solid.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from liverpair.segment.liver_body import Body
+from liverpair.segment.liver_blood import SOFT_HU, heart_of
+from liverpair.segment.liver_body import DOME_DORSAL, DOME_LATERAL, Body
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import WALL_MM, OrganCore, find_cores
-from liverpair.segment.liver_morphology import BoolArray, depth, dilate
+from liverpair.segment.liver_morphology import BoolArray, depth, dilate, opened
 from liverpair.segment.liver_quality import QualityLimits
 
-__all__ = ["FLAG", "remnant_cores", "remnant_doubts", "remnant_limits"]
+__all__ = ["FLAG", "is_right_side_empty", "remnant_cores", "remnant_doubts", "remnant_limits"]
 
 #: What a mask that was found so is flagged with.
 FLAG = "left_sided_remnant"
@@ -41,6 +46,9 @@ MOST_ROUND = 0.5
 LEAST_HALF_WIDTH_MM = 105.0
 #: The middle of the remnant's volume lies this near to the midline (half widths): stomach and spleen do not.
 MOST_LATERAL = 0.3
+#: A liver fills the space under the right dome, down to this (mm). After it has gone, what a ball of this radius (mm)
+#: enters there (no loop of bowel: a kidney's pole, stool in the colon) is a small share of that space.
+UNDER_DOME_MM, SOLID_MM, MOST_SOLID = 60.0, 20.0, 0.25
 
 
 def _place(body: Body) -> NDArray[np.float64]:
@@ -52,11 +60,31 @@ def _place(body: Body) -> NDArray[np.float64]:
     return np.asarray(right * left * back * wall)
 
 
-def remnant_cores(features: Features) -> list[OrganCore]:
-    """Thick homogeneous organs at the midline, the likeliest first."""
+def remnant_cores(features: Features, is_ct: bool) -> list[OrganCore]:
+    """Thick homogeneous organs at the midline, the likeliest first; on a CT without the heart."""
     low, high = features.window
     brighter = replace(features, window=(low, HEADROOM * high))
-    return find_cores(brighter, _place(features.body), CORE_RADIUS_MM, BRIDGED_MM)
+    place = _place(features.body)
+    heart = heart_of(features) if is_ct else None
+    if heart is not None:  # one ball stands for each level, and the heart may have the liver's
+        place = place * ~heart
+    return find_cores(brighter, place, CORE_RADIUS_MM, BRIDGED_MM)
+
+
+def is_right_side_empty(features: Features) -> bool:
+    """Whether a CT shows no solid organ under the right dome, where a liver lies; False without a lung in view."""
+    body, spacing = features.body, features.grid.spacing
+    dome = body.right_dome()
+    if dome is None:
+        return False
+    k = np.arange(features.smooth.shape[2])
+    under = (k <= dome) & (k > dome - UNDER_DOME_MM / spacing[2])
+    lateral = body.lateral()
+    space = (lateral > DOME_LATERAL[0]) & (lateral < DOME_LATERAL[1]) & (np.abs(body.dorsal()) < DOME_DORSAL) & under
+    space &= body.inside & ~body.lung
+    soft = (features.smooth > SOFT_HU[0]) & (features.smooth < SOFT_HU[1]) & body.tissue
+    solid = opened(soft, SOLID_MM, spacing) & space
+    return bool(space.any()) and float(solid.sum()) <= MOST_SOLID * float(space.sum())
 
 
 def remnant_limits(limits: QualityLimits) -> QualityLimits:

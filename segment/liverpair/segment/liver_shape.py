@@ -31,7 +31,8 @@ FIRST_DRIFT = 0.4
 #: No liver reaches further below or above its thickest part.
 BELOW_CORE_MM, ABOVE_CORE_MM = 170.0, 150.0
 #: What lies medially (``MEDIAL`` half widths right of the midline) and rises over the right dome (the highest slice
-#: with ``DOME_MM2`` of the mask on the right) by this much is heart, not left lobe.
+#: with ``DOME_MM2`` of the mask on the right; where the liver's thickest part lies medially, the right lung's base, if
+#: that is higher) by this much is heart, not left lobe.
 MEDIAL, DOME_MM2, OVER_DOME_MM = -0.2, 500.0, 12.0
 #: A mask with more than this share where no liver reaches has leaked.
 MOST_LEAK = 0.02
@@ -193,6 +194,9 @@ def elsewhere(features: Features, core: OrganCore, mask: BoolArray) -> BoolArray
     k = np.arange(mask.shape[2])
     right = np.flatnonzero((mask & (lateral <= MEDIAL)).sum(axis=(0, 1)) * features.grid.spacing[0] ** 2 > DOME_MM2)
     dome = int(right[-1]) if len(right) else mask.shape[2]
+    under_lung = features.body.right_dome() if float(lateral[core.centre[0], 0, core.centre[2]]) > MEDIAL else None
+    if under_lung is not None:  # a remnant's stump ends below the dome
+        dome = max(dome, under_lung) if len(right) else under_lung
     heart = (lateral > MEDIAL) & ((k - dome) * features.grid.spacing[2] > OVER_DOME_MM)
     return np.asarray(bad | heart | (features.body.skin_mm < SKIN_MM) | far[None, None, :])
 
