@@ -11,6 +11,7 @@ from liverpair.evaluate.labels.places import place_of
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
 from liverpair.evaluate.labels.treated import owns_no_size
+from liverpair.evaluate.labels.verdicts import judged_benign
 
 __all__ = ["Fact", "facts_of", "is_left_open"]
 
@@ -31,6 +32,7 @@ def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading]
     """The facts of these sentences; ``every``: all of the report's, those of the past among them."""
     facts = []
     another_region = bool(readings) and _is_of_another_region(readings[0], rules)
+    judged = judged_benign(readings)
     for number, reading in enumerate(readings):
         following = readings[number + 1] if number + 1 < len(readings) else None
         if reading.has("known") and not reading.is_pet and another_region:
@@ -48,9 +50,12 @@ def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading]
                 fact = Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
             if fact is not None:
                 left_open = fact.status == "present" and is_left_open(following, reading)
+                left_open = left_open or (mention.polarity == "non_avid" and is_left_open(following, reading))
                 fact = replace(fact, status="uncertain") if left_open else fact
                 fact = _after_verdict(fact, verdict)
                 if fact.status == "uncertain" and not fact.strong and _is_benign_next(reading, following):
+                    fact = replace(fact, status="absent")
+                if id(reading) in judged and mention.kind == "lesion" and mention.singular:
                     fact = replace(fact, status="absent")
                 if doubted and fact.status == "present" and not fact.strong:
                     fact = replace(fact, status="uncertain")

@@ -62,16 +62,20 @@ def _slashed(text: str, is_time: Callable[[str], bool]) -> Iterator[Edit]:
         at += len(line)
 
 
-# "Angaben in mm", "all measurements in cm": the unit of what stands without one.
+# "Angaben in mm", "all measurements in cm", "(mm; brackets = prior)", "alles in mm": the unit of what stands without one.
 _TOLD_UNIT = re.compile(
-    r"\b(?:angaben|ma(?:ß|ss)e|gr(?:ö|oe)(?:ß|ss)en(?:angaben)?|werte|durchmesser|measurements?|sizes?|diameters?|values"
-    r"|dimensions)[ ]+(?:jeweils[ ]+|all[ ]+|are[ ]+|given[ ]+)*in[ ]+(?P<unit>mm|cm)\b",
+    r"\b(?:(?:angaben|ma(?:ß|ss)e|gr(?:ö|oe)(?:ß|ss)en(?:angaben)?|werte|durchmesser|measurements?|sizes?|diameters?|values"
+    r"|dimensions|all(?:es)?|everything|achsen|axes)[ ]+(?:jeweils[ ]+|all[ ]+|are[ ]+|given[ ]+)*in[ ]+|(?<=\()(?:in[ ]+)?)"
+    r"(?P<unit>mm|cm)\b(?![ ]*[:=]?[ ]*\d)",
     re.IGNORECASE,
 )
-# "Seg. II: 17 (VU 12)": a segment and its number, which no unit, axis, tenth or list of segments goes on with.
+_AXES = r"\d{1,3}(?:[.,]\d)?(?:[ ]?[x×*][ ]?\d{1,3}(?:[.,]\d)?){0,2}"
+# "Seg. II: 17 (VU 12)", "s8  39x33  (41x33)", "S3: 12 vs 15": a segment and its number, which no unit, tenth or list
+# of segments goes on with.
 _PLACED = re.compile(
-    rf"\b(?:s|seg(?:ment)?\.?[ ]?)(?:{ROMAN}|[1-8][ab]?)(?:[ ]?[:=][ ]?|[ ]+)(?P<now>\d{{1,3}}(?:[.,]\d)?)"
-    r"(?=[ ]?(?:[,;.(\n]|$))(?:[ ]?\((?:[^\W\d]{1,12}\.?[ ])?(?P<then>\d{1,3}(?:[.,]\d)?)\))?",
+    rf"\b(?:s|seg(?:ment)?\.?[ ]?)(?:{ROMAN}|[1-8][ab]?)\)?(?:[ ]?[:=][ ]?|[ ]+)(?P<now>{_AXES})"
+    r"(?!\d|[.,]\d)(?=[ ]{0,4}(?:[,;.(\n]|$|(?<=[ ])(?:s|seg)[ .ivx1-8]|vs\b|versus|statt|gegen|prev|prior|was\b))"
+    rf"(?:[ ]{{0,4}}\((?:[^\W\d]{{1,12}}\.?[ ])?(?P<then>{_AXES})\))?",
     re.IGNORECASE,
 )
 

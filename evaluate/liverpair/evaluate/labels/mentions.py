@@ -137,7 +137,8 @@ def _treated_or_not(hit: Hit, reading: Reading, after_ablation: bool) -> Hit:
         return hit._replace(category="treated")
     if reading.has("malignant") or any(word.startswith(_ALIVE) for word in reading.words[hit.start : hit.end]):
         return hit  # "at the edge of the ablation zone an enhancing area"
-    return hit._replace(category="treated") if remains and reading.has("historical") else hit
+    told = any(cue.category == "historical" and reading.words[cue.start] != "dort" for cue in reading.cues)
+    return hit._replace(category="treated") if remains and told else hit  # "dort eine 7 mm kleine Hypodensität"
 
 
 def _is_alive_in_its_part(hit: Hit, reading: Reading) -> bool:
@@ -168,6 +169,10 @@ def _without_places(findings: list[Hit], words: Sequence[str]) -> list[Hit]:
 
 _CYSTIC = ("zystisch", "cystic", "fatty", "verkalk", "calcif", "kalk", "kalzif", "einblut")
 _TEXTURES = ("nekro", "necro", "zentral", "central", "teil", "part", "degener", "einge", "solid", "focally")
+_TEXTURES += ("anteil", "komponent", "component", "portion", "intern", "foci of", "kern", "core")
+# "Enthält kleine Verkalkungen", "contains coarse calcifications".
+_HOLDING = ("enthaelt", "enthalten", "contain", "harbour", "harbor")
+HOLDING_REACH = 5
 
 
 def _is_texture(hit: Hit, words: Sequence[str]) -> bool:
@@ -175,7 +180,8 @@ def _is_texture(hit: Hit, words: Sequence[str]) -> bool:
     if hit.category != "benign" or not words[hit.start].startswith(_CYSTIC):
         return False
     beside = [*words[max(0, hit.start - 1) : hit.start], *words[hit.end : hit.end + 2]]
-    return any(word.startswith(_TEXTURES) for word in beside)
+    held = any(word.startswith(_HOLDING) for word in words[max(0, hit.start - HOLDING_REACH) : hit.start])
+    return held or any(word.startswith(_TEXTURES) for word in beside)
 
 
 def _behind_arrow(findings: Sequence[Hit], words: Sequence[str]) -> list[Hit]:

@@ -60,6 +60,8 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
         named = next((m for m in reading.mentions if m.end == bracket and m.kind not in kinds), None)
         if named is not None:
             return named, named.organ == "other"  # "several cysts (up to 54 mm), two metastases"
+        if _explains_another_tumour(bracket, reading):
+            return None, True
     best: Mention | None = None
     best_cost, foreign = float("inf"), False
     for mention in reading.mentions:
@@ -84,11 +86,39 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
         cost = _gap(size, organ.start, organ.end, reading)
         # An organ owns a size only clearly nearer than any lesion: "Metastase im Segment VI neben der
         # Niere, 8 mm".
-        if organ.category == "other" and cost + 1 < best_cost and not _has_a_size_of_its_own(organ, size, reading):
+        if organ.category != "other" or _has_a_size_of_its_own(organ, size, reading):
+            continue
+        if cost + 1 < best_cost and not (best is None and _has_a_part_of_its_own(size, organ, reading)):
             best, best_cost, foreign = None, cost, True
     if best is not None and best.organ == "other":
         foreign = True
     return best, foreign
+
+
+_TUMOURS = ("net", "nen", "tumo", "prim", "carcinoid", "karzinoid", "mass", "lesion", "laesion", "deposit", "knoten", "met")
+
+
+def _explains_another_tumour(bracket: int, reading: Reading) -> bool:
+    """ "Pancreatic tail NET (45 mm) with liver metastases": the bracket behind another organ's tumour is its own."""
+    words = reading.words
+    return any(
+        organ.category == "other"
+        and 0 < bracket - organ.end <= 2
+        and all(word.startswith(_TUMOURS) for word in words[organ.end : bracket])
+        for organ in reading.organ_hits
+    )
+
+
+def _has_a_part_of_its_own(size: Span, organ: Hit, reading: Reading) -> bool:
+    """ "The largest, in segment 5, is 47 mm; it abuts the gallbladder": the other organ stands beyond a semicolon."""
+    words = reading.words
+    low, high = (size.end, organ.start) if size.end <= organ.start else (organ.end, size.start)
+    if ";" not in words[low:high]:
+        return False
+    start = next((i for i in range(size.start - 1, -1, -1) if words[i] == ";"), -1)
+    end = next((i for i in range(size.end, len(words)) if words[i] == ";"), len(words))
+    placed = any(hit.category == "liver" and start < hit.start < end for hit in reading.organ_hits)
+    return placed or any(word.startswith(_LARGEST) for word in words[start + 1 : end])
 
 
 def _is_alone_in_its_part(mention: Mention, size: Span, reading: Reading) -> bool:
@@ -120,12 +150,14 @@ AT_REACH = 2
 
 
 def _has_a_size_of_its_own(organ: Hit | Mention, size: Span, reading: Reading) -> bool:
-    """ "Metastasis 11 mm (spleen 14 cm)": the bracket behind the size tells of the organ and of its size."""
+    """ "Metastasis 11 mm (spleen 14 cm)", "41 mm, SUVmax 38 (spleen 24)": the bracket holds the organ's own value."""
     words = reading.words
-    if organ.start < size.end or words[size.end : size.end + 1] != ["("]:
+    opening = next((i for i in range(organ.start - 1, size.end - 1, -1) if words[i] in ("(", ")")), -1)
+    if opening < 0 or words[opening] != "(":
         return False
-    closing = next((i for i in range(size.end, len(words)) if words[i] == ")"), len(words))
-    return organ.start < closing and bool({"mm", "cm"} & set(words[organ.end : closing]))
+    closing = next((i for i in range(organ.end, len(words)) if words[i] == ")"), len(words))
+    values = [word for word in words[organ.end : closing] if word[:1].isdigit() or word in ("mm", "cm")]
+    return bool(values) and (opening == size.end or not {"mm", "cm"} & set(words[size.end : opening]))
 
 
 def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bool:
@@ -135,6 +167,8 @@ def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bo
         return False  # "9 mm, next to a known cyst"
     if mention.kind == "benign" and mention.polarity == "ignored" and not adjacent:
         return False
+    if mention.start >= size.end and mention.polarity == "benign" and _is_feature_of_largest(mention, size, reading):
+        return False
     beside = adjacent or bracket == mention.end
     if mention.kind == "treated" and not beside and _only_tells_where(mention, reading):
         return False
@@ -142,6 +176,18 @@ def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bo
         return False
     judged = mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS)
     return not judged or _is_alone_in_its_part(mention, size, reading)
+
+
+_LARGEST = ("larg", "bigg", "groess", "domin", "fuehrend", "leading", "index", "bulk")
+_SHOWS = ("zeigt", "zeigen", "shows", "show", "with", "mit", "contain", "enthaelt", "aufweis", "weist", "exhibit", "has")
+
+
+def _is_feature_of_largest(mention: Mention, size: Span, reading: Reading) -> bool:
+    """ "The largest measures 63 mm and shows haemorrhage": what a measured lesion shows is a part of it."""
+    words = reading.words
+    if not any(word.startswith(_LARGEST) for word in words[: size.start]):
+        return False
+    return any(word.startswith(_SHOWS) for word in words[size.end : mention.start])
 
 
 def _lies_in_another_part(size: Span, mention: Mention, reading: Reading) -> bool:

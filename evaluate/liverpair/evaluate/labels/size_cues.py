@@ -26,6 +26,8 @@ def _names_study(between: Sequence[str]) -> bool:
 # "13 mm on CT 3 weeks ago": words behind the size in which the time of another study is told.
 STUDY_BEHIND = 6
 _ON_STUDY = frozenset({"on", "in", "im", "am"})
+# "27 mm craniocaudal on the prior": the axis stands between.
+_AXES = ("cranio", "kranio", "axial", "cc", "sagit", "coron", "koron", "trans")
 _METHODS = frozenset({"previous_in_bracket"})
 _TIMES = frozenset({"previous", "comparing", "current"})
 
@@ -48,7 +50,8 @@ def cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int
     """Cue categories next to a size, not across a comma or bracket; of previous/current the nearest."""
     found: set[str] = set()
     reach = BEFORE + words[max(0, at - BEFORE) : at].count(".")  # "zur V. cava": the stop is no word
-    behind = STUDY_BEHIND if words[at : at + 1] and words[at] in _ON_STUDY else BEHIND
+    axis = direction > 0 and words[at : at + 1] != [] and words[at].startswith(_AXES)
+    behind = STUDY_BEHIND if words[at + axis : at + axis + 1] and words[at + axis] in _ON_STUDY else BEHIND
     steps = range(at - 1, max(-1, at - 1 - reach), -1) if direction < 0 else range(at, min(len(words), at + behind))
     if direction < 0 and words[max(0, at - 2) : at] == [")", ":"]:
         opening = next((i for i in range(at - 3, -1, -1) if words[i] == "("), at)

@@ -21,6 +21,7 @@ from liverpair.evaluate.labels.former import (
 )
 from liverpair.evaluate.labels.liver_size import LIVER_MM, is_of_liver
 from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.outset import told_of_outset
 from liverpair.evaluate.labels.owners import owner
 from liverpair.evaluate.labels.pairs import paired_sizes
 from liverpair.evaluate.labels.rules import Hit, Rules
@@ -170,6 +171,7 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         leads_on = arrow or (unit + 1 < len(words) and category.get(unit + 1) == "link_change")
         former = bool(before & {"previous", "comparing"})
         previous = (former and "current" not in before) or "previous" in behind or follows_former(words, start)
+        previous = previous or told_of_outset(words, start)
         if is_difference(words, start) or is_corrected(words, start) or is_of_liver(words, start, mm):
             continue
         led_to = category.get(start - 1) == "link_change"  # "from 24 mm on the prior to 28 mm"
@@ -226,7 +228,7 @@ SMALLEST_MM = 2.0
 
 
 # What is smaller than a number has no stated size.
-_BOUNDS = frozenset({"unter", "below", "under", "unterhalb", "kleiner", "beneath"})
+_BOUNDS = frozenset({"sub", "unter", "below", "under", "unterhalb", "kleiner", "beneath"})
 _SMALLER_THAN = frozenset(
     (first, second)
     for first in ("smaller", "less", "kleiner", "weniger", "geringer", "lesser")
