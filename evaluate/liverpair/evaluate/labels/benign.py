@@ -77,7 +77,9 @@ def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -
     words = reading.words
     if hit.category == "lesion" and _is_named_benign(hit, reading, findings):
         return True
-    behind = [f for f in findings if f.start >= hit.end]
+    if hit.category == "lesion" and _is_alone_with_benign(hit, reading, findings):
+        return True
+    behind = [f for f in findings if f.start >= hit.end and f.category != "uptake"]
     if (
         hit.category != "lesion"
         or not behind
@@ -87,7 +89,28 @@ def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -
         return False
     between = words[hit.end : behind[0].start]
     outside = " ".join(between).replace("( ", "(").split("(")[0].split() + " ".join(between).split(")")[-1].split()
-    return bool(_IS & set(outside)) and not _IS_NOT & set(outside)
+    verb = next((i for i in range(len(outside) - 1, -1, -1) if outside[i] in _IS), -1)
+    subject = [word for word in outside[: max(0, verb)] if word not in _AND]  # "shows no uptake and is"
+    if verb >= 0 and not _IS_NOT & {*subject, *outside[verb:]}:
+        return True
+    joined = max((i for i, word in enumerate(outside) if word in _AND), default=-1)
+    last = words[behind[0].end : behind[0].end + 1]  # "nicht speichert und einem Hämangiom entspricht"
+    return bool(_IS & set(last)) and not _IS_NOT & set(outside[joined + 1 :])
+
+
+_AND = frozenset({"and", "und"})
+def _is_alone_with_benign(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
+    """ "13 mm nodule, probably metastasis; 22 mm area, probably THAD": what else its own part of a list names."""
+    words = reading.words
+    if ";" not in words:
+        return False
+    start = next((i for i in range(hit.start - 1, -1, -1) if words[i] == ";"), -1)
+    end = next((i for i in range(hit.end, len(words)) if words[i] == ";"), len(words))
+    others = [f for f in findings if start < f.start < end and f is not hit and f.category != "uptake"]
+    named = [f for f in others if f.category == "benign" and f.start >= hit.end]
+    sure = named and not guessed(named[0], reading) and not _denied(named[0], reading) and len(others) == len(named)
+    feature = any(c.category in ("malignant", "indeterminate") and start < c.start < end for c in reading.cues)
+    return bool(sure) and not feature and only_neighbours(named[0], reading) < 0
 
 
 # "FNH-artige Läsion", "haemangioma-like lesion".

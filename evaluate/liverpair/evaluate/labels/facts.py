@@ -42,6 +42,8 @@ def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading]
             fact = _fact(reading, mention, readings)
             if fact is None and _described_next(mention, following, reading):
                 fact = Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
+            if fact is None and mention.polarity == "neutral" and _is_under_head(mention, reading, readings):
+                fact = Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
             if fact is None and verdict == "absent" and mention.organ == "liver" and mention.kind == "metastasis":
                 fact = Fact("absent", reading, mention, reading.sentence.section, mention.organ_known, True)
             lesion = mention.polarity == "neutral" and mention.organ == "liver" and mention.kind == "lesion"
@@ -92,6 +94,15 @@ def _is_benign_next(reading: Reading, following: Reading | None) -> bool:
 
 # Words of the sentence in which its pronoun stands.
 BENIGN_WITHIN = 8
+
+
+def _is_under_head(mention: Mention, reading: Reading, readings: Sequence[Reading]) -> bool:
+    """ "Avid disease:" above "(a) liver - 5 lesions, 8-31 mm": an item of a list of what was found."""
+    if mention.organ != "liver" or mention.kind != "lesion":
+        return False
+    earlier = [other for other in readings[: readings.index(reading)] if other.sentence.block == reading.sentence.block]
+    head = next((other for other in reversed(earlier) if other.words[-1] == ":"), None)
+    return head is not None and any(m.polarity == "present" and m.kind != "benign" for m in head.mentions)
 
 
 def _measures_known(reading: Reading, readings: Sequence[Reading], rules: Rules) -> bool:
@@ -198,6 +209,16 @@ _OF_THEM: tuple[tuple[str, ...], ...] = tuple(
 _THEM = {first: tuple(them for them in _OF_THEM if them[0] == first) for first in {them[0] for them in _OF_THEM}}
 
 
+_LATER = ("spaet", "delayed", "later", "repeat", "wiederhol", "zweit", "second")
+
+
+def _fails_later(following: Reading) -> bool:
+    """ "In der Spätaufnahme nicht mehr nachweisbar": an uptake that later images do not show is none of a lesion."""
+    gone = following.has("resolved") or following.has("negation_after")
+    late = any(word.startswith(_LATER) for word in following.words[:PRONOUN_REACH])
+    return following.is_pet and gone and late and not following.organ_hits
+
+
 def _names_them(words: Sequence[str]) -> bool:
     """ "One of them", "davon": the lesions of the sentence before."""
     return any(tuple(words[i : i + len(them)]) == them for i, word in enumerate(words) for them in _THEM.get(word, ()))
@@ -223,7 +244,7 @@ def _verdict_next(reading: Reading, following: Reading | None) -> str:
         return "absent" if not following.has("remains") else ""  # "Davon ist kein Herd mehr abgrenzbar"
     if any(mention.kind != "benign" for mention in following.mentions):
         return ""
-    if following.has("refuted"):
+    if following.has("refuted") or _fails_later(following):
         return "absent"
     if following.has("resolved") and not following.organ_hits and _ALL_OF_THEM & set(following.words[:PRONOUN_REACH]):
         return "absent"  # "Metastases S2 and S5. Both no longer seen."

@@ -65,7 +65,8 @@ def _slashed(text: str, is_time: Callable[[str], bool]) -> Iterator[Edit]:
 # "Angaben in mm", "all measurements in cm", "(mm; brackets = prior)", "alles in mm": the unit of what stands without one.
 _TOLD_UNIT = re.compile(
     r"\b(?:(?:angaben|ma(?:ß|ss)e|gr(?:ö|oe)(?:ß|ss)en(?:angaben)?|werte|durchmesser|measurements?|sizes?|diameters?|values"
-    r"|dimensions|all(?:es)?|everything|achsen|axes)[ ]+(?:jeweils[ ]+|all[ ]+|are[ ]+|given[ ]+)*in[ ]+|(?<=\()(?:in[ ]+)?)"
+    r"|dimensions|all(?:es)?|everything|achsen|axes)[ ]+(?:jeweils[ ]+|all[ ]+|are[ ]+|given[ ]+)*in[ ]+|units?:?[ ]|einheit(?:en)?:?[ ]"
+    r"|(?<=\()(?:in[ ]+)?|(?<=\()[^()\d\n]{1,30}[, ])"
     r"(?P<unit>mm|cm)\b(?![ ]*[:=]?[ ]*\d)",
     re.IGNORECASE,
 )
@@ -80,18 +81,29 @@ _PLACED = re.compile(
 )
 
 
+# "Segment VI metastasis (36x31)", "segments 2 (1.9), 4a (2.7)", "#1 dome: 28 (31)" on its line, "current 35;".
+_PLAIN = r"\d{1,3}(?:[.,]\d)?"
+_NO_LENGTH = r"suv|number|anzahl|zahl|count|krenning|ki|score|alter|age|serie|image|bild|dos[ei]|aktivit|activ|grad"
+_OTHER_VALUES = (
+    re.compile(rf"\((?P<axes>{_PLAIN}[ ]?[x×*][ ]?{_PLAIN})\)"),
+    re.compile(rf"(?<![\w.,])(?:{ROMAN}|[1-8][ab]?)[ ]?\((?P<axes>{_PLAIN})\)", re.IGNORECASE),
+    re.compile(
+        rf"^[ \t]*(?![^\n:]*(?:{_NO_LENGTH}))[-*•#]?[ ]?[^\n:|]{{2,25}}:[ ]*(?P<axes>{_AXES})(?=[ ]*(?:\([^()\n]*\))?[ .]*$)",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+    re.compile(rf"\b(?:current|now|today|aktuell|jetzt|heute):?[ ](?P<axes>{_AXES})(?=[ ]?[,;.)\n])", re.IGNORECASE),
+)
+
+
 def _with_told_unit(text: str) -> list[Edit]:
     told = _TOLD_UNIT.search(text)
     if told is None:
         return []
     unit = " " + told["unit"].lower()
     found = list(_PLACED.finditer(text))
-    return [
-        (placed.end(group), placed.end(group), unit)
-        for placed in found
-        for group in ("now", "then")
-        if placed[group] is not None
-    ]
+    ends = {placed.end(group) for placed in found for group in ("now", "then") if placed[group] is not None}
+    ends |= {axes.end("axes") for form in _OTHER_VALUES for axes in form.finditer(text)}
+    return [(end, end, unit) for end in sorted(ends)]
 
 
 def _without_unit(text: str) -> Iterator[Edit]:

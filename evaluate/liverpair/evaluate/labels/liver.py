@@ -15,6 +15,7 @@ __all__ = [
     "PLUS",
     "holds_several",
     "is_answered",
+    "is_measured_focus",
     "is_normal_except",
     "liver_is_doubted",
     "liver_is_marked",
@@ -118,8 +119,8 @@ PLUS, MINUS = frozenset({"+", "pos", "positiv", "positive"}), frozenset({"-", "n
 
 def liver_is_marked(reading: Reading, marks: frozenset[str]) -> bool:
     """ "Leber pos.", "liver +", "Leber: -": the mark stands right behind the liver and nothing is counted by it."""
-    words = reading.words
-    for hit in reading.organ_hits:
+    words, hits = reading.words, reading.organ_hits
+    for hit in hits:
         at = hit.end + (
             words[hit.start].startswith("seg") and bool(_NUMBER.fullmatch(" ".join(words[hit.end : hit.end + 1])))
         )
@@ -130,7 +131,13 @@ def liver_is_marked(reading: Reading, marks: frozenset[str]) -> bool:
         behind = next((i for i in range(at + 1, len(words)) if words[i] not in ("+", "-", "ve", ")")), len(words))
         if words[at].isalpha() or behind == len(words) or words[behind] in (",", ";", "|", ".", "(", "/"):
             return True
+        if any(organ.category == OTHER and organ.start == behind and _is_marked(organ, words) for organ in hits):
+            return True  # "LIVER - NODES + BONE -"
     return False
+
+
+def _is_marked(organ: Hit, words: Sequence[str]) -> bool:
+    return words[organ.end : organ.end + 1] in (["+"], ["-"])
 
 
 def is_answered(reading: Reading, answers: frozenset[str]) -> bool:
@@ -163,6 +170,20 @@ def holds_several(reading: Reading, rules: Rules) -> bool:
         for unit in units
     )
     return placed or any(word.startswith(_SEVERAL) for word in reading.words)
+
+
+def is_measured_focus(reading: Reading, rules: Rules) -> bool:
+    """ "Hep. 2x: S4 14 mm SUV 20": in a PET, a segment with a size and an uptake, and no word for the lesion."""
+    words = reading.words
+    if not reading.is_pet or reading.mentions or owns_no_size(reading, None, rules) or reading.sentence.question:
+        return False
+    said = {cue.category for cue in reading.cues}
+    if said & {"negation_before", "negation_after", "non_avid", "resolved", "indeterminate", "hedge", "trace", "normal"}:
+        return False
+    placed = any(hit.category == LIVER and words[hit.start].startswith(_SEGMENTS) for hit in reading.organ_hits)
+    others = any(hit.category == OTHER for hit in reading.organ_hits)
+    measured = any(cue.category.startswith("unit") for cue in reading.size_hits(rules))
+    return placed and not others and measured and any(word.startswith("suv") for word in words)
 
 
 # "Leber: S2 19 mm": words from the segment to its lesion's unit; segments as they are named.

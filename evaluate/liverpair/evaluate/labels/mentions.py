@@ -17,6 +17,7 @@ from liverpair.evaluate.labels.liver import (
     PLUS,
     holds_several,
     is_answered,
+    is_measured_focus,
     is_normal_except,
     liver_is_doubted,
     liver_is_marked,
@@ -82,6 +83,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
         (is_pet and liver_is_marked(reading, PLUS))
         or is_answered(reading, ANSWERS_YES)
         or holds_several(reading, rules)
+        or is_measured_focus(reading, rules)
     )
     named = [m for m in reading.mentions if m.kind != "benign" or m.polarity != "ignored"]
     reading.liver_doubted = not named and (

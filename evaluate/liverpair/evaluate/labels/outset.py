@@ -44,8 +44,8 @@ def told_of_outset(words: Sequence[str], start: int) -> bool:
         return False
     if any(is_year(word) for word in words[:YEAR_WITHIN]) and _HAD & set(words[:start]) and not _TODAY & set(words):
         return True
-    if _compares(words[:start]):
-        return True
+    if _compares(words, start) or (words[0] in _WHEN and _WAS & set(words[:start]) and not _TODAY & set(words)):
+        return True  # "When I saw him last his deposits were up to 5.2 cm"
     if words[0] in _IT and _WAS & set(words[1:2]) and any(word.startswith(_MONTHS) for word in words):
         return True
     for i, word in enumerate(part):
@@ -61,11 +61,12 @@ _COMPARED = ("compar", "vergl", "prior", "previous", "vorunters", "voraufn", "vo
 _WHEN = frozenset({"when", "where", "als", "wo", "which"})
 
 
-def _compares(before: Sequence[str]) -> bool:
-    """ "Comparison is made to the study of 3 May, when the largest metastasis measured": what was so then."""
-    when = next((i for i in range(len(before) - 1, 0, -1) if before[i] in _WHEN), 0)
-    named = any(word.startswith(_COMPARED) for word in before[:when])
-    return named and bool(_WAS & set(before[when:])) and not _TODAY & set(before[when:])
+def _compares(words: Sequence[str], start: int) -> bool:
+    """ "Comparison is made to the study of 3 May, when the largest metastasis measured 35 mm": what was so then."""
+    when = next((i for i in range(start - 1, 0, -1) if words[i] in _WHEN), 0)
+    end = next((i for i in range(start, len(words)) if words[i] in (",", ";")), len(words))
+    named = any(word.startswith(_COMPARED) for word in words[:when])
+    return named and bool(_WAS & set(words[when:end])) and not _TODAY & set(words[when:end])
 
 
 def _part_begins(words: Sequence[str], start: int) -> int:

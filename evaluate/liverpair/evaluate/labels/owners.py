@@ -54,6 +54,9 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
             return None, listed.category == "other"
         return lesions[0], False
     bracket = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
+    inside = _named_inside(bracket, size, reading)
+    if inside is not None:
+        return inside, inside.organ == "other"
     if bracket > 0 and reading.words[bracket] == "(":
         told_behind = {"mm", "cm"} & set(reading.words[size.end + 1 :])  # the lesion's own size
         kinds = ("treated",) if not told_behind else ()
@@ -93,6 +96,18 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
     if best is not None and best.organ == "other":
         foreign = True
     return best, foreign
+
+
+def _named_inside(bracket: int, size: Span, reading: Reading) -> Mention | None:
+    """ "Segment 2 (8 mm, cyst), segment 4 (14 mm, metastasis)": the bracket holds the size and what it is of."""
+    words = reading.words
+    if bracket < 0 or words[bracket] != "(":
+        return None
+    closing = next((i for i in range(size.end, len(words)) if words[i] == ")"), -1)
+    inside = [m for m in reading.mentions if bracket < m.start < closing]
+    sizes = sum(word in ("mm", "cm") for word in words[bracket:closing])
+    kinds = ("benign", "metastasis")
+    return inside[0] if len(inside) == sizes == 1 and inside[0].kind in kinds else None
 
 
 _TUMOURS = ("net", "nen", "tumo", "prim", "carcinoid", "karzinoid", "mass", "lesion", "laesion", "deposit", "knoten", "met")
@@ -222,11 +237,17 @@ def _organ_in_list(size: Span, reading: Reading) -> Hit | None:
     for organ in reversed(reading.organ_hits):
         if any(m.kind == "treated" and m.start < organ.end and organ.start < m.end for m in reading.mentions):
             continue
-        if opening >= 0 and reading.words[opening] == "(" and organ.end == opening:
-            return organ  # "hepatisch (mehrere, Seg. II 13 mm)"
+        marked = opening
+        while marked > organ.end and reading.words[marked - 1] in ("+", "-", "="):
+            marked -= 1
+        if opening >= 0 and reading.words[opening] == "(" and organ.end == marked:
+            return organ  # "hepatisch (mehrere, Seg. II 13 mm)", "LIVER +++ (max 30 mm)"
+        if organ.end > size.start:
+            continue
         between = reading.words[organ.end : size.start]
         compound = any(m.start < organ.end and organ.start < m.end for m in reading.mentions)
-        if 0 < len(between) <= 3 and not compound and all(word in _LIST_FILL or word in _PLACES for word in between):
+        listed = bool(between) or ":" in reading.words[: organ.start]
+        if listed and len(between) <= 3 and not compound and all(word in _LIST_FILL or word in _PLACES for word in between):
             return organ
     return None
 

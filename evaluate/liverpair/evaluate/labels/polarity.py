@@ -112,6 +112,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
     alone = not any(f is not hit and f.category == "metastasis" for f in findings)
     if former and alone and hit.category == "metastasis" and _some_remain(former, hit, reading):
         return "present"  # "Of the former four metastases only one remains"
+    if former and hit.category == "lesion" and _some_remain(former, hit, reading):
+        return "followed"
     if former or "historical_after" in covering:
         return "ignored"
     return _affirmed(hit, reading, findings, is_pet, organ)

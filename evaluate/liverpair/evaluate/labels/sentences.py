@@ -152,7 +152,9 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
     if short and following is not None and following.kind == "number":
         return False  # "LK mes. 25 mm"
     # "3. Metastase": an ordinal or the number of a list, unless a unit or a size led up to it.
-    started_line = index < 2 or tokens[index - 2].kind == "newline" or tokens[index - 2].text in _BEFORE_ORDINAL
+    listed = index > 1 and tokens[index - 2].text == "/" and not before.glued  # "Baseline / 1. Kontrolle"
+    listed = listed or (index > 1 and tokens[index - 2].text in _BEFORE_ORDINAL)
+    started_line = index < 2 or tokens[index - 2].kind == "newline" or listed
     return not (before.kind == "number" and len(before.text) <= 2 and started_line)
 
 
