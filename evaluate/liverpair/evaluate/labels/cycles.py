@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from liverpair.evaluate.labels.size_cues import BEFORE
 
-__all__ = ["follows_cycles"]
+__all__ = ["follows_cycles", "opens_with_cycles"]
 
-_CYCLES = ("zykl", "cycle", "kurs", "course", "gaben", "prrt")
+_CYCLES = ("zykl", "cycle", "kurs", "course", "gaben", "prrt", "session", "sitzung", "round", "dose", "therapiebl")
 
 
 _AT_CYCLE = frozenset({"at", "after", "post", "nach", "bei", "following", "vor"})
@@ -24,3 +24,8 @@ def follows_cycles(start: int, end: int, words: Sequence[str]) -> bool:
         return True  # "31 mm at cycle 2"
     near = [word for word in words[max(0, start - BEFORE) : start] if word not in (":", "(", "-")]
     return any(word in ("nach", "after", "post") for word in near) and near[-1:] != [] and near[-1].startswith(_CYCLES)
+
+
+def opens_with_cycles(words: Sequence[str]) -> bool:
+    """ "After two sessions 40 mm": whether a sentence opens with a number of treatments."""
+    return words[0] in ("after", "nach", "post") and any(word.startswith(_CYCLES) for word in words[1:BEFORE])

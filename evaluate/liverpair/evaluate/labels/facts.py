@@ -10,7 +10,7 @@ from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.places import place_of
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
-from liverpair.evaluate.labels.treated import owns_no_size
+from liverpair.evaluate.labels.treated import is_dead, owns_no_size
 from liverpair.evaluate.labels.verdicts import judged_benign
 
 __all__ = ["Fact", "facts_of", "is_left_open"]
@@ -50,6 +50,8 @@ def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading]
             if fact is None and lesion and is_left_open(following, reading):
                 # "One lesion, 16 mm. I cannot say what it is."
                 fact = Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
+            if fact is not None and fact.status == "present" and mention.kind == "metastasis" and is_dead(reading, mention, rules):
+                fact = replace(fact, status="absent")
             if fact is not None:
                 left_open = fact.status == "present" and is_left_open(following, reading)
                 left_open = left_open or (mention.polarity == "non_avid" and is_left_open(following, reading))

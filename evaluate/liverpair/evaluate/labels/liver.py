@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from liverpair.evaluate.labels.answers import ANSWERS_NO
 from liverpair.evaluate.labels.reading import LIVER, OTHER, Reading
@@ -107,7 +108,8 @@ def liver_is_doubted(reading: Reading) -> bool:
         return False
     named = any(hit.category == LIVER for hit in reading.organ_hits)
     judged = [mention for mention in reading.mentions if mention.kind == "benign"]
-    measured = bool(judged) and bool({"mm", "cm"} & set(reading.words))  # "segment VI 12 mm, not definitely benign"
+    # "segment VI 12 mm, not definitely benign", "segment 5: 10 mm indeterminate"
+    measured = (bool(judged) or not reading.mentions) and bool({"mm", "cm"} & set(reading.words))
     return reading.sentence.heading == LIVER or (named and (measured or reading.sentence.section == "impression"))
 
 
@@ -159,17 +161,20 @@ def holds_several(reading: Reading, rules: Rules) -> bool:
         return False
     if owns_no_size(reading, None, rules):
         return False  # "Liver: after RFA segment 7, 34 mm"
-    if any(organ.category == OTHER for organ in reading.organ_hits):
-        return False
+    bracket = reading.words.index("(") if "(" in reading.words else len(reading.words)
+    if any(organ.category == OTHER and organ.start < bracket for organ in reading.organ_hits):
+        return False  # in brackets: "SUV > spleen"
     units = [cue.start for cue in reading.size_hits(rules) if cue.category.startswith("unit")]
     if not units or reading.has("resolved") or reading.has("trace") or reading.sentence.question:
         return False
     placed = any(
-        0 < unit - hit.end <= PLACE_REACH and reading.words[hit.start].startswith(_SEGMENTS)
+        (0 < unit - hit.end <= PLACE_REACH or hit.start == unit + 1) and reading.words[hit.start].startswith(_SEGMENTS)
         for hit in reading.organ_hits
         for unit in units
     )
-    return placed or any(word.startswith(_SEVERAL) for word in reading.words)
+    words = reading.words
+    counted = any(a == "n" and b in ("=", ":") for a, b in pairwise(words))  # "Liver: n=5; max 27 mm"
+    return placed or counted or any(word.startswith(_SEVERAL) for word in words)
 
 
 def is_measured_focus(reading: Reading, rules: Rules) -> bool:

@@ -44,6 +44,10 @@ LEAD = 4
 
 def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
     """The nearest lesion, or another organ that is nearer still."""
+    bracket = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
+    inside = _named_inside(bracket, size, reading)
+    if inside is not None:
+        return inside, inside.organ == "other"
     listed = _organ_in_list(size, reading)
     if listed is not None:
         lifeless = [m for m in reading.mentions if m.kind in ("benign", "treated")]
@@ -53,10 +57,6 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
         if listed.category == "other" or not lesions:
             return None, listed.category == "other"
         return lesions[0], False
-    bracket = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
-    inside = _named_inside(bracket, size, reading)
-    if inside is not None:
-        return inside, inside.organ == "other"
     if bracket > 0 and reading.words[bracket] == "(":
         told_behind = {"mm", "cm"} & set(reading.words[size.end + 1 :])  # the lesion's own size
         kinds = ("treated",) if not told_behind else ()
@@ -65,6 +65,8 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
             return named, named.organ == "other"  # "several cysts (up to 54 mm), two metastases"
         if _explains_another_tumour(bracket, reading):
             return None, True
+    if (subject := _pointed_at(size, reading)) is not None:
+        return subject, subject.organ == "other"
     best: Mention | None = None
     best_cost, foreign = float("inf"), False
     for mention in reading.mentions:
@@ -98,6 +100,24 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
     return best, foreign
 
 
+_ITS = frozenset({"its", "it", "itself", "ihre", "ihr", "sie", "er", "es", "selbst", "deren", "dessen"})
+# "; its size is 24 mm", "; the lesion itself is 30 mm": words of the part in which the pronoun stands.
+ITS_WITHIN = 3
+
+
+def _pointed_at(size: Span, reading: Reading) -> Mention | None:
+    """ "Metastasis compressing the duct (9 mm); its size is 24 mm": the subject of the sentence, by a pronoun."""
+    words = reading.words
+    start = next((i for i in range(size.start - 1, -1, -1) if words[i] == ";"), -1)
+    part = words[start + 1 : size.start]
+    named = any(start < hit.start < size.start for hit in (*reading.organ_hits, *reading.mentions))
+    if start < 0 or not _ITS & set(part[:ITS_WITHIN]):
+        return None
+    itself = bool({"itself", "selbst"} & set(part))
+    lesions = [m for m in reading.mentions if m.kind in ("lesion", "metastasis", "recurrence") and m.end <= start]
+    return lesions[0] if lesions and (itself or not named) else None
+
+
 def _named_inside(bracket: int, size: Span, reading: Reading) -> Mention | None:
     """ "Segment 2 (8 mm, cyst), segment 4 (14 mm, metastasis)": the bracket holds the size and what it is of."""
     words = reading.words
@@ -106,7 +126,7 @@ def _named_inside(bracket: int, size: Span, reading: Reading) -> Mention | None:
     closing = next((i for i in range(size.end, len(words)) if words[i] == ")"), -1)
     inside = [m for m in reading.mentions if bracket < m.start < closing]
     sizes = sum(word in ("mm", "cm") for word in words[bracket:closing])
-    kinds = ("benign", "metastasis")
+    kinds = ("benign", "metastasis", "treated")
     return inside[0] if len(inside) == sizes == 1 and inside[0].kind in kinds else None
 
 
@@ -184,6 +204,8 @@ def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bo
         return False
     if mention.start >= size.end and mention.polarity == "benign" and _is_feature_of_largest(mention, size, reading):
         return False
+    if mention.kind == "uptake" and mention.polarity == "ignored":
+        return False  # "Size/uptake: S3 21 mm/SUV 18"
     beside = adjacent or bracket == mention.end
     if mention.kind == "treated" and not beside and _only_tells_where(mention, reading):
         return False

@@ -248,7 +248,7 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "uncertain" if hedged or (suspected and not _has_affirm(cues)) else "present"
     if hit.category == "lesion" and _lives_in_its_part(hit, reading, findings):
         return "followed"
-    if called_benign(reading, findings) or is_benign_in_its_part(hit, reading, findings):
+    if called_benign(reading, findings, hit) or is_benign_in_its_part(hit, reading, findings):
         return "benign"
     if is_pet and any(cue.category == "non_avid" for cue in cues):
         return "uncertain" if reading.has("indeterminate") and hit.category == "lesion" else "non_avid"

@@ -46,6 +46,14 @@ def _leads_to_size(words: Sequence[str], start: int) -> bool:
     return False
 
 
+_JOINS = frozenset({"and", "und", "vs", "versus", "against", "gegenueber", "gegen"})
+
+
+def _closes_another(cue: Hit, words: Sequence[str]) -> bool:
+    """ "22 mm today and 31 mm in March": the word stands behind another size, to which it belongs."""
+    return cue.start > 0 and words[cue.start - 1] in ("mm", "cm") and bool(_JOINS & set(words[cue.end : cue.end + 1]))
+
+
 def cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int) -> set[str]:
     """Cue categories next to a size, not across a comma or bracket; of previous/current the nearest."""
     found: set[str] = set()
@@ -67,6 +75,8 @@ def cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int
             if direction > 0 and (number_follows or (cue.category == "previous" and _leads_to_size(words, cue.end))):
                 return found
             if cue.category in _TIMES and found & _TIMES:
+                continue
+            if direction < 0 and cue.category == "current" and _closes_another(cue, words):
                 continue
             if direction < 0 and cue.category in ("comparing", "previous") and _names_study(words[cue.end : at]):
                 continue

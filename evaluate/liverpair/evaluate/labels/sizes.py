@@ -150,7 +150,7 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
             continue
         if start > 0 and (words[start - 1] in _BOUNDS or tuple(words[max(0, start - 2) : start]) in _SMALLER_THAN):
             continue  # "mostly below 1 cm", "the others smaller than 1 cm"
-        bound = start > 0 and words[start - 1] == "<"  # "< 1 cm; max. 9 mm"
+        bound = start > 0 and words[start - 1] in ("<", "als", "than")  # "< 1 cm; max. 9 mm", "larger than 1 cm"
         arrow = words[unit + 1 : unit + 3] == ["-", ">"]
         leads_on = arrow or (unit + 1 < len(words) and category.get(unit + 1) == "link_change")
         former = bool(before & {"previous", "comparing"}) and not changed  # "von ehemals 33 auf 19 mm"
@@ -204,6 +204,8 @@ def _without_unit(
         ends = at + 1 == len(words) or words[at + 1] in (",", ";", ".", "(") or bool(_SEGMENT.fullmatch(words[at + 1]))
         listed = bool(units) and ends and at > 0 and bool(_SEGMENT.fullmatch(words[at - 1]))
         now = then and _stands_at(words, at, at + 1)
+        changed = category.get(at - 1) == "link_change" and tokens[at - 2].kind == "number"
+        now = now or (changed and ends and bool(units) and words[at - 3] in ("from", "von"))  # "from 22 to 15, from ..."
         if (listed or now) and SMALLEST_MM <= mm <= LARGEST_PLAUSIBLE_MM:
             out.append(_Raw(mm, at, at + 1, False, False, now, now))
     return out

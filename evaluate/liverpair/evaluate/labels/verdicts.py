@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from liverpair.evaluate.labels.mentions import Reading
+from liverpair.evaluate.labels.places import places_of
 from liverpair.evaluate.labels.reading import LIVER
 
 __all__ = ["is_benign_verdict", "judged_benign"]
@@ -59,6 +60,38 @@ def _is_plural(reading: Reading, at: int) -> bool:
 
 def judged_benign(readings: Sequence[Reading]) -> set[int]:
     """Identities of sentences about one lesion, however it is called, that such a verdict follows."""
+    return _judged_next(readings) | _judged_by_place(readings)
+
+
+def _judged_by_place(readings: Sequence[Reading]) -> set[int]:
+    """Those of one lesion whose segment the impression gives to a benign one: "Haemangioma in segment 7."."""
+    named = [(places_of(reading), reading) for reading in readings if reading.sentence.section == "impression"]
+    benign = {
+        place
+        for places, reading in named
+        if reading.mentions and all(m.kind == m.polarity == "benign" for m in reading.mentions)
+        for place in places
+    }
+    if not benign:
+        return set()
+    told = ("present", "uncertain", "followed", "neutral")
+    others = {
+        place
+        for reading in readings
+        if any(m.polarity in told and (m.kind != "lesion" or not m.singular) for m in reading.mentions)
+        for place in places_of(reading)
+    }
+    return {
+        id(reading)
+        for reading in readings
+        if reading.sentence.section == "findings"
+        and places_of(reading)
+        and places_of(reading) <= benign - others
+        and [m.kind for m in reading.mentions if m.organ == LIVER and m.polarity in told] == ["lesion"]
+    }
+
+
+def _judged_next(readings: Sequence[Reading]) -> set[int]:
     return {
         id(reading)
         for reading, following in pairwise(readings)
