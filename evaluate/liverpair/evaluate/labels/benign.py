@@ -117,6 +117,8 @@ def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -
 _AND = frozenset({"and", "und"})
 # "Einem bekannten (Hämangiom entspricht)": words between the conjunction and the name.
 LONGEST_ATTRIBUTE = 2
+
+
 def _is_alone_with_benign(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
     """ "13 mm nodule, probably metastasis; 22 mm area, probably THAD": what else its own part of a list names."""
     words = reading.words

@@ -23,7 +23,8 @@ _LINE = re.compile(r"^[ \t*•-]*[^\W\d][^:\n|]{0,30}(?P<colon>:)[ \t]*\S[^\n|]*
 FEWEST_LINES = 2
 # "Q2 How many? 2", "3. Size? 16 mm": the question, and a short answer on its line.
 _QUESTION = re.compile(
-    r"^[ \t*•-]*(?P<number>Q?\d{0,2}[.:)]?[ \t]*)(?P<ask>[^\n?:|]{4,60})(?P<mark>[ ]?\?)[ \t]+(?P<answer>[^\n?]{1,60})$",
+    r"^[ \t*•-]*(?P<number>Q?\d{0,2}[.:)]?[ \t]*)(?P<ask>[^\n?:|]{4,60})"
+    r"(?P<mark>[ ]?\?)[ \t]+(?P<answer>[^\n?]{1,60})$",
     re.MULTILINE | re.IGNORECASE,
 )
 FEWEST_QUESTIONS = 3

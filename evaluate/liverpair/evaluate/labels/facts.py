@@ -50,7 +50,8 @@ def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading]
             if fact is None and lesion and is_left_open(following, reading):
                 # "One lesion, 16 mm. I cannot say what it is."
                 fact = Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
-            if fact is not None and fact.status == "present" and mention.kind == "metastasis" and is_dead(reading, mention, rules):
+            strong = fact is not None and fact.status == "present" and mention.kind == "metastasis"
+            if fact is not None and strong and is_dead(reading, mention, rules):
                 fact = replace(fact, status="absent")
             if fact is not None:
                 left_open = fact.status == "present" and is_left_open(following, reading)

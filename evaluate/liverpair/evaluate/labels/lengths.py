@@ -7,7 +7,18 @@ from collections.abc import Sequence
 __all__ = ["is_extent_along"]
 
 _ALONG = frozenset({"over", "along", "ueber", "auf", "for"})
-_TOUCHES = ("invad", "infiltr", "contact", "kontakt", "abut", "encas", "occlu", "verschl", "umscheid", "ummauer")
+_TOUCHES: tuple[str, ...] = (
+    "invad",
+    "infiltr",
+    "contact",
+    "kontakt",
+    "abut",
+    "encas",
+    "occlu",
+    "verschl",
+    "umscheid",
+    "ummauer",
+)
 _TOUCHES += ("thromb", "adher", "einbr", "einwachs", "grows", "waechst", "reaches", "narrow", "compress", "kompr")
 # "Over a length of about 25 mm": words from the preposition to the number.
 ALONG_REACH = 6

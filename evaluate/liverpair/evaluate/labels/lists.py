@@ -62,11 +62,11 @@ def _slashed(text: str, is_time: Callable[[str], bool]) -> Iterator[Edit]:
         at += len(line)
 
 
-# "Angaben in mm", "all measurements in cm", "(mm; brackets = prior)", "alles in mm": the unit of what stands without one.
+# "Angaben in mm", "all measurements in cm", "(mm; brackets = prior)", "units mm": the unit of what stands without one.
 _TOLD_UNIT = re.compile(
-    r"\b(?:(?:angaben|ma(?:ß|ss)e|gr(?:ö|oe)(?:ß|ss)en(?:angaben)?|werte|durchmesser|measurements?|sizes?|diameters?|values"
-    r"|dimensions|all(?:es)?|everything|achsen|axes)[ ]+(?:jeweils[ ]+|all[ ]+|are[ ]+|given[ ]+)*in[ ]+|units?:?[ ]|einheit(?:en)?:?[ ]"
-    r"|(?<=\()(?:in[ ]+)?|(?<=\()[^()\d\n]{1,30}[, ])"
+    r"\b(?:(?:angaben|ma(?:ß|ss)e|gr(?:ö|oe)(?:ß|ss)en(?:angaben)?|werte|durchmesser|measurements?|sizes?|diameters?"
+    r"|values|dimensions|all(?:es)?|everything|achsen|axes)[ ]+(?:jeweils[ ]+|all[ ]+|are[ ]+|given[ ]+)*in[ ]+"
+    r"|units?:?[ ]|einheit(?:en)?:?[ ]|(?<=\()(?:in[ ]+)?|(?<=\()[^()\d\n]{1,30}[, ])"
     r"(?P<unit>mm|cm)\b(?![ ]*[:=]?[ ]*\d)",
     re.IGNORECASE,
 )
@@ -88,7 +88,8 @@ _OTHER_VALUES = (
     re.compile(rf"\((?P<axes>{_PLAIN}[ ]?[x×*][ ]?{_PLAIN})\)"),
     re.compile(rf"(?<![\w.,])(?:{ROMAN}|[1-8][ab]?)[ ]?\((?P<axes>{_PLAIN})\)", re.IGNORECASE),
     re.compile(
-        rf"^[ \t]*(?![^\n:]*(?:{_NO_LENGTH}))[-*•#]?[ ]?[^\n:|]{{2,25}}:[ ]*(?P<axes>{_AXES})(?=[ ]*(?:\([^()\n]*\))?[ .]*$)",
+        rf"^[ \t]*(?![^\n:]*(?:{_NO_LENGTH}))(?:[-*•#]|\d[.)]|(?=[^\n:]*(?:seg|lobe|lapp|dome|kuppel)))[ ]?"
+        rf"[^\n:|]{{2,25}}:[ ]*(?P<axes>{_AXES})(?=[ ]*(?:\([^()\n]*\))?[ .]*$)",
         re.IGNORECASE | re.MULTILINE,
     ),
     re.compile(rf"\b(?:current|now|today|aktuell|jetzt|heute):?[ ](?P<axes>{_AXES})(?=[ ]?[,;.)\n])", re.IGNORECASE),

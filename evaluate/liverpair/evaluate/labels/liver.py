@@ -177,18 +177,24 @@ def holds_several(reading: Reading, rules: Rules) -> bool:
     return placed or counted or any(word.startswith(_SEVERAL) for word in words)
 
 
+_NOT_PLAIN = frozenset({"negation_before", "negation_after", "non_avid", "resolved", "indeterminate", "hedge", "trace"})
+_NOT_PLAIN |= {"normal"}
+
+
 def is_measured_focus(reading: Reading, rules: Rules) -> bool:
     """ "Hep. 2x: S4 14 mm SUV 20": in a PET, a segment with a size and an uptake, and no word for the lesion."""
     words = reading.words
-    if not reading.is_pet or reading.mentions or owns_no_size(reading, None, rules) or reading.sentence.question:
+    if not reading.is_pet or reading.mentions or reading.sentence.question:
+        return False
+    if not any(word.startswith("suv") for word in words) or owns_no_size(reading, None, rules):
         return False
     said = {cue.category for cue in reading.cues}
-    if said & {"negation_before", "negation_after", "non_avid", "resolved", "indeterminate", "hedge", "trace", "normal"}:
+    if said & _NOT_PLAIN:
         return False
     placed = any(hit.category == LIVER and words[hit.start].startswith(_SEGMENTS) for hit in reading.organ_hits)
     others = any(hit.category == OTHER for hit in reading.organ_hits)
     measured = any(cue.category.startswith("unit") for cue in reading.size_hits(rules))
-    return placed and not others and measured and any(word.startswith("suv") for word in words)
+    return placed and not others and measured
 
 
 # "Leber: S2 19 mm": words from the segment to its lesion's unit; segments as they are named.

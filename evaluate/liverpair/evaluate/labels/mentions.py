@@ -170,7 +170,18 @@ def _without_places(findings: list[Hit], words: Sequence[str]) -> list[Hit]:
 
 
 _CYSTIC = ("zystisch", "cystic", "fatty", "verkalk", "calcif", "kalk", "kalzif", "einblut")
-_TEXTURES = ("nekro", "necro", "zentral", "central", "teil", "part", "degener", "einge", "solid", "focally")
+_TEXTURES: tuple[str, ...] = (
+    "nekro",
+    "necro",
+    "zentral",
+    "central",
+    "teil",
+    "part",
+    "degener",
+    "einge",
+    "solid",
+    "focally",
+)
 _TEXTURES += ("anteil", "komponent", "component", "portion", "intern", "foci of", "kern", "core")
 # "Enthält kleine Verkalkungen", "contains coarse calcifications".
 _HOLDING = ("enthaelt", "enthalten", "contain", "harbour", "harbor")

@@ -110,7 +110,8 @@ def _pointed_at(size: Span, reading: Reading) -> Mention | None:
     words = reading.words
     start = next((i for i in range(size.start - 1, -1, -1) if words[i] == ";"), -1)
     part = words[start + 1 : size.start]
-    named = any(start < hit.start < size.start for hit in (*reading.organ_hits, *reading.mentions))
+    starts = [hit.start for hit in reading.organ_hits] + [mention.start for mention in reading.mentions]
+    named = any(start < at < size.start for at in starts)
     if start < 0 or not _ITS & set(part[:ITS_WITHIN]):
         return None
     itself = bool({"itself", "selbst"} & set(part))
@@ -130,7 +131,20 @@ def _named_inside(bracket: int, size: Span, reading: Reading) -> Mention | None:
     return inside[0] if len(inside) == sizes == 1 and inside[0].kind in kinds else None
 
 
-_TUMOURS = ("net", "nen", "tumo", "prim", "carcinoid", "karzinoid", "mass", "lesion", "laesion", "deposit", "knoten", "met")
+_TUMOURS: tuple[str, ...] = (
+    "net",
+    "nen",
+    "tumo",
+    "prim",
+    "carcinoid",
+    "karzinoid",
+    "mass",
+    "lesion",
+    "laesion",
+    "deposit",
+    "met",
+)
+_TUMOURS += ("knoten",)
 
 
 def _explains_another_tumour(bracket: int, reading: Reading) -> bool:
@@ -216,7 +230,20 @@ def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bo
 
 
 _LARGEST = ("larg", "bigg", "groess", "domin", "fuehrend", "leading", "index", "bulk")
-_SHOWS = ("zeigt", "zeigen", "shows", "show", "with", "mit", "contain", "enthaelt", "aufweis", "weist", "exhibit", "has")
+_SHOWS: tuple[str, ...] = (
+    "zeigt",
+    "zeigen",
+    "shows",
+    "show",
+    "with",
+    "mit",
+    "contain",
+    "enthaelt",
+    "aufweis",
+    "weist",
+    "has",
+)
+_SHOWS += ("exhibit",)
 
 
 def _is_feature_of_largest(mention: Mention, size: Span, reading: Reading) -> bool:
@@ -268,8 +295,10 @@ def _organ_in_list(size: Span, reading: Reading) -> Hit | None:
             continue
         between = reading.words[organ.end : size.start]
         compound = any(m.start < organ.end and organ.start < m.end for m in reading.mentions)
-        listed = bool(between) or ":" in reading.words[: organ.start]
-        if listed and len(between) <= 3 and not compound and all(word in _LIST_FILL or word in _PLACES for word in between):
+        whole = reading.words[organ.start].startswith(("liver", "leber", "hep")) or organ.category == "other"
+        listed = bool(between) or (whole and ":" in reading.words[: organ.start])  # "Disease: ileum 19 mm, liver 22 mm"
+        filled = all(word in _LIST_FILL or word in _PLACES for word in between)
+        if listed and len(between) <= 3 and not compound and filled:
             return organ
     return None
 

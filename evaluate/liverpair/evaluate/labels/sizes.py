@@ -205,7 +205,7 @@ def _without_unit(
         listed = bool(units) and ends and at > 0 and bool(_SEGMENT.fullmatch(words[at - 1]))
         now = then and _stands_at(words, at, at + 1)
         changed = category.get(at - 1) == "link_change" and tokens[at - 2].kind == "number"
-        now = now or (changed and ends and bool(units) and words[at - 3] in ("from", "von"))  # "from 22 to 15, from ..."
+        now = now or (changed and ends and bool(units) and words[at - 3] in ("from", "von"))  # "from 22 to 15, ..."
         if (listed or now) and SMALLEST_MM <= mm <= LARGEST_PLAUSIBLE_MM:
             out.append(_Raw(mm, at, at + 1, False, False, now, now))
     return out

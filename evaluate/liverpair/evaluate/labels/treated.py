@@ -51,9 +51,19 @@ def _only_tells_where(hit: Hit, reading: Reading) -> bool:
 
 
 def is_dead(reading: Reading, mention: Mention, rules: Rules) -> bool:
-    """ "Treated metastasis (42 mm ablation zone), no residual or recurrent tumour": nothing in its part lives."""
-    said = {hit.category for hit in _of_part(rules.treatment.find(reading.words), reading, mention, mention.start)}
-    return {"dead", "lifeless"} <= said and "alive" not in said
+    """ "Treated metastasis in segment 6 (42 mm ablation zone), no residual tumour": the bracket tells what is left."""
+    words = reading.words
+    if "(" not in words:
+        return False
+    opening = next((i for i in range(mention.end, len(words)) if words[i] in ("(", ",", ";")), -1)
+    if opening < 0 or words[opening] != "(":
+        return False
+    closing = next((i for i in range(opening, len(words)) if words[i] == ")"), len(words))
+    end = next((i for i in range(closing, len(words)) if words[i] == ";"), len(words))
+    told = [hit for hit in rules.treatment.find(words[:end]) if hit.start >= mention.end]
+    left = any(hit.category in ("dead", "local") and opening < hit.start < closing for hit in told)
+    said = {hit.category for hit in told}
+    return left and "lifeless" in said and "alive" not in said
 
 
 def _of_part(hits: list[Hit], reading: Reading, mention: Mention | None, size: int) -> list[Hit]:

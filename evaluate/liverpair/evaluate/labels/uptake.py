@@ -35,7 +35,7 @@ _ORGAN = ("der leber", "des leberparenchym", "of liver", "of the liver")
 
 
 def is_of_whole_organ(hit: Hit, reading: Reading) -> bool:
-    """ "Kräftige Speicherung der Leber", "strong uptake of the liver": the organ's own, of which nothing else is said."""
+    """ "Kräftige Speicherung der Leber", "strong uptake of the liver": the organ's own; nothing else is said of it."""
     words = reading.words
     behind = " ".join(words[hit.end : hit.end + 3])
     owned = any(behind.startswith(organ) for organ in _ORGAN)

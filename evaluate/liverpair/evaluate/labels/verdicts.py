@@ -1,4 +1,4 @@
-"""Whether the sentence behind a lesion's calls it benign: "Lesion 2: segment 6, 38 mm, fill-in. Haemangioma, unchanged."
+"""Whether the sentence behind a lesion's calls it benign: "Lesion 2: segment 6, 38 mm. Haemangioma, unchanged."
 
 Lists describe a lesion in one sentence and name it in the next, which holds hardly more than the name.
 """
@@ -28,13 +28,14 @@ _IT = frozenset({"it", "this", "es", "er", "sie", "dieser", "diese", "dieses"})
 
 def is_benign_verdict(following: Reading | None, reading: Reading) -> bool:
     """Whether ``following`` names nothing but a benign lesion, without a place of its own."""
-    if following is None or following.sentence.block != reading.sentence.block or not following.mentions:
+    if following is None or not following.mentions or following.sentence.block != reading.sentence.block:
         return False
     named = following.mentions
+    if not all(m.kind == "benign" and m.polarity == "benign" for m in named):
+        return False
     own = all(any(m.start < hit.end and hit.start < m.end for m in named) for hit in following.organ_hits)
-    benign = all(m.kind == "benign" and m.polarity == "benign" for m in named)
     parenchyma = any(word.startswith(_OF_PARENCHYMA) for word in following.words)
-    if not own or not benign or (parenchyma and not any(w.startswith(_FOCAL) for w in following.words)):
+    if not own or (parenchyma and not any(w.startswith(_FOCAL) for w in following.words)):
         return False
     short = len(following.words) <= (LONGEST_SENTENCE if following.words[0] in _IT else LONGEST_VERDICT)
     if short and not {"mm", "cm"} & set(following.words):
@@ -60,6 +61,8 @@ def _is_plural(reading: Reading, at: int) -> bool:
 
 def judged_benign(readings: Sequence[Reading]) -> set[int]:
     """Identities of sentences about one lesion, however it is called, that such a verdict follows."""
+    if not any(m.kind == "benign" for reading in readings for m in reading.mentions):
+        return set()
     return _judged_next(readings) | _judged_by_place(readings)
 
 
@@ -78,7 +81,10 @@ def _judged_by_place(readings: Sequence[Reading]) -> set[int]:
     others = {
         place
         for reading in readings
-        if any(m.polarity in told and (m.kind != "lesion" or not m.singular) for m in reading.mentions)
+        if any(
+            m.polarity in told and (m.kind != "lesion" or not m.singular or reading.sentence.section == "impression")
+            for m in reading.mentions
+        )
         for place in places_of(reading)
     }
     return {
