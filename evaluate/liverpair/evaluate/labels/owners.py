@@ -194,7 +194,7 @@ def _only_tells_where(mention: Mention, reading: Reading) -> bool:
 
 
 # "Recurrence at the resection surface, 12 mm": words from the preposition to the place.
-_AT = frozenset({"an", "am", "at", "along", "entlang", "neben", "beside", "adjacent", "next"})
+_AT = frozenset({"an", "am", "at", "along", "entlang", "neben", "beside", "adjacent", "next", "abutting", "bordering"})
 AT_REACH = 2
 
 
