@@ -8,7 +8,7 @@ from liverpair.evaluate.labels.former import is_year, parsed_date
 from liverpair.evaluate.labels.lexicon import Hit
 from liverpair.evaluate.labels.reading import Reading
 
-__all__ = ["paired_sizes"]
+__all__ = ["largest_addend", "paired_sizes"]
 
 _TIMES = frozenset({"current", "previous", "comparing", "previous_beside", "previous_in_bracket"})
 
@@ -65,3 +65,11 @@ def _series(reading: Reading, colon: int, taken: int, length: int, unit: str) ->
             found.append((round(factor * float(words[at + 2 * taken].replace(",", ".")), 3), at, end + 1))
         at = end + 1
     return found
+
+
+def largest_addend(words: Sequence[str], opening: int) -> float:
+    """ "Sum 54 mm (33 + 21)": the largest of what the bracket behind the sum adds up, 0 if it adds up nothing."""
+    closing = next((i for i in range(opening, len(words)) if words[i] == ")"), opening)
+    inside = words[opening + 1 : closing] if words[opening : opening + 1] == ["("] else []
+    adds = "+" in inside and not any(word.isalpha() for word in inside)
+    return max((float(word.replace(",", ".")) for word in inside if adds and word[:1].isdigit()), default=0.0)

@@ -25,7 +25,7 @@ from liverpair.evaluate.labels.liver_size import LIVER_MM, is_of_liver
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.outset import told_of_outset
 from liverpair.evaluate.labels.owners import owner
-from liverpair.evaluate.labels.pairs import paired_sizes
+from liverpair.evaluate.labels.pairs import largest_addend, paired_sizes
 from liverpair.evaluate.labels.rules import Hit, Rules
 from liverpair.evaluate.labels.size_cues import cues_near
 from liverpair.evaluate.labels.text import Token
@@ -129,6 +129,9 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         mm = round(factor * (values[0] if changed else max(values)), 3)
         past = in_sum(cues, words, start) or in_past_bracket(cues, reading, start, unit)
         if past and not _lists_addends(words, start, last):
+            addend = factor * largest_addend(words, unit + 1)
+            if addend and "previous" not in cues_near(cues, words, start, -1):
+                out.append(_Raw(addend, unit + 1, unit + 2, False, False, False))
             continue
         before = cues_near(cues, words, start, -1)
         behind = cues_near(cues, words, unit + 1, +1)
