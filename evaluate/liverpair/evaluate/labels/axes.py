@@ -26,13 +26,23 @@ _NAMED_FIRST = re.compile(
 _NAMED_BEHIND = re.compile(
     rf"(?<![\w.,]){_NUMBER}[ ]?{_AXIS}(?:{_JOIN}{_NUMBER}[ ]?{_AXIS}){{1,2}}{_UNIT}", re.IGNORECASE
 )
+# "65 x 58 x 70 (CC) mm": only the last axis is named.
+_LAST_NAMED = re.compile(rf"(?<![\w.,]){_NUMBER}(?:[ ]?[x×*][ ]?{_NUMBER}){{1,2}}[ ]?{_AXIS}{_UNIT}", re.IGNORECASE)
 # "34 : 28 : 30 mm". Two numbers may be a segment and its size.
 _RATIO = re.compile(rf"(?<![\w.,:]){_NUMBER}(?:[ ]?:[ ]?{_NUMBER}){{2}}{_UNIT}")
 
 
+# "22 ± 2 mm": how sure the measure is.
+_TOLERANCE = re.compile(rf"(?<![\w.,])(?P<size>{_NUMBER})[ ]?(?:±|\+/-|\+-)[ ]?{_NUMBER}{_UNIT}")
+
+
 def axes_edits(text: str) -> Iterator[Edit]:
     """Edits from left to right."""
-    found = [size for form in (_NAMED_FIRST, _NAMED_BEHIND, _RATIO) for size in form.finditer(text)]
+    tolerances = list(_TOLERANCE.finditer(text)) if "±" in text or "+" in text else []
+    if tolerances:
+        yield from ((size.end("size"), size.end(), " ") for size in tolerances)
+        return
+    found = [size for form in (_NAMED_FIRST, _NAMED_BEHIND, _LAST_NAMED, _RATIO) for size in form.finditer(text)]
     last = 0
     for size in sorted(found, key=lambda size: size.start()):
         if size.start() >= last:

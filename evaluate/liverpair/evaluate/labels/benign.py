@@ -58,8 +58,9 @@ def qualified(reading: Reading, hit: Hit, category: str) -> bool:
     return False
 
 
-def called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
-    """A benign diagnosis in the sentence that no competing metastasis stands beside."""
+def called_benign(reading: Reading, findings: Sequence[Hit], hit: Hit | None = None) -> bool:
+    """A benign diagnosis in the sentence (not one of another lesion than ``hit``) that no metastasis stands beside."""
+    findings = [f for f in findings if f.category != "benign" or hit is None or not _is_of_another(f, hit, reading)]
     benign = [f for f in findings if f.category == "benign" and not _denied(f, reading) and not guessed(f, reading)]
     benign = [f for f in benign if not was_called(f, reading) and only_neighbours(f, reading) < 0]
     rivals = [
@@ -72,12 +73,26 @@ def called_benign(reading: Reading, findings: Sequence[Hit]) -> bool:
     return reading.other_tumour or not qualified(reading, benign[0], "malignant")
 
 
+def _is_of_another(named: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Lesions: S3 21 mm, S5 15 mm; hepatic cyst 44 mm": beyond a semicolon, with a size of its own."""
+    words = reading.words
+    low, high = (hit.end, named.start) if hit.end <= named.start else (named.end, hit.start)
+    if ";" not in words[low:high]:
+        return False
+    start = next((i for i in range(named.start - 1, -1, -1) if words[i] == ";"), -1)
+    end = next((i for i in range(named.end, len(words)) if words[i] == ";"), len(words))
+    sized = {"mm", "cm"}
+    return bool(sized & set(words[start + 1 : end])) and bool(sized & {*words[: start + 1], *words[end:]})
+
+
 def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
     """ "One suspected metastasis, two further lesions (12 mm, 5 mm) are cysts": the verb's part is the lesion's own."""
     words = reading.words
     if hit.category == "lesion" and _is_named_benign(hit, reading, findings):
         return True
-    behind = [f for f in findings if f.start >= hit.end]
+    if hit.category == "lesion" and _is_alone_with_benign(hit, reading, findings):
+        return True
+    behind = [f for f in findings if f.start >= hit.end and f.category != "uptake"]
     if (
         hit.category != "lesion"
         or not behind
@@ -86,8 +101,36 @@ def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -
     ):
         return False
     between = words[hit.end : behind[0].start]
-    outside = " ".join(between).replace("( ", "(").split("(")[0].split() + " ".join(between).split(")")[-1].split()
-    return bool(_IS & set(outside)) and not _IS_NOT & set(outside)
+    opening, closing = (between.index(mark) if mark in between else -1 for mark in "()")
+    outside = [*between[:opening], *between[closing + 1 :]] if 0 <= opening < closing else list(between)
+    verb = next((i for i in range(len(outside) - 1, -1, -1) if outside[i] in _IS), -1)
+    resumed = verb > 0 and outside[verb - 1] in _AND  # "shows no uptake and is"
+    subject = outside[: verb - 1] if resumed else outside[: max(0, verb)]
+    if verb >= 0 and not _IS_NOT & {*subject, *outside[verb:]}:
+        return True
+    joined = max((i for i, word in enumerate(outside) if word in _AND), default=-1)
+    last = words[behind[0].end : behind[0].end + 1]  # "nicht speichert und einem Hämangiom entspricht"
+    short = joined >= 0 and len(outside) - joined - 1 <= LONGEST_ATTRIBUTE
+    return short and bool(_IS & set(last)) and not _IS_NOT & set(outside[joined + 1 :])
+
+
+_AND = frozenset({"and", "und"})
+# "Einem bekannten (Hämangiom entspricht)": words between the conjunction and the name.
+LONGEST_ATTRIBUTE = 2
+
+
+def _is_alone_with_benign(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
+    """ "13 mm nodule, probably metastasis; 22 mm area, probably THAD": what else its own part of a list names."""
+    words = reading.words
+    if ";" not in words:
+        return False
+    start = next((i for i in range(hit.start - 1, -1, -1) if words[i] == ";"), -1)
+    end = next((i for i in range(hit.end, len(words)) if words[i] == ";"), len(words))
+    others = [f for f in findings if start < f.start < end and f is not hit and f.category != "uptake"]
+    named = [f for f in others if f.category == "benign" and f.start >= hit.end]
+    sure = named and not guessed(named[0], reading) and not _denied(named[0], reading) and len(others) == len(named)
+    feature = any(c.category in ("malignant", "indeterminate") and start < c.start < end for c in reading.cues)
+    return bool(sure) and not feature and only_neighbours(named[0], reading) < 0
 
 
 # "FNH-artige Läsion", "haemangioma-like lesion".

@@ -27,6 +27,8 @@ def decide(facts: Sequence[Fact], readings: Sequence[Reading]) -> tuple[str, Fac
         and not impression.strong
     ):
         chosen = findings  # "liver unremarkable" as an afterthought
+    elif impression.status == "uncertain" and impression.mention is None and findings.strong:
+        chosen = findings if findings.status == "present" else impression  # "SD; ?minimal PD": the course is doubted
     elif impression.status == "absent" and findings.status != "absent" and not impression.strong:
         chosen = impression if impression.explicit else findings
     else:

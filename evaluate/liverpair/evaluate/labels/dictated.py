@@ -60,6 +60,7 @@ def _stops(line: str, words: list[re.Match[str]], rules: Rules) -> Iterator[Edit
     plain = [normalise(word.group())[0] for word in words]
     headings = {i for i, word in enumerate(plain) if len(word) >= SHORTEST_HEADING and _heads_impression(word, rules)}
     organs = {i for i in _opening_organs(plain, rules) if not headings & {i, i - 1}}
+    organs |= {i for i in _opening_lesions(plain, rules) if not headings & {i, i - 1}}
     for i in sorted(headings | organs):
         gap = (words[i - 1].end(), words[i].start()) if i else (0, 0)
         if line[gap[0] : gap[1]].strip():
@@ -74,6 +75,42 @@ def _stops(line: str, words: list[re.Match[str]], rules: Rules) -> Iterator[Edit
 
 def _heads_impression(word: str, rules: Rules) -> bool:
     return any(hit.category == "impression" for hit in rules.sections.find([word]))
+
+
+_UNITS = ("mm", "cm", "millim", "centim", "zentim")
+# Behind a measured lesion these begin the next statement: a denial, another lesion, what was so before.
+_OPENERS = frozenset(
+    {
+        "no", "kein", "keine", "keinen", "the", "a", "another", "an", "further", "two", "three", "der", "die", "das",
+        "ein", "eine", "weitere", "weiterer", "zwei", "drei", "it", "they", "es", "er", "sie", "target", "ziellaesion",
+        "zielherd", "known", "there", "multiple", "several", "mehrere", "linker", "rechter",
+    }
+)  # fmt: skip
+_ARTICLES = frozenset({"der", "die", "das"})
+_ON = frozenset({"on", "in", "at", "im", "bei", "vor"})
+_WAS = frozenset({"was", "war", "were", "waren", "it", "es", "measured", "had"})
+# "On the previous scan it was 38 millimetres": words from the preposition to the verb.
+WAS_REACH = 6
+
+
+def _opening_lesions(plain: list[str], rules: Rules) -> Iterator[int]:
+    """Places behind a size at which the next statement begins."""
+    measured = False
+    for i, word in enumerate(plain):
+        if i and plain[i - 1].startswith(_UNITS) and i + 1 < len(plain):
+            measured = True
+        if not measured or plain[i - 1] in _CONNECTING:
+            continue
+        behind = plain[i + 1 : i + 1 + WAS_REACH]
+        unit = next((at for at, other in enumerate(behind) if other.startswith(_UNITS)), len(behind))
+        then = any(cue.category == "previous" for cue in rules.sizes.find(plain[i : i + WAS_REACH]))
+        compared = word in _ON and then and bool(_WAS & set(behind[:unit]))
+        before = any(cue.category == "previous" and cue.start == 0 for cue in rules.sizes.find(plain[i : i + 2]))
+        # "die größte", "das Hämangiom"; else the article may be a pronoun ("die ich nicht mehr sehe")
+        subject = word not in _ARTICLES or bool(rules.findings.find(plain[i : i + 4])) or behind[:1] == ["groesste"]
+        if (word in _OPENERS and subject) or compared or (before and behind[:1] != [] and behind[0] in _WAS):
+            measured = False
+            yield i
 
 
 def _opening_organs(plain: list[str], rules: Rules) -> Iterator[int]:

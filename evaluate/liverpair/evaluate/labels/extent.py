@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from liverpair.evaluate.labels.former import corrected_sizes
 from liverpair.evaluate.labels.frames import QUOTE
 from liverpair.evaluate.labels.mentions import Reading
-from liverpair.evaluate.labels.places import place_of, places_of
+from liverpair.evaluate.labels.places import listed_places, place_of, places_of
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
 from liverpair.evaluate.labels.tenses import is_of_other_study, told_of_past
 from liverpair.evaluate.labels.timeline import dated_past
 from liverpair.evaluate.labels.treated import owns_no_size
+from liverpair.evaluate.labels.verdicts import judged_benign
 
 __all__ = ["counted_sizes", "sizes_at_place", "sizes_near", "sizes_told", "sizes_unnamed"]
 
@@ -24,7 +25,7 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
     sizes: list[float] = []
     others: list[float] = []  # "on the outside CT the mass measured 62 mm": only where nothing else is known
     corrected = {taken for reading in readings for taken in corrected_sizes(reading.words)}
-    past = told_of_past(readings, rules)
+    past, judged = told_of_past(readings, rules), judged_benign(readings)
     on_liver, block = bool(correcting), -1  # whether the last lesion spoken of was a counted one
     named_before = False  # whether the liver's lesions were named, denied ones, too
     subject = False  # and whether the one was that its sentence began with
@@ -41,6 +42,8 @@ def counted_sizes(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             if gone and not reading.mentions and not reading.has("remains"):
                 continue  # "Segment 8, treated: 68 mm, completely necrotic"
             own = id(size.mention) in counted
+            if size.mention is None and id(reading) in judged:
+                continue  # "#2 segment 6: 26 mm, very bright. Cyst, unchanged."
             if owns_no_size(reading, size.mention, rules, size.start):
                 continue  # "S VI (after MWA): 31 mm, no enhancement"
             unnamed = size.mention is None and not size.foreign
@@ -158,12 +161,14 @@ def sizes_at_place(readings: Sequence[Reading], deciding: Reading | None, rules:
             and size.mention.kind != "treated"
         }
         return list(sizes) if len(sizes) == 1 else []
-    if len(places) != 1 or deciding.sentence.section == "findings":
+    several = listed_places(deciding)  # "Lesions in segments 2, 3 and 6 are metastatic"
+    if deciding.sentence.section == "findings" or (len(places) != 1 and len(several) < 2):
         return []
+    places = several if len(several) > 1 else places
     return [
         size.mm
         for reading in readings
-        if places_of(reading) == places
+        if places_of(reading) and places_of(reading) <= places
         for size in read_sizes(reading, rules)
         if size.mention is not None
         and not size.foreign

@@ -10,7 +10,8 @@ from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.places import place_of
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
-from liverpair.evaluate.labels.treated import owns_no_size
+from liverpair.evaluate.labels.treated import is_dead, owns_no_size
+from liverpair.evaluate.labels.verdicts import judged_benign
 
 __all__ = ["Fact", "facts_of", "is_left_open"]
 
@@ -31,6 +32,7 @@ def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading]
     """The facts of these sentences; ``every``: all of the report's, those of the past among them."""
     facts = []
     another_region = bool(readings) and _is_of_another_region(readings[0], rules)
+    judged = judged_benign(readings)
     for number, reading in enumerate(readings):
         following = readings[number + 1] if number + 1 < len(readings) else None
         if reading.has("known") and not reading.is_pet and another_region:
@@ -40,17 +42,25 @@ def facts_of(readings: Sequence[Reading], rules: Rules, every: Sequence[Reading]
             fact = _fact(reading, mention, readings)
             if fact is None and _described_next(mention, following, reading):
                 fact = Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
+            if fact is None and mention.polarity == "neutral" and _is_under_head(mention, reading, readings):
+                fact = Fact("present", reading, mention, reading.sentence.section, mention.organ_known, False)
             if fact is None and verdict == "absent" and mention.organ == "liver" and mention.kind == "metastasis":
                 fact = Fact("absent", reading, mention, reading.sentence.section, mention.organ_known, True)
             lesion = mention.polarity == "neutral" and mention.organ == "liver" and mention.kind == "lesion"
             if fact is None and lesion and is_left_open(following, reading):
                 # "One lesion, 16 mm. I cannot say what it is."
                 fact = Fact("uncertain", reading, mention, reading.sentence.section, mention.organ_known, False)
+            strong = fact is not None and fact.status == "present" and mention.kind == "metastasis"
+            if fact is not None and strong and is_dead(reading, mention, rules):
+                fact = replace(fact, status="absent")
             if fact is not None:
                 left_open = fact.status == "present" and is_left_open(following, reading)
+                left_open = left_open or (mention.polarity == "non_avid" and is_left_open(following, reading))
                 fact = replace(fact, status="uncertain") if left_open else fact
                 fact = _after_verdict(fact, verdict)
                 if fact.status == "uncertain" and not fact.strong and _is_benign_next(reading, following):
+                    fact = replace(fact, status="absent")
+                if id(reading) in judged and mention.kind == "lesion" and mention.singular:
                     fact = replace(fact, status="absent")
                 if doubted and fact.status == "present" and not fact.strong:
                     fact = replace(fact, status="uncertain")
@@ -87,6 +97,15 @@ def _is_benign_next(reading: Reading, following: Reading | None) -> bool:
 
 # Words of the sentence in which its pronoun stands.
 BENIGN_WITHIN = 8
+
+
+def _is_under_head(mention: Mention, reading: Reading, readings: Sequence[Reading]) -> bool:
+    """ "Avid disease:" above "(a) liver - 5 lesions, 8-31 mm": an item of a list of what was found."""
+    if mention.organ != "liver" or mention.kind != "lesion":
+        return False
+    earlier = [other for other in readings[: readings.index(reading)] if other.sentence.block == reading.sentence.block]
+    head = next((other for other in reversed(earlier) if other.words[-1] == ":"), None)
+    return head is not None and any(m.polarity == "present" and m.kind != "benign" for m in head.mentions)
 
 
 def _measures_known(reading: Reading, readings: Sequence[Reading], rules: Rules) -> bool:
@@ -193,6 +212,16 @@ _OF_THEM: tuple[tuple[str, ...], ...] = tuple(
 _THEM = {first: tuple(them for them in _OF_THEM if them[0] == first) for first in {them[0] for them in _OF_THEM}}
 
 
+_LATER = ("spaet", "delayed", "later", "repeat", "wiederhol", "zweit", "second")
+
+
+def _fails_later(following: Reading) -> bool:
+    """ "In der Spätaufnahme nicht mehr nachweisbar": an uptake that later images do not show is none of a lesion."""
+    gone = following.has("resolved") or following.has("negation_after")
+    late = any(word.startswith(_LATER) for word in following.words[:PRONOUN_REACH])
+    return following.is_pet and gone and late and not following.organ_hits
+
+
 def _names_them(words: Sequence[str]) -> bool:
     """ "One of them", "davon": the lesions of the sentence before."""
     return any(tuple(words[i : i + len(them)]) == them for i, word in enumerate(words) for them in _THEM.get(word, ()))
@@ -218,7 +247,7 @@ def _verdict_next(reading: Reading, following: Reading | None) -> str:
         return "absent" if not following.has("remains") else ""  # "Davon ist kein Herd mehr abgrenzbar"
     if any(mention.kind != "benign" for mention in following.mentions):
         return ""
-    if following.has("refuted"):
+    if following.has("refuted") or _fails_later(following):
         return "absent"
     if following.has("resolved") and not following.organ_hits and _ALL_OF_THEM & set(following.words[:PRONOUN_REACH]):
         return "absent"  # "Metastases S2 and S5. Both no longer seen."

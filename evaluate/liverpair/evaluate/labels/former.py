@@ -219,6 +219,10 @@ def opens_with_then(opening: int, words: Sequence[str]) -> bool:
 LONGEST_VALUE = 6
 
 
+# "Two larger than 1 cm (18 and 12 mm)": the bracket tells the sizes that the bound only limits.
+_BOUNDING = (["als"], ["than"], [">"], ["ueber"], ["over"], ["above"])
+
+
 def in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: int) -> bool:
     """ "17 mm (Vor-PET 25 mm)", "9 mm (06/18: 15 mm)": a bracket of the past, behind a size outside it."""
     words = reading.words
@@ -235,6 +239,6 @@ def in_past_bracket(cues: Sequence[Hit], reading: Reading, start: int, unit: int
     sized = any(words[i] in ("mm", "cm") for i in range(opening))
     bare = start == opening + 1 and (unit + 1 == closing or "%" in words[opening:closing])
     # "22 mm (20 mm)", "22 mm (20 mm, +10 %)": a bare size in brackets right behind a size is the former one.
-    behind_size = bare and words[opening - 1] in ("mm", "cm")
+    behind_size = bare and words[opening - 1] in ("mm", "cm") and words[opening - 3 : opening - 2] not in _BOUNDING
     past = bool(dated or inside & {"previous", "previous_beside", "previous_in_bracket"})
     return sized and "current" not in inside and (past or behind_size)

@@ -49,11 +49,12 @@ _DIGITS = {
     "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
     "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "thirteen": "13", "fourteen": "14", "fifteen": "15",
     "sixteen": "16", "seventeen": "17", "eighteen": "18", "nineteen": "19", "twenty": "20", "thirty": "30",
-    "forty": "40", "fifty": "50",
+    "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90",
     "null": "0", "ein": "1", "eins": "1", "zwei": "2", "drei": "3", "vier": "4", "fuenf": "5", "sechs": "6",
     "sieben": "7", "acht": "8", "neun": "9", "zehn": "10", "elf": "11", "zwoelf": "12", "dreizehn": "13",
     "vierzehn": "14", "fuenfzehn": "15", "sechzehn": "16", "siebzehn": "17", "achtzehn": "18", "neunzehn": "19",
     "zwanzig": "20", "dreissig": "30", "vierzig": "40", "fuenfzig": "50",
+    "sechzig": "60", "siebzig": "70", "achtzig": "80", "neunzig": "90", "hundert": "100", "hundred": "100",
 }  # fmt: skip
 
 
@@ -68,11 +69,13 @@ _TENS = "|".join(
 _ONES = "|".join(_spelt(word) for word, value in _DIGITS.items() if len(value) == 1 and value != "0")
 _NUMBER = "|".join(_spelt(word) for word in sorted(_DIGITS, key=len, reverse=True))
 _GERMAN_ONES = _spelt("ein|zwei|drei|vier|fuenf|sechs|sieben|acht|neun")
+# A number of several words, behind "by".
+_COMPOUND = rf"(?:(?:{_TENS})[ \n-](?:{_ONES})|(?:{_GERMAN_ONES})und(?:{_TENS})|{_NUMBER}|\d+)"
 _SPOKEN_SIZE = re.compile(
     rf"\b(?P<whole>(?:(?P<tens>{_TENS})[ \n-](?P<ones>{_ONES}))"
     rf"|(?:(?P<einer>{_GERMAN_ONES})und(?P<zehner>{_TENS}))|{_NUMBER}|\d+)"
-    rf"(?:[ \n](?:point|komma)[ \n](?P<part>{_NUMBER}|\d))?"
-    rf"(?=(?:[ \n](?:mal|by|times|x)[ \n](?:{_NUMBER}|\d+)(?:[ \n](?:point|komma)[ \n](?:{_NUMBER}|\d))?)?"
+    rf"(?:[ \n-](?:point|komma)[ \n-](?P<part>{_NUMBER}|\d))?"
+    rf"(?=(?:[ \n](?:mal|by|times|x)[ \n]{_COMPOUND}(?:[ \n](?:point|komma)[ \n](?:{_NUMBER}|\d))?){{0,2}}"
     r"[ \n](?:mm|cm|milli\w+|zenti\w+|centi\w+)\b)",
     re.IGNORECASE,
 )

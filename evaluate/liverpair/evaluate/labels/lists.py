@@ -62,17 +62,37 @@ def _slashed(text: str, is_time: Callable[[str], bool]) -> Iterator[Edit]:
         at += len(line)
 
 
-# "Angaben in mm", "all measurements in cm": the unit of what stands without one.
+# "Angaben in mm", "all measurements in cm", "(mm; brackets = prior)", "units mm": the unit of what stands without one.
 _TOLD_UNIT = re.compile(
-    r"\b(?:angaben|ma(?:ß|ss)e|gr(?:ö|oe)(?:ß|ss)en(?:angaben)?|werte|durchmesser|measurements?|sizes?|diameters?|values"
-    r"|dimensions)[ ]+(?:jeweils[ ]+|all[ ]+|are[ ]+|given[ ]+)*in[ ]+(?P<unit>mm|cm)\b",
+    r"\b(?:(?:angaben|ma(?:ß|ss)e|gr(?:ö|oe)(?:ß|ss)en(?:angaben)?|werte|durchmesser|measurements?|sizes?|diameters?"
+    r"|values|dimensions|all(?:es)?|everything|achsen|axes)[ ]+(?:jeweils[ ]+|all[ ]+|are[ ]+|given[ ]+)*in[ ]+"
+    r"|units?:?[ ]|einheit(?:en)?:?[ ]|(?<=\()(?:in[ ]+)?|(?<=\()[^()\d\n]{1,30}[, ])"
+    r"(?P<unit>mm|cm)\b(?![ ]*[:=]?[ ]*\d)",
     re.IGNORECASE,
 )
-# "Seg. II: 17 (VU 12)": a segment and its number, which no unit, axis, tenth or list of segments goes on with.
+_AXES = r"\d{1,3}(?:[.,]\d)?(?:[ ]?[x×*][ ]?\d{1,3}(?:[.,]\d)?){0,2}"
+# "Seg. II: 17 (VU 12)", "s8  39x33  (41x33)", "S3: 12 vs 15": a segment and its number, which no unit, tenth or list
+# of segments goes on with.
 _PLACED = re.compile(
-    rf"\b(?:s|seg(?:ment)?\.?[ ]?)(?:{ROMAN}|[1-8][ab]?)(?:[ ]?[:=][ ]?|[ ]+)(?P<now>\d{{1,3}}(?:[.,]\d)?)"
-    r"(?=[ ]?(?:[,;.(\n]|$))(?:[ ]?\((?:[^\W\d]{1,12}\.?[ ])?(?P<then>\d{1,3}(?:[.,]\d)?)\))?",
+    rf"\b(?:s|seg(?:ment)?\.?[ ]?)(?:{ROMAN}|[1-8][ab]?)\)?(?:[ ]?[:=][ ]?|[ ]+)(?P<now>{_AXES})"
+    r"(?!\d|[.,]\d)(?=[ ]{0,4}(?:[,;.(\n]|$|(?<=[ ])(?:s|seg)[ .ivx1-8]|vs\b|versus|statt|gegen|prev|prior|was\b))"
+    rf"(?:[ ]{{0,4}}\((?:[^\W\d]{{1,12}}\.?[ ])?(?P<then>{_AXES})\))?",
     re.IGNORECASE,
+)
+
+
+# "Segment VI metastasis (36x31)", "segments 2 (1.9), 4a (2.7)", "#1 dome: 28 (31)" on its line, "current 35;".
+_PLAIN = r"\d{1,3}(?:[.,]\d)?"
+_NO_LENGTH = r"suv|number|anzahl|zahl|count|krenning|ki|score|alter|age|serie|image|bild|dos[ei]|aktivit|activ|grad"
+_OTHER_VALUES = (
+    re.compile(rf"\((?P<axes>{_PLAIN}[ ]?[x×*][ ]?{_PLAIN})\)"),
+    re.compile(rf"(?<![\w.,])(?:{ROMAN}|[1-8][ab]?)[ ]?\((?P<axes>{_PLAIN})\)", re.IGNORECASE),
+    re.compile(
+        rf"^[ \t]*(?![^\n:]*(?:{_NO_LENGTH}))(?:[-*•#]|\d[.)]|(?=[^\n:]*(?:seg|lobe|lapp|dome|kuppel)))[ ]?"
+        rf"[^\n:|]{{2,25}}:[ ]*(?P<axes>{_AXES})(?=[ ]*(?:\([^()\n]*\))?[ .]*$)",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+    re.compile(rf"\b(?:current|now|today|aktuell|jetzt|heute):?[ ](?P<axes>{_AXES})(?=[ ]?[,;.)\n])", re.IGNORECASE),
 )
 
 
@@ -82,12 +102,9 @@ def _with_told_unit(text: str) -> list[Edit]:
         return []
     unit = " " + told["unit"].lower()
     found = list(_PLACED.finditer(text))
-    return [
-        (placed.end(group), placed.end(group), unit)
-        for placed in found
-        for group in ("now", "then")
-        if placed[group] is not None
-    ]
+    ends = {placed.end(group) for placed in found for group in ("now", "then") if placed[group] is not None}
+    ends |= {axes.end("axes") for form in _OTHER_VALUES for axes in form.finditer(text)}
+    return [(end, end, unit) for end in sorted(ends)]
 
 
 def _without_unit(text: str) -> Iterator[Edit]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from liverpair.evaluate.labels.answers import ANSWERS_NO
 from liverpair.evaluate.labels.reading import LIVER, OTHER, Reading
@@ -15,6 +16,7 @@ __all__ = [
     "PLUS",
     "holds_several",
     "is_answered",
+    "is_measured_focus",
     "is_normal_except",
     "liver_is_doubted",
     "liver_is_marked",
@@ -106,7 +108,8 @@ def liver_is_doubted(reading: Reading) -> bool:
         return False
     named = any(hit.category == LIVER for hit in reading.organ_hits)
     judged = [mention for mention in reading.mentions if mention.kind == "benign"]
-    measured = bool(judged) and bool({"mm", "cm"} & set(reading.words))  # "segment VI 12 mm, not definitely benign"
+    # "segment VI 12 mm, not definitely benign", "segment 5: 10 mm indeterminate"
+    measured = (bool(judged) or not reading.mentions) and bool({"mm", "cm"} & set(reading.words))
     return reading.sentence.heading == LIVER or (named and (measured or reading.sentence.section == "impression"))
 
 
@@ -118,8 +121,8 @@ PLUS, MINUS = frozenset({"+", "pos", "positiv", "positive"}), frozenset({"-", "n
 
 def liver_is_marked(reading: Reading, marks: frozenset[str]) -> bool:
     """ "Leber pos.", "liver +", "Leber: -": the mark stands right behind the liver and nothing is counted by it."""
-    words = reading.words
-    for hit in reading.organ_hits:
+    words, hits = reading.words, reading.organ_hits
+    for hit in hits:
         at = hit.end + (
             words[hit.start].startswith("seg") and bool(_NUMBER.fullmatch(" ".join(words[hit.end : hit.end + 1])))
         )
@@ -130,7 +133,13 @@ def liver_is_marked(reading: Reading, marks: frozenset[str]) -> bool:
         behind = next((i for i in range(at + 1, len(words)) if words[i] not in ("+", "-", "ve", ")")), len(words))
         if words[at].isalpha() or behind == len(words) or words[behind] in (",", ";", "|", ".", "(", "/"):
             return True
+        if any(organ.category == OTHER and organ.start == behind and _is_marked(organ, words) for organ in hits):
+            return True  # "LIVER - NODES + BONE -"
     return False
+
+
+def _is_marked(organ: Hit, words: Sequence[str]) -> bool:
+    return words[organ.end : organ.end + 1] in (["+"], ["-"])
 
 
 def is_answered(reading: Reading, answers: frozenset[str]) -> bool:
@@ -152,17 +161,40 @@ def holds_several(reading: Reading, rules: Rules) -> bool:
         return False
     if owns_no_size(reading, None, rules):
         return False  # "Liver: after RFA segment 7, 34 mm"
-    if any(organ.category == OTHER for organ in reading.organ_hits):
-        return False
+    bracket = reading.words.index("(") if "(" in reading.words else len(reading.words)
+    if any(organ.category == OTHER and organ.start < bracket for organ in reading.organ_hits):
+        return False  # in brackets: "SUV > spleen"
     units = [cue.start for cue in reading.size_hits(rules) if cue.category.startswith("unit")]
     if not units or reading.has("resolved") or reading.has("trace") or reading.sentence.question:
         return False
     placed = any(
-        0 < unit - hit.end <= PLACE_REACH and reading.words[hit.start].startswith(_SEGMENTS)
+        (0 < unit - hit.end <= PLACE_REACH or hit.start == unit + 1) and reading.words[hit.start].startswith(_SEGMENTS)
         for hit in reading.organ_hits
         for unit in units
     )
-    return placed or any(word.startswith(_SEVERAL) for word in reading.words)
+    words = reading.words
+    counted = any(a == "n" and b in ("=", ":") for a, b in pairwise(words))  # "Liver: n=5; max 27 mm"
+    return placed or counted or any(word.startswith(_SEVERAL) for word in words)
+
+
+_NOT_PLAIN = frozenset({"negation_before", "negation_after", "non_avid", "resolved", "indeterminate", "hedge", "trace"})
+_NOT_PLAIN |= {"normal"}
+
+
+def is_measured_focus(reading: Reading, rules: Rules) -> bool:
+    """ "Hep. 2x: S4 14 mm SUV 20": in a PET, a segment with a size and an uptake, and no word for the lesion."""
+    words = reading.words
+    if not reading.is_pet or reading.mentions or reading.sentence.question:
+        return False
+    if not any(word.startswith("suv") for word in words) or owns_no_size(reading, None, rules):
+        return False
+    said = {cue.category for cue in reading.cues}
+    if said & _NOT_PLAIN:
+        return False
+    placed = any(hit.category == LIVER and words[hit.start].startswith(_SEGMENTS) for hit in reading.organ_hits)
+    others = any(hit.category == OTHER for hit in reading.organ_hits)
+    measured = any(cue.category.startswith("unit") for cue in reading.size_hits(rules))
+    return placed and not others and measured
 
 
 # "Leber: S2 19 mm": words from the segment to its lesion's unit; segments as they are named.

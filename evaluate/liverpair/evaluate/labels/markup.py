@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from liverpair.evaluate.labels.axes import axes_edits
+from liverpair.evaluate.labels.blocks import block_edits
 from liverpair.evaluate.labels.columns import names_time
 from liverpair.evaluate.labels.dictated import unpunctuated_edits
 from liverpair.evaluate.labels.forms import dictation_edits, form_edits, item_edits, json_edits, spaced_edits, xml_edits
@@ -76,7 +77,7 @@ def plain_text(text: str) -> tuple[str, list[int] | None]:
     plain, origin = _rewrite(plain, origin, _encircled(plain))
     if _BOX.search(plain):
         plain, origin = _rewrite(plain, origin, _unticked(plain))
-    for edits in (spaced_edits, json_edits, form_edits, dictation_edits, item_edits):
+    for edits in (spaced_edits, json_edits, block_edits, form_edits, dictation_edits, item_edits):
         plain, origin = _rewrite(plain, origin, edits(plain))
     return plain, origin
 

@@ -17,6 +17,7 @@ from liverpair.evaluate.labels.liver import (
     PLUS,
     holds_several,
     is_answered,
+    is_measured_focus,
     is_normal_except,
     liver_is_doubted,
     liver_is_marked,
@@ -82,6 +83,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
         (is_pet and liver_is_marked(reading, PLUS))
         or is_answered(reading, ANSWERS_YES)
         or holds_several(reading, rules)
+        or is_measured_focus(reading, rules)
     )
     named = [m for m in reading.mentions if m.kind != "benign" or m.polarity != "ignored"]
     reading.liver_doubted = not named and (
@@ -137,7 +139,8 @@ def _treated_or_not(hit: Hit, reading: Reading, after_ablation: bool) -> Hit:
         return hit._replace(category="treated")
     if reading.has("malignant") or any(word.startswith(_ALIVE) for word in reading.words[hit.start : hit.end]):
         return hit  # "at the edge of the ablation zone an enhancing area"
-    return hit._replace(category="treated") if remains and reading.has("historical") else hit
+    told = any(cue.category == "historical" and reading.words[cue.start] != "dort" for cue in reading.cues)
+    return hit._replace(category="treated") if remains and told else hit  # "dort eine 7 mm kleine Hypodensität"
 
 
 def _is_alive_in_its_part(hit: Hit, reading: Reading) -> bool:
@@ -167,7 +170,22 @@ def _without_places(findings: list[Hit], words: Sequence[str]) -> list[Hit]:
 
 
 _CYSTIC = ("zystisch", "cystic", "fatty", "verkalk", "calcif", "kalk", "kalzif", "einblut")
-_TEXTURES = ("nekro", "necro", "zentral", "central", "teil", "part", "degener", "einge", "solid", "focally")
+_TEXTURES: tuple[str, ...] = (
+    "nekro",
+    "necro",
+    "zentral",
+    "central",
+    "teil",
+    "part",
+    "degener",
+    "einge",
+    "solid",
+    "focally",
+)
+_TEXTURES += ("anteil", "komponent", "component", "portion", "intern", "foci of", "kern", "core")
+# "Enthält kleine Verkalkungen", "contains coarse calcifications".
+_HOLDING = ("enthaelt", "enthalten", "contain", "harbour", "harbor")
+HOLDING_REACH = 5
 
 
 def _is_texture(hit: Hit, words: Sequence[str]) -> bool:
@@ -175,7 +193,8 @@ def _is_texture(hit: Hit, words: Sequence[str]) -> bool:
     if hit.category != "benign" or not words[hit.start].startswith(_CYSTIC):
         return False
     beside = [*words[max(0, hit.start - 1) : hit.start], *words[hit.end : hit.end + 2]]
-    return any(word.startswith(_TEXTURES) for word in beside)
+    held = any(word.startswith(_HOLDING) for word in words[max(0, hit.start - HOLDING_REACH) : hit.start])
+    return held or any(word.startswith(_TEXTURES) for word in beside)
 
 
 def _behind_arrow(findings: Sequence[Hit], words: Sequence[str]) -> list[Hit]:

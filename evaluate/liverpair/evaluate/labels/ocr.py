@@ -100,8 +100,14 @@ def _joined(text: str, lexicons: Sequence[Lexicon], rules: Rules) -> Iterator[Ed
                 break
 
 
+# Signs of which `_choices` knows another reading; a small l among capitals is looked for apart.
+_MISREADABLE = re.compile(r"[015I]|rn|^l[mnVIX]")
+
+
 def _repaired(word: str, lexicons: Sequence[Lexicon]) -> str | None:
     """The word as it may have been printed, None if nothing in it looks misread or no reading is known."""
+    if not _MISREADABLE.search(word) and not ("l" in word and word.replace("l", "").isupper()):
+        return None
     readings = list(_readings(word))
     if not readings:
         return None

@@ -205,7 +205,8 @@ def organ_of(mention: Hit, reading: Reading, groups: dict[int, str], context: Co
         recurs = any(
             f.category == "recurrence" and organ.start < f.end and f.start < organ.end for f in reading.findings
         )
-        if recurs and (len(reading.organ_hits) > 1 or (context.after_ablation and context.carried == LIVER)):
+        several = len(reading.organ_hits) > 1
+        if recurs and organ.category != LIVER and (several or (context.after_ablation and context.carried == LIVER)):
             continue  # "local recurrence" at the site that the sentence, or the one before, names
         of_liver = context.carried == LIVER or (
             context.carried == NONE and context.default == LIVER and _is_told_of_patient(organ, reading)

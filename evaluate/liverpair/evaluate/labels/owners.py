@@ -44,6 +44,10 @@ LEAD = 4
 
 def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
     """The nearest lesion, or another organ that is nearer still."""
+    bracket = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
+    inside = _named_inside(bracket, size, reading)
+    if inside is not None:
+        return inside, inside.organ == "other"
     listed = _organ_in_list(size, reading)
     if listed is not None:
         lifeless = [m for m in reading.mentions if m.kind in ("benign", "treated")]
@@ -53,13 +57,16 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
         if listed.category == "other" or not lesions:
             return None, listed.category == "other"
         return lesions[0], False
-    bracket = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] in ("(", ")")), -1)
     if bracket > 0 and reading.words[bracket] == "(":
         told_behind = {"mm", "cm"} & set(reading.words[size.end + 1 :])  # the lesion's own size
         kinds = ("treated",) if not told_behind else ()
         named = next((m for m in reading.mentions if m.end == bracket and m.kind not in kinds), None)
         if named is not None:
             return named, named.organ == "other"  # "several cysts (up to 54 mm), two metastases"
+        if _explains_another_tumour(bracket, reading):
+            return None, True
+    if (subject := _pointed_at(size, reading)) is not None:
+        return subject, subject.organ == "other"
     best: Mention | None = None
     best_cost, foreign = float("inf"), False
     for mention in reading.mentions:
@@ -84,11 +91,83 @@ def owner(size: Span, reading: Reading) -> tuple[Mention | None, bool]:
         cost = _gap(size, organ.start, organ.end, reading)
         # An organ owns a size only clearly nearer than any lesion: "Metastase im Segment VI neben der
         # Niere, 8 mm".
-        if organ.category == "other" and cost + 1 < best_cost and not _has_a_size_of_its_own(organ, size, reading):
+        if organ.category != "other" or _has_a_size_of_its_own(organ, size, reading):
+            continue
+        if cost + 1 < best_cost and not (best is None and _has_a_part_of_its_own(size, organ, reading)):
             best, best_cost, foreign = None, cost, True
     if best is not None and best.organ == "other":
         foreign = True
     return best, foreign
+
+
+_ITS = frozenset({"its", "it", "itself", "ihre", "ihr", "sie", "er", "es", "selbst", "deren", "dessen"})
+# "; its size is 24 mm", "; the lesion itself is 30 mm": words of the part in which the pronoun stands.
+ITS_WITHIN = 3
+
+
+def _pointed_at(size: Span, reading: Reading) -> Mention | None:
+    """ "Metastasis compressing the duct (9 mm); its size is 24 mm": the subject of the sentence, by a pronoun."""
+    words = reading.words
+    start = next((i for i in range(size.start - 1, -1, -1) if words[i] == ";"), -1)
+    part = words[start + 1 : size.start]
+    starts = [hit.start for hit in reading.organ_hits] + [mention.start for mention in reading.mentions]
+    named = any(start < at < size.start for at in starts)
+    if start < 0 or not _ITS & set(part[:ITS_WITHIN]):
+        return None
+    itself = bool({"itself", "selbst"} & set(part))
+    lesions = [m for m in reading.mentions if m.kind in ("lesion", "metastasis", "recurrence") and m.end <= start]
+    return lesions[0] if lesions and (itself or not named) else None
+
+
+def _named_inside(bracket: int, size: Span, reading: Reading) -> Mention | None:
+    """ "Segment 2 (8 mm, cyst), segment 4 (14 mm, metastasis)": the bracket holds the size and what it is of."""
+    words = reading.words
+    if bracket < 0 or words[bracket] != "(":
+        return None
+    closing = next((i for i in range(size.end, len(words)) if words[i] == ")"), -1)
+    inside = [m for m in reading.mentions if bracket < m.start < closing]
+    sizes = sum(word in ("mm", "cm") for word in words[bracket:closing])
+    kinds = ("benign", "metastasis", "treated")
+    return inside[0] if len(inside) == sizes == 1 and inside[0].kind in kinds else None
+
+
+_TUMOURS: tuple[str, ...] = (
+    "net",
+    "nen",
+    "tumo",
+    "prim",
+    "carcinoid",
+    "karzinoid",
+    "mass",
+    "lesion",
+    "laesion",
+    "deposit",
+    "met",
+)
+_TUMOURS += ("knoten",)
+
+
+def _explains_another_tumour(bracket: int, reading: Reading) -> bool:
+    """ "Pancreatic tail NET (45 mm) with liver metastases": the bracket behind another organ's tumour is its own."""
+    words = reading.words
+    return any(
+        organ.category == "other"
+        and 0 < bracket - organ.end <= 2
+        and all(word.startswith(_TUMOURS) for word in words[organ.end : bracket])
+        for organ in reading.organ_hits
+    )
+
+
+def _has_a_part_of_its_own(size: Span, organ: Hit, reading: Reading) -> bool:
+    """ "The largest, in segment 5, is 47 mm; it abuts the gallbladder": the other organ stands beyond a semicolon."""
+    words = reading.words
+    low, high = (size.end, organ.start) if size.end <= organ.start else (organ.end, size.start)
+    if ";" not in words[low:high]:
+        return False
+    start = next((i for i in range(size.start - 1, -1, -1) if words[i] == ";"), -1)
+    end = next((i for i in range(size.end, len(words)) if words[i] == ";"), len(words))
+    placed = any(hit.category == "liver" and start < hit.start < end for hit in reading.organ_hits)
+    return placed or any(word.startswith(_LARGEST) for word in words[start + 1 : end])
 
 
 def _is_alone_in_its_part(mention: Mention, size: Span, reading: Reading) -> bool:
@@ -115,17 +194,19 @@ def _only_tells_where(mention: Mention, reading: Reading) -> bool:
 
 
 # "Recurrence at the resection surface, 12 mm": words from the preposition to the place.
-_AT = frozenset({"an", "am", "at", "along", "entlang", "neben", "beside", "adjacent", "next"})
+_AT = frozenset({"an", "am", "at", "along", "entlang", "neben", "beside", "adjacent", "next", "abutting", "bordering"})
 AT_REACH = 2
 
 
 def _has_a_size_of_its_own(organ: Hit | Mention, size: Span, reading: Reading) -> bool:
-    """ "Metastasis 11 mm (spleen 14 cm)": the bracket behind the size tells of the organ and of its size."""
+    """ "Metastasis 11 mm (spleen 14 cm)", "41 mm, SUVmax 38 (spleen 24)": the bracket holds the organ's own value."""
     words = reading.words
-    if organ.start < size.end or words[size.end : size.end + 1] != ["("]:
+    opening = next((i for i in range(organ.start - 1, size.end - 1, -1) if words[i] in ("(", ")")), -1)
+    if opening < 0 or words[opening] != "(":
         return False
-    closing = next((i for i in range(size.end, len(words)) if words[i] == ")"), len(words))
-    return organ.start < closing and bool({"mm", "cm"} & set(words[organ.end : closing]))
+    closing = next((i for i in range(organ.end, len(words)) if words[i] == ")"), len(words))
+    values = [word for word in words[organ.end : closing] if word[:1].isdigit() or word in ("mm", "cm")]
+    return bool(values) and (opening == size.end or not {"mm", "cm"} & set(words[size.end : opening]))
 
 
 def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bool:
@@ -135,6 +216,10 @@ def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bo
         return False  # "9 mm, next to a known cyst"
     if mention.kind == "benign" and mention.polarity == "ignored" and not adjacent:
         return False
+    if mention.start >= size.end and mention.polarity == "benign" and _is_feature_of_largest(mention, size, reading):
+        return False
+    if mention.kind == "uptake" and mention.polarity == "ignored":
+        return False  # "Size/uptake: S3 21 mm/SUV 18"
     beside = adjacent or bracket == mention.end
     if mention.kind == "treated" and not beside and _only_tells_where(mention, reading):
         return False
@@ -142,6 +227,31 @@ def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bo
         return False
     judged = mention.kind == "benign" and reading.words[mention.start].startswith(_JUDGEMENTS)
     return not judged or _is_alone_in_its_part(mention, size, reading)
+
+
+_LARGEST = ("larg", "bigg", "groess", "domin", "fuehrend", "leading", "index", "bulk")
+_SHOWS: tuple[str, ...] = (
+    "zeigt",
+    "zeigen",
+    "shows",
+    "show",
+    "with",
+    "mit",
+    "contain",
+    "enthaelt",
+    "aufweis",
+    "weist",
+    "has",
+)
+_SHOWS += ("exhibit",)
+
+
+def _is_feature_of_largest(mention: Mention, size: Span, reading: Reading) -> bool:
+    """ "The largest measures 63 mm and shows haemorrhage": what a measured lesion shows is a part of it."""
+    words = reading.words
+    if not any(word.startswith(_LARGEST) for word in words[: size.start]):
+        return False
+    return any(word.startswith(_SHOWS) for word in words[size.end : mention.start])
 
 
 def _lies_in_another_part(size: Span, mention: Mention, reading: Reading) -> bool:
@@ -176,11 +286,19 @@ def _organ_in_list(size: Span, reading: Reading) -> Hit | None:
     for organ in reversed(reading.organ_hits):
         if any(m.kind == "treated" and m.start < organ.end and organ.start < m.end for m in reading.mentions):
             continue
-        if opening >= 0 and reading.words[opening] == "(" and organ.end == opening:
-            return organ  # "hepatisch (mehrere, Seg. II 13 mm)"
+        marked = opening
+        while marked > organ.end and reading.words[marked - 1] in ("+", "-", "="):
+            marked -= 1
+        if opening >= 0 and reading.words[opening] == "(" and organ.end == marked:
+            return organ  # "hepatisch (mehrere, Seg. II 13 mm)", "LIVER +++ (max 30 mm)"
+        if organ.end > size.start:
+            continue
         between = reading.words[organ.end : size.start]
         compound = any(m.start < organ.end and organ.start < m.end for m in reading.mentions)
-        if 0 < len(between) <= 3 and not compound and all(word in _LIST_FILL or word in _PLACES for word in between):
+        whole = reading.words[organ.start].startswith(("liver", "leber", "hep")) or organ.category == "other"
+        listed = bool(between) or (whole and ":" in reading.words[: organ.start])  # "Disease: ileum 19 mm, liver 22 mm"
+        filled = all(word in _LIST_FILL or word in _PLACES for word in between)
+        if listed and len(between) <= 3 and not compound and filled:
             return organ
     return None
 

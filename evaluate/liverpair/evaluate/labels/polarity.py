@@ -16,13 +16,14 @@ from liverpair.evaluate.labels.benign import (
     qualified,
 )
 from liverpair.evaluate.labels.excepted import all_but_some, beside_known, but_for_others, known_ones_behind
+from liverpair.evaluate.labels.other_method import shown_by_other_method
 from liverpair.evaluate.labels.processes import concerns_process
 from liverpair.evaluate.labels.questions import advises_only, is_open_question
 from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distance
 from liverpair.evaluate.labels.rivals import grade, is_one_of_two, is_taken_back, was_called
 from liverpair.evaluate.labels.rules import Hit
 from liverpair.evaluate.labels.scope import DENIERS, covering_cues, covers, is_in_bracket_of_past
-from liverpair.evaluate.labels.uptake import FAINT_REACH, uptake_status
+from liverpair.evaluate.labels.uptake import FAINT_REACH, is_of_whole_organ, uptake_status
 
 __all__ = ["polarity"]
 
@@ -103,12 +104,16 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return "present" if known_ones_behind(hit, reading) else "no_new"
     if negated and hit.category in ("lesion", "metastasis") and but_for_others(hit, reading, findings):
         return "followed" if hit.category == "lesion" else "present"
+    if negated and hit.category == "lesion" and shown_by_other_method(hit, reading):
+        return "uncertain" if reading.has("indeterminate") else "non_avid"
     if negated:
         return "absent"
     former = covering.get("historical")
     alone = not any(f is not hit and f.category == "metastasis" for f in findings)
     if former and alone and hit.category == "metastasis" and _some_remain(former, hit, reading):
         return "present"  # "Of the former four metastases only one remains"
+    if former and hit.category == "lesion" and _some_remain(former, hit, reading):
+        return "followed"
     if former or "historical_after" in covering:
         return "ignored"
     return _affirmed(hit, reading, findings, is_pet, organ)
@@ -243,11 +248,13 @@ def _affirmed(hit: Hit, reading: Reading, findings: Sequence[Hit], is_pet: bool,
         return "uncertain" if hedged or (suspected and not _has_affirm(cues)) else "present"
     if hit.category == "lesion" and _lives_in_its_part(hit, reading, findings):
         return "followed"
-    if called_benign(reading, findings) or is_benign_in_its_part(hit, reading, findings):
+    if called_benign(reading, findings, hit) or is_benign_in_its_part(hit, reading, findings):
         return "benign"
     if is_pet and any(cue.category == "non_avid" for cue in cues):
         return "uncertain" if reading.has("indeterminate") and hit.category == "lesion" else "non_avid"
     hedged = hedged or any(f.category == "benign" and guessed(f, reading) for f in findings)
+    if hit.category == "uptake" and is_of_whole_organ(hit, reading):
+        return "ignored"
     if hit.category == "uptake":
         faint = any(cue.category == "faint" and 0 <= hit.start - cue.end <= FAINT_REACH for cue in cues)
         return uptake_status(same_clause, hedged or faint, organ, reading)

@@ -30,6 +30,7 @@ from liverpair.evaluate.labels.sentences import split_sentences
 from liverpair.evaluate.labels.tenses import present_of, without_past
 from liverpair.evaluate.labels.text import Token, tokenise
 from liverpair.evaluate.labels.totals import count_lesions
+from liverpair.evaluate.labels.verdicts import is_benign_verdict, judged_benign
 
 __all__ = ["STATUSES", "ReportLabel", "label_report"]
 
@@ -261,38 +262,18 @@ def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:
 def _counted_mentions(facts: Sequence[Fact], readings: Sequence[Reading], status: str) -> set[int]:
     """Identities of the mentions whose sizes and numbers count for this status."""
     counted = {id(f.mention) for f in facts if f.status == status and f.mention is not None}
+    judged = judged_benign(readings)
     for reading, following in zip(readings, [*readings[1:], None], strict=True):
-        called_benign = following is not None and _is_benign_verdict(following, reading)
+        called_benign = is_benign_verdict(following, reading)
         for mention in reading.mentions:
+            if id(reading) in judged and mention.kind == "lesion" and mention.singular:
+                counted.discard(id(mention))
+                continue
             if called_benign and mention.singular and mention.polarity in ("neutral", "non_avid"):
                 continue
             if mention.organ == "liver" and mention.polarity in ("neutral", "followed", "non_avid", "bounded"):
                 counted.add(id(mention))
     return counted
-
-
-def _is_benign_verdict(following: Reading, reading: Reading) -> bool:
-    """ "Lesion C (segment 2, 25 mm): follows the blood pool. Haemangioma.": nothing but a benign name."""
-    named = following.mentions
-    own = all(any(m.start < hit.end and hit.start < m.end for m in named) for hit in following.organ_hits)
-    return (
-        following.sentence.block == reading.sentence.block
-        and bool(named)
-        and own
-        and all(m.kind == "benign" and m.polarity == "benign" for m in named)
-        and len(following.words) <= (LONGEST_SENTENCE if following.words[0] in _IT else LONGEST_VERDICT)
-        and not {"mm", "cm"} & set(following.words)
-        and not any(word.startswith(_OF_PARENCHYMA) for word in following.words)
-    )
-
-
-# "Steatosis.": of the liver, not of the lesion.
-_OF_PARENCHYMA = ("steato", "verfett", "fett", "fat", "sidero", "eisen", "iron")
-# "Haemangioma.", "Two cysts."
-LONGEST_VERDICT = 6
-# "It has fluid attenuation and was characterised as a cyst on MRI."
-LONGEST_SENTENCE = 16
-_IT = frozenset({"it", "this", "es", "er", "sie", "dieser", "diese", "dieses"})
 
 
 def _speaks_of_several(facts: Sequence[Fact], status: str) -> bool:

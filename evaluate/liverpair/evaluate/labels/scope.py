@@ -64,6 +64,8 @@ def covering_cues(hit: Hit, reading: Reading) -> dict[str, Hit]:
             later = category in ("negation_after", "resolved", "historical_after") and cue.start >= hit.end
             if later and _has_own_place(cue, hit, reading):
                 continue
+            if category == "negation_before" and cue.start >= hit.end and _denies_elsewhere(cue, hit, reading):
+                continue
             if category == "resolved" and is_of_a_part(reading.words, cue.start):
                 continue  # "metastasis of 25 mm, half of it necrotic without enhancement"
             if category == "historical" and _returns_to_today(cue, hit, reading):
@@ -101,6 +103,15 @@ def covering_cues(hit: Hit, reading: Reading) -> dict[str, Hit]:
     if answer(hit, reading) in ANSWERS_NO:
         found["answered_no"] = Hit("answered_no", hit.end, hit.end + 1)
     return found
+
+
+def _denies_elsewhere(cue: Hit, hit: Hit, reading: Reading) -> bool:
+    """ "Liver recurrence up to 24 mm, nothing outside the liver": the denial's own part names another organ."""
+    between = reading.words[hit.end : cue.start]
+    if "," not in between:
+        return False
+    comma = cue.start - 1 - between[::-1].index(",")
+    return any(organ.category == "other" and comma < organ.start < cue.start for organ in reading.organ_hits)
 
 
 _AFTER = frozenset({"post", "after", "following"})

@@ -120,8 +120,9 @@ def _place(pieces: Sequence[Piece], rules: Rules) -> list[_Placed]:
                 break
             if not organ:
                 tokens = rest
-            # A second heading may follow at once: "Befund: Leber: ..."
-            found, organ, used = ("", "", 0) if organ else _heading(replace(piece, tokens=rest), rules)
+            # A second heading may follow at once: "Befund: Leber: ..." ("FINDINGS: Compared with ..." has none)
+            piece = replace(piece, tokens=rest, capitals=max(0, piece.capitals - used))
+            found, organ, used = ("", "", 0) if organ else _heading(piece, rules)
         else:
             sentence = Sentence((*asked, *tokens), "", heading, block, tokens[-1].text == "?")
             asked = ()

@@ -6,6 +6,7 @@ bullets, blank lines and at line ends that are not mere wrapping.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from liverpair.evaluate.labels.columns import divided
@@ -23,6 +24,8 @@ MIN_WRAP_WIDTH = 50
 _BEFORE_ORDINAL = frozenset({"dem", "der", "den", "des", "am", "zum", "zur", "vom", "beim"})
 # A word of so few letters before a number is an abbreviation.
 LONGEST_ABBREVIATION = 3
+# "14.11.", a day without its year.
+_DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])\.(?:0?[1-9]|1[0-2])")
 # Words of an organ's name at the start of a line.
 LONGEST_ORGAN_NAME = 3
 # Share of words with a capital above which a small letter behind a stop means that the stop ended nothing.
@@ -126,8 +129,8 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
         return token.text in rules.may_end and capital
     if token.text != "." or index == 0:
         return False
-    if following is not None and following.text in (",", ";"):
-        return False  # "bilobär multip., max. 25 mm"
+    if following is not None and following.text in (",", ";", "/", "+", "&"):
+        return False  # "bilobär multip., max. 25 mm", "kein Hw. auf Rez. / Meta."
     before = tokens[index - 1]
     if before.text in rules.sides and following is not None:
         return capital and not rules.organs.find([following.text])
@@ -142,12 +145,16 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
         return False  # "DWI pos., HBP def. -> Met"
     if before.kind == "word" and len(before.text) == 1:
         return False  # "Resektion b. Met."
+    if _DAY.fullmatch(before.text) and following is not None and not capital:
+        return False  # "im MRT vom 14.11. ohne Korrelat"
     written = text[before.start : before.end]
     short = before.kind == "word" and len(written) <= LONGEST_ABBREVIATION and not written.isupper()
     if short and following is not None and following.kind == "number":
         return False  # "LK mes. 25 mm"
     # "3. Metastase": an ordinal or the number of a list, unless a unit or a size led up to it.
-    started_line = index < 2 or tokens[index - 2].kind == "newline" or tokens[index - 2].text in _BEFORE_ORDINAL
+    listed = index > 1 and tokens[index - 2].text == "/" and not before.glued  # "Baseline / 1. Kontrolle"
+    listed = listed or (index > 1 and tokens[index - 2].text in _BEFORE_ORDINAL)
+    started_line = index < 2 or tokens[index - 2].kind == "newline" or listed
     return not (before.kind == "number" and len(before.text) <= 2 and started_line)
 
 

@@ -26,6 +26,8 @@ def _names_study(between: Sequence[str]) -> bool:
 # "13 mm on CT 3 weeks ago": words behind the size in which the time of another study is told.
 STUDY_BEHIND = 6
 _ON_STUDY = frozenset({"on", "in", "im", "am"})
+# "27 mm craniocaudal on the prior": the axis stands between.
+_AXES = ("cranio", "kranio", "axial", "cc", "sagit", "coron", "koron", "trans")
 _METHODS = frozenset({"previous_in_bracket"})
 _TIMES = frozenset({"previous", "comparing", "current"})
 
@@ -44,11 +46,20 @@ def _leads_to_size(words: Sequence[str], start: int) -> bool:
     return False
 
 
+_JOINS = frozenset({"and", "und", "vs", "versus", "against", "gegenueber", "gegen"})
+
+
+def _closes_another(cue: Hit, words: Sequence[str]) -> bool:
+    """ "22 mm today and 31 mm in March": the word stands behind another size, to which it belongs."""
+    return cue.start > 0 and words[cue.start - 1] in ("mm", "cm") and bool(_JOINS & set(words[cue.end : cue.end + 1]))
+
+
 def cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int) -> set[str]:
     """Cue categories next to a size, not across a comma or bracket; of previous/current the nearest."""
     found: set[str] = set()
     reach = BEFORE + words[max(0, at - BEFORE) : at].count(".")  # "zur V. cava": the stop is no word
-    behind = STUDY_BEHIND if words[at : at + 1] and words[at] in _ON_STUDY else BEHIND
+    axis = direction > 0 and words[at : at + 1] != [] and words[at].startswith(_AXES)
+    behind = STUDY_BEHIND if words[at + axis : at + axis + 1] and words[at + axis] in _ON_STUDY else BEHIND
     steps = range(at - 1, max(-1, at - 1 - reach), -1) if direction < 0 else range(at, min(len(words), at + behind))
     if direction < 0 and words[max(0, at - 2) : at] == [")", ":"]:
         opening = next((i for i in range(at - 3, -1, -1) if words[i] == "("), at)
@@ -64,6 +75,8 @@ def cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int
             if direction > 0 and (number_follows or (cue.category == "previous" and _leads_to_size(words, cue.end))):
                 return found
             if cue.category in _TIMES and found & _TIMES:
+                continue
+            if direction < 0 and cue.category == "current" and _closes_another(cue, words):
                 continue
             if direction < 0 and cue.category in ("comparing", "previous") and _names_study(words[cue.end : at]):
                 continue

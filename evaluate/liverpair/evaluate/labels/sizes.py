@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from liverpair.evaluate.labels.cycles import follows_cycles
 from liverpair.evaluate.labels.former import (
     dated_in_past,
     follows_former,
@@ -19,12 +20,14 @@ from liverpair.evaluate.labels.former import (
     is_difference,
     is_year,
 )
+from liverpair.evaluate.labels.lengths import is_extent_along
 from liverpair.evaluate.labels.liver_size import LIVER_MM, is_of_liver
 from liverpair.evaluate.labels.mentions import Mention, Reading
+from liverpair.evaluate.labels.outset import told_of_outset
 from liverpair.evaluate.labels.owners import owner
-from liverpair.evaluate.labels.pairs import paired_sizes
+from liverpair.evaluate.labels.pairs import largest_addend, paired_sizes
 from liverpair.evaluate.labels.rules import Hit, Rules
-from liverpair.evaluate.labels.size_cues import BEFORE, cues_near
+from liverpair.evaluate.labels.size_cues import cues_near
 from liverpair.evaluate.labels.text import Token
 
 __all__ = ["Size", "read_sizes"]
@@ -83,7 +86,7 @@ def _overlaps(size: _Raw, others: Sequence[_Raw]) -> bool:
 def _before_now(raw: Sequence[_Raw], reading: Reading) -> list[_Raw]:
     """ "Lesion in segment 7: 61 mm - 30 mm - now 14 mm": what the same lesion had before it."""
     now = next((size for size in raw if size.now), None)
-    courses = [size for size in raw if _follows_cycles(size, reading.words)]
+    courses = [size for size in raw if follows_cycles(size.start, size.end, reading.words)]
     if now is None and len(courses) > 1:
         now = courses[-1]  # "after 2 cycles 22 mm, after 4 cycles 15 mm"
     if now is None:
@@ -95,24 +98,6 @@ def _before_now(raw: Sequence[_Raw], reading: Reading) -> list[_Raw]:
         else size
         for size in raw
     ]
-
-
-_CYCLES = ("zykl", "cycle", "kurs", "course", "gaben", "prrt")
-
-
-_AT_CYCLE = frozenset({"at", "after", "post", "nach", "bei", "following", "vor"})
-# "24 mm after the 4th cycle": words behind the size.
-CYCLE_BEHIND = 5
-
-
-def _follows_cycles(size: _Raw, words: Sequence[str]) -> bool:
-    """ "After 4 cycles 15 mm": right behind a number of treatments."""
-    behind = [word for word in words[size.end : size.end + CYCLE_BEHIND] if word != "("]
-    stop = next((i for i, word in enumerate(behind) if word in (",", ";", ".", "mm", "cm")), len(behind))
-    if behind[:1] and behind[0] in _AT_CYCLE and any(word.startswith(_CYCLES) for word in behind[:stop]):
-        return True  # "31 mm at cycle 2"
-    near = [word for word in words[max(0, size.start - BEFORE) : size.start] if word not in (":", "(", "-")]
-    return any(word in ("nach", "after", "post") for word in near) and near[-1:] != [] and near[-1].startswith(_CYCLES)
 
 
 def _put_right(raw: Sequence[_Raw], cues: Sequence[Hit]) -> int:
@@ -144,6 +129,9 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         mm = round(factor * (values[0] if changed else max(values)), 3)
         past = in_sum(cues, words, start) or in_past_bracket(cues, reading, start, unit)
         if past and not _lists_addends(words, start, last):
+            addend = factor * largest_addend(words, unit + 1)
+            if addend and "previous" not in cues_near(cues, words, start, -1):
+                out.append(_Raw(addend, unit + 1, unit + 2, False, False, False))
             continue
         before = cues_near(cues, words, start, -1)
         behind = cues_near(cues, words, unit + 1, +1)
@@ -165,20 +153,24 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
             continue
         if start > 0 and (words[start - 1] in _BOUNDS or tuple(words[max(0, start - 2) : start]) in _SMALLER_THAN):
             continue  # "mostly below 1 cm", "the others smaller than 1 cm"
-        bound = start > 0 and words[start - 1] == "<"  # "< 1 cm; max. 9 mm"
+        bound = start > 0 and words[start - 1] in ("<", "als", "than")  # "< 1 cm; max. 9 mm", "larger than 1 cm"
         arrow = words[unit + 1 : unit + 3] == ["-", ">"]
         leads_on = arrow or (unit + 1 < len(words) and category.get(unit + 1) == "link_change")
-        former = bool(before & {"previous", "comparing"})
+        former = bool(before & {"previous", "comparing"}) and not changed  # "von ehemals 33 auf 19 mm"
         previous = (former and "current" not in before) or "previous" in behind or follows_former(words, start)
-        if is_difference(words, start) or is_corrected(words, start) or is_of_liver(words, start, mm):
+        previous = previous or told_of_outset(words, start)
+        if any(test(words, start) for test in _NO_SIZES) or is_of_liver(words, start, mm):
             continue
         led_to = category.get(start - 1) == "link_change"  # "from 24 mm on the prior to 28 mm"
-        current = "current" in before | behind or led_to
+        current = "current" in before | behind or led_to or changed
         compared = _opening_of(words, start) >= 0 and _follows_study(cues, words, _opening_of(words, start))
         beside = compared or ("previous_beside" in before and not current) or leads_on or bound
         now = _stands_at(words, start, unit + 1)
         out.append(_Raw(mm, start, unit + 1, previous and not led_to, beside, current, now and not previous))
     return [*out, *_without_unit(words, tokens, category, out)]
+
+
+_NO_SIZES = (is_difference, is_corrected, is_extent_along)
 
 
 def _lists_addends(words: Sequence[str], start: int, last: int) -> bool:
@@ -215,6 +207,8 @@ def _without_unit(
         ends = at + 1 == len(words) or words[at + 1] in (",", ";", ".", "(") or bool(_SEGMENT.fullmatch(words[at + 1]))
         listed = bool(units) and ends and at > 0 and bool(_SEGMENT.fullmatch(words[at - 1]))
         now = then and _stands_at(words, at, at + 1)
+        changed = category.get(at - 1) == "link_change" and tokens[at - 2].kind == "number"
+        now = now or (changed and ends and bool(units) and words[at - 3] in ("from", "von"))  # "from 22 to 15, ..."
         if (listed or now) and SMALLEST_MM <= mm <= LARGEST_PLAUSIBLE_MM:
             out.append(_Raw(mm, at, at + 1, False, False, now, now))
     return out
@@ -226,7 +220,7 @@ SMALLEST_MM = 2.0
 
 
 # What is smaller than a number has no stated size.
-_BOUNDS = frozenset({"unter", "below", "under", "unterhalb", "kleiner", "beneath"})
+_BOUNDS = frozenset({"sub", "unter", "below", "under", "unterhalb", "kleiner", "beneath"})
 _SMALLER_THAN = frozenset(
     (first, second)
     for first in ("smaller", "less", "kleiner", "weniger", "geringer", "lesser")
@@ -298,6 +292,9 @@ def _chain(
         if getattr(tokens[start - 2], "kind", "") != "number" or is_year(words[start - 2]):
             start += dotted
             break
+        if words[start - 3 : start - 2] and words[start - 3].startswith("suv"):
+            start += dotted
+            break  # "SUVmax 27 and 1.4 cm"
         link = category.get(start - 1)
         if words[start - 1] in _INSTEAD and not _is_segment(words, start - 2):
             return start - 2, [_number(words[start - 2])], True  # "15 statt 18 mm"

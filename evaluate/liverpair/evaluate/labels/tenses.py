@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from liverpair.evaluate.labels.cycles import opens_with_cycles
 from liverpair.evaluate.labels.mentions import Reading
 from liverpair.evaluate.labels.rules import Rules
 from liverpair.evaluate.labels.sizes import read_sizes
@@ -96,6 +97,8 @@ def is_then(reading: Reading, rules: Rules) -> bool:
     """Told of the past as a whole: it opens or ends with the former time, and nothing in it is of today."""
     cues = [cue for cue in reading.size_hits(rules) if cue.category == "previous"]
     last = len([word for word in reading.words if word != "."])
+    if opens_with_cycles(reading.words) and not reading.mentions and not is_now(reading, rules):
+        return True  # "After two sessions 40 mm."
     told = any(cue.start < PAST_OPENING or cue.end == last for cue in cues) or any(
         cue.category == "previous_beside" and cue.start == 0 for cue in reading.size_hits(rules)
     )

@@ -12,7 +12,7 @@ from liverpair.evaluate.labels.parts import is_of_a_part
 from liverpair.evaluate.labels.reading import Mention, Reading
 from liverpair.evaluate.labels.rules import Hit, Rules
 
-__all__ = ["owns_no_size"]
+__all__ = ["is_dead", "owns_no_size"]
 
 _DEATH = frozenset({"lifeless", "dead"})
 # One sign of death may be said of a part of a lesion that lives; so many are not.
@@ -25,7 +25,8 @@ def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules, size: 
     What was treated locally is dead where no lesion is named; what was treated otherwise, or is named, must also look
     dead or be called so, and a metastasis by name must do so twice. Nothing in the sentence may live.
     """
-    told = _of_part(rules.treatment.find(reading.words), reading, mention, size)
+    hits = [hit for hit in rules.treatment.find(reading.words) if not _only_tells_where(hit, reading)]
+    told = _of_part(hits, reading, mention, size)
     said = [hit.category for hit in told if hit.category not in _DEATH or not is_of_a_part(reading.words, hit.start)]
     if "alive" in said:
         return False
@@ -36,6 +37,33 @@ def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules, size: 
         return treated and said.count("lifeless") >= SIGNS_OF_DEATH
     named = any(m.kind in ("metastasis", "lesion", "recurrence") for m in reading.mentions)
     return (treated and "lifeless" in said) or ("local" in said and not named)
+
+
+_BESIDE = ("abut", "adjac", "next", "beside", "near", "touch", "border", "angrenz", "benachb", "neben", "nahe")
+# "One abutting the large ablation zone": words from the preposition to the treated place.
+BESIDE_REACH = 4
+
+
+def _only_tells_where(hit: Hit, reading: Reading) -> bool:
+    """ "One new metastasis abutting the ablation zone": what was treated is a landmark."""
+    beside = any(word.startswith(_BESIDE) for word in reading.words[max(0, hit.start - BESIDE_REACH) : hit.start])
+    return beside and any(m.kind == "metastasis" and m.end <= hit.start for m in reading.mentions)
+
+
+def is_dead(reading: Reading, mention: Mention, rules: Rules) -> bool:
+    """ "Treated metastasis in segment 6 (42 mm ablation zone), no residual tumour": the bracket tells what is left."""
+    words = reading.words
+    if "(" not in words:
+        return False
+    opening = next((i for i in range(mention.end, len(words)) if words[i] in ("(", ",", ";")), -1)
+    if opening < 0 or words[opening] != "(":
+        return False
+    closing = next((i for i in range(opening, len(words)) if words[i] == ")"), len(words))
+    end = next((i for i in range(closing, len(words)) if words[i] == ";"), len(words))
+    told = [hit for hit in rules.treatment.find(words[:end]) if hit.start >= mention.end]
+    left = any(hit.category in ("dead", "local") and opening < hit.start < closing for hit in told)
+    said = {hit.category for hit in told}
+    return left and "lifeless" in said and "alive" not in said
 
 
 def _of_part(hits: list[Hit], reading: Reading, mention: Mention | None, size: int) -> list[Hit]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from liverpair.evaluate.labels.reading import LIVER, Reading
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["FAINT_REACH", "uptake_status"]
+__all__ = ["FAINT_REACH", "is_of_whole_organ", "uptake_status"]
 
 # "Faint focal DOTATATE uptake": words between the adjective and the uptake that it doubts.
 FAINT_REACH = 3
@@ -27,6 +27,23 @@ def _is_measured(reading: Reading) -> bool:
         if hit.category == LIVER and words[hit.end : hit.end + 1] == ["("] and "mm" in words[hit.end : closing]:
             return True
     return False
+
+
+_STRENGTH = ("kraeft", "intens", "deutlich", "stark", "gut", "hoh", "vigor", "brisk", "strong", "high", "marked")
+_WITHOUT = frozenset({"ohne", "without", "kein", "keine", "no"})
+_ORGAN = ("der leber", "des leberparenchym", "of liver", "of the liver")
+
+
+def is_of_whole_organ(hit: Hit, reading: Reading) -> bool:
+    """ "Kräftige Speicherung der Leber", "strong uptake of the liver": the organ's own; nothing else is said of it."""
+    words = reading.words
+    behind = " ".join(words[hit.end : hit.end + 3])
+    owned = any(behind.startswith(organ) for organ in _ORGAN)
+    others = [c for c in reading.cues if c.category in ("focal", "malignant", "affected", "quantity", "followed")]
+    named = [f for f in reading.findings if f.category in ("lesion", "metastasis", "recurrence")]
+    denied = all(_WITHOUT & set(words[max(0, f.start - 2) : f.start]) for f in named)
+    plain = [cue for cue in others if not any(f.start - 1 <= cue.start < f.end for f in named)]
+    return owned and denied and all(words[cue.start].startswith(_STRENGTH) for cue in plain)
 
 
 def uptake_status(clause: Sequence[Hit], hedged: bool, organ: str, reading: Reading) -> str:
