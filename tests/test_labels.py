@@ -104,6 +104,7 @@ SEALED = {
     "sealed5": {"de": {"status": 0.90, "largest_mm": 0.86}, "en": {"status": 0.95, "largest_mm": 0.91}},
     "sealed6": {"de": {"status": 0.90, "largest_mm": 0.92}, "en": {"status": 0.90, "largest_mm": 0.84}},
     "sealed7": {"de": {"status": 0.98, "largest_mm": 0.93}, "en": {"status": 0.96, "largest_mm": 0.96}},
+    "sealed8": {"de": {"status": 0.94, "largest_mm": 0.96}, "en": {"status": 0.94, "largest_mm": 0.90}},
 }
 
 
