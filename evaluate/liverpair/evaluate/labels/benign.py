@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from liverpair.evaluate.labels.clauses import part_around
 from liverpair.evaluate.labels.neighbours import only_neighbours
 from liverpair.evaluate.labels.reading import Reading
 from liverpair.evaluate.labels.rivals import was_called
@@ -79,10 +80,9 @@ def _is_of_another(named: Hit, hit: Hit, reading: Reading) -> bool:
     low, high = (hit.end, named.start) if hit.end <= named.start else (named.end, hit.start)
     if ";" not in words[low:high]:
         return False
-    start = next((i for i in range(named.start - 1, -1, -1) if words[i] == ";"), -1)
-    end = next((i for i in range(named.end, len(words)) if words[i] == ";"), len(words))
+    first, end = part_around(words, named.start, named.end)
     sized = {"mm", "cm"}
-    return bool(sized & set(words[start + 1 : end])) and bool(sized & {*words[: start + 1], *words[end:]})
+    return bool(sized & set(words[first:end])) and bool(sized & {*words[:first], *words[end:]})
 
 
 def is_benign_in_its_part(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
@@ -124,12 +124,11 @@ def _is_alone_with_benign(hit: Hit, reading: Reading, findings: Sequence[Hit]) -
     words = reading.words
     if ";" not in words:
         return False
-    start = next((i for i in range(hit.start - 1, -1, -1) if words[i] == ";"), -1)
-    end = next((i for i in range(hit.end, len(words)) if words[i] == ";"), len(words))
-    others = [f for f in findings if start < f.start < end and f is not hit and f.category != "uptake"]
+    first, end = part_around(words, hit.start, hit.end)
+    others = [f for f in findings if first <= f.start < end and f is not hit and f.category != "uptake"]
     named = [f for f in others if f.category == "benign" and f.start >= hit.end]
     sure = named and not guessed(named[0], reading) and not _denied(named[0], reading) and len(others) == len(named)
-    feature = any(c.category in ("malignant", "indeterminate") and start < c.start < end for c in reading.cues)
+    feature = any(c.category in ("malignant", "indeterminate") and first <= c.start < end for c in reading.cues)
     return bool(sure) and not feature and only_neighbours(named[0], reading) < 0
 
 

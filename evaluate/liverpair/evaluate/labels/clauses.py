@@ -8,9 +8,15 @@ from itertools import pairwise
 from liverpair.evaluate.labels.rules import Hit, Rules
 from liverpair.evaluate.labels.text import Token
 
-__all__ = ["clauses_of"]
+__all__ = ["clauses_of", "part_around"]
 
 _ARROWS = (["=", ">"], ["-", ">"])
+
+
+def part_around(words: Sequence[str], start: int, end: int) -> tuple[int, int]:
+    """The part of a sentence around words[start:end]: its first word behind a semicolon, and the next semicolon."""
+    first = next((i + 1 for i in range(start - 1, -1, -1) if words[i] == ";"), 0)
+    return first, next((i for i in range(end, len(words)) if words[i] == ";"), len(words))
 
 
 def clauses_of(tokens: Sequence[Token], words: Sequence[str], cues: Sequence[Hit], rules: Rules) -> list[int]:

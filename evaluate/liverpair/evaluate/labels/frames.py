@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from liverpair.evaluate.labels.clauses import part_around
 from liverpair.evaluate.labels.rules import Hit, Rules
 
 __all__ = ["in_bracket_of_history", "told_by_others"]
@@ -163,7 +164,7 @@ def _told_in_part(words: Sequence[str], sources: Sequence[Hit]) -> set[int]:
 def _end_of_hearsay(words: Sequence[str], sources: Sequence[Hit]) -> int:
     """ "The outside report speaks of 50 mm; on our measurement it is 24 mm": others speak up to the semicolon."""
     verb = next((hit.end for hit in sources if hit.category == "reporting"), 0)
-    return next((i for i in range(verb, len(words)) if words[i] == ";"), len(words))
+    return part_around(words, verb, verb)[1]
 
 
 def _current(words: Sequence[str], rules: Rules) -> bool:

@@ -182,7 +182,7 @@ _TEXTURES: tuple[str, ...] = (
     "solid",
     "focally",
 )
-_TEXTURES += ("anteil", "komponent", "component", "portion", "intern", "foci of", "kern", "core")
+_TEXTURES += ("anteil", "komponent", "component", "portion", "intern", "kern", "core")
 # "Enthält kleine Verkalkungen", "contains coarse calcifications".
 _HOLDING = ("enthaelt", "enthalten", "contain", "harbour", "harbor")
 HOLDING_REACH = 5

@@ -12,21 +12,10 @@ __all__ = ["shown_by_other_method"]
 
 _METHODS = ("mr", "ct", "us", "sono", "ultras", "ceus", "kernspin", "computertomo")
 _PREPOSITIONS = frozenset({"on", "in", "by", "at", "im", "mittels", "from", "with", "vom", "per"})
-_SHOWN: tuple[str, ...] = (
-    "seen",
-    "noted",
-    "descr",
-    "known",
-    "report",
-    "ident",
-    "detect",
-    "demonst",
-    "visib",
-    "found",
-    "depict",
-)
-_SHOWN += ("shown",)
-_SHOWN += ("beschr", "gesehen", "bekannt", "sichtb", "nachgew", "abgrenz", "dargest", "auffaell", "question", "suspect")
+_SHOWN = (
+    "seen", "noted", "descr", "known", "report", "ident", "detect", "demonst", "visib", "found", "depict", "shown",
+    "question", "suspect", "beschr", "gesehen", "bekannt", "sichtb", "nachgew", "abgrenz", "dargest", "auffaell",
+)  # fmt: skip
 # "Lesions seen on the recent contrast-enhanced MRI": words from the preposition to the method.
 METHOD_REACH = 5
 # Words between the lesion and its relative clause: "the 9 mm focus in segment 5 seen on MRI".

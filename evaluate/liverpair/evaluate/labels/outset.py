@@ -14,16 +14,10 @@ __all__ = ["told_of_outset"]
 _OUTSET = ("initial", "original", "anfaengl", "anfangs", "urspruengl", "einstmals")
 # "At first diagnosis", "bei Erstdiagnose", "on presentation", "im Ausgangsbefund".
 _AT = frozenset({"at", "on", "upon", "bei", "zum", "im", "vor", "before", "prior"})
-_EVENTS: tuple[str, ...] = (
-    "diagnosis",
-    "presentation",
-    "outset",
-    "onset",
-    "erstdiagnos",
-    "primaerdiagnos",
-    "diagnosestell",
-)
-_EVENTS += ("erstvorst", "ausgangs", "diagnosezeit")
+_EVENTS = (
+    "diagnosis", "presentation", "outset", "onset", "erstdiagnos", "primaerdiagnos", "diagnosestell", "diagnosezeit",
+    "erstvorst", "ausgangs",
+)  # fmt: skip
 # Words from the preposition to the event: "at the time of first diagnosis".
 EVENT_REACH = 5
 # "Initially described": who said so was the first, the size may be of today.

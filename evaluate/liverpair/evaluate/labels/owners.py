@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from liverpair.evaluate.labels.clauses import part_around
 from liverpair.evaluate.labels.mentions import Mention, Reading
 from liverpair.evaluate.labels.neighbours import only_neighbours
 from liverpair.evaluate.labels.rules import Hit
@@ -108,14 +109,14 @@ ITS_WITHIN = 3
 def _pointed_at(size: Span, reading: Reading) -> Mention | None:
     """ "Metastasis compressing the duct (9 mm); its size is 24 mm": the subject of the sentence, by a pronoun."""
     words = reading.words
-    start = next((i for i in range(size.start - 1, -1, -1) if words[i] == ";"), -1)
-    part = words[start + 1 : size.start]
+    first = part_around(words, size.start, size.end)[0]
+    part = words[first : size.start]
     starts = [hit.start for hit in reading.organ_hits] + [mention.start for mention in reading.mentions]
-    named = any(start < at < size.start for at in starts)
-    if start < 0 or not _ITS & set(part[:ITS_WITHIN]):
+    named = any(first <= at < size.start for at in starts)
+    if first == 0 or not _ITS & set(part[:ITS_WITHIN]):
         return None
     itself = bool({"itself", "selbst"} & set(part))
-    lesions = [m for m in reading.mentions if m.kind in ("lesion", "metastasis", "recurrence") and m.end <= start]
+    lesions = [m for m in reading.mentions if m.kind in ("lesion", "metastasis", "recurrence") and m.end < first]
     return lesions[0] if lesions and (itself or not named) else None
 
 
@@ -131,20 +132,9 @@ def _named_inside(bracket: int, size: Span, reading: Reading) -> Mention | None:
     return inside[0] if len(inside) == sizes == 1 and inside[0].kind in kinds else None
 
 
-_TUMOURS: tuple[str, ...] = (
-    "net",
-    "nen",
-    "tumo",
-    "prim",
-    "carcinoid",
-    "karzinoid",
-    "mass",
-    "lesion",
-    "laesion",
-    "deposit",
-    "met",
-)
-_TUMOURS += ("knoten",)
+_TUMOURS = (
+    "net", "nen", "tumo", "prim", "carcinoid", "karzinoid", "mass", "lesion", "laesion", "deposit", "met", "knoten",
+)  # fmt: skip
 
 
 def _explains_another_tumour(bracket: int, reading: Reading) -> bool:
@@ -164,19 +154,17 @@ def _has_a_part_of_its_own(size: Span, organ: Hit, reading: Reading) -> bool:
     low, high = (size.end, organ.start) if size.end <= organ.start else (organ.end, size.start)
     if ";" not in words[low:high]:
         return False
-    start = next((i for i in range(size.start - 1, -1, -1) if words[i] == ";"), -1)
-    end = next((i for i in range(size.end, len(words)) if words[i] == ";"), len(words))
-    placed = any(hit.category == "liver" and start < hit.start < end for hit in reading.organ_hits)
-    return placed or any(word.startswith(_LARGEST) for word in words[start + 1 : end])
+    first, end = part_around(words, size.start, size.end)
+    placed = any(hit.category == "liver" and first <= hit.start < end for hit in reading.organ_hits)
+    return placed or any(word.startswith(_LARGEST) for word in words[first:end])
 
 
 def _is_alone_in_its_part(mention: Mention, size: Span, reading: Reading) -> bool:
     """ "Metastasis 9 mm; artefact in segment 2, 21 mm": no lesion stands beside the word and the size."""
     words = reading.words
     low, high = min(mention.start, size.start), max(mention.end, size.end)
-    start = next((i for i in range(low - 1, -1, -1) if words[i] == ";"), -1)
-    end = next((i for i in range(high, len(words)) if words[i] == ";"), len(words))
-    others = any(m is not mention and start < m.start < end for m in reading.mentions)
+    first, end = part_around(words, low, high)
+    others = any(m is not mention and first <= m.start < end for m in reading.mentions)
     return not others and ";" not in words[low:high]
 
 
@@ -230,20 +218,7 @@ def _may_own(mention: Mention, size: Span, bracket: int, reading: Reading) -> bo
 
 
 _LARGEST = ("larg", "bigg", "groess", "domin", "fuehrend", "leading", "index", "bulk")
-_SHOWS: tuple[str, ...] = (
-    "zeigt",
-    "zeigen",
-    "shows",
-    "show",
-    "with",
-    "mit",
-    "contain",
-    "enthaelt",
-    "aufweis",
-    "weist",
-    "has",
-)
-_SHOWS += ("exhibit",)
+_SHOWS = ("zeig", "show", "with", "mit", "contain", "enthaelt", "aufweis", "weist", "has", "exhibit")
 
 
 def _is_feature_of_largest(mention: Mention, size: Span, reading: Reading) -> bool:
@@ -264,8 +239,8 @@ def _lies_in_another_part(size: Span, mention: Mention, reading: Reading) -> boo
         return False
     if size.end <= mention.start and mention.polarity == "absent":
         return True  # "largest 33 mm; three former lesions no longer seen"
-    start = next((i for i in range(size.start - 1, -1, -1) if reading.words[i] == ";"), -1)
-    return any(organ.category == "liver" and start < organ.start < size.start for organ in reading.organ_hits)
+    first = part_around(reading.words, size.start, size.end)[0]
+    return any(organ.category == "liver" and first <= organ.start < size.start for organ in reading.organ_hits)
 
 
 def _follows_mention(bracket: int, reading: Reading) -> bool:

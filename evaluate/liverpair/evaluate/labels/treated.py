@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from liverpair.evaluate.labels.clauses import part_around
 from liverpair.evaluate.labels.parts import is_of_a_part
 from liverpair.evaluate.labels.reading import Mention, Reading
 from liverpair.evaluate.labels.rules import Hit, Rules
@@ -59,7 +60,7 @@ def is_dead(reading: Reading, mention: Mention, rules: Rules) -> bool:
     if opening < 0 or words[opening] != "(":
         return False
     closing = next((i for i in range(opening, len(words)) if words[i] == ")"), len(words))
-    end = next((i for i in range(closing, len(words)) if words[i] == ";"), len(words))
+    end = part_around(words, closing, closing)[1]
     told = [hit for hit in rules.treatment.find(words[:end]) if hit.start >= mention.end]
     left = any(hit.category in ("dead", "local") and opening < hit.start < closing for hit in told)
     said = {hit.category for hit in told}
