@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from liverpair.evaluate.labels.facts import Fact, is_left_open
 from liverpair.evaluate.labels.mentions import Reading
+from liverpair.evaluate.labels.unjudged import leaves_liver_unjudged
 
 __all__ = ["decide"]
 
@@ -16,6 +17,8 @@ def decide(facts: Sequence[Fact], readings: Sequence[Reading]) -> tuple[str, Fac
     added = _strongest([fact for fact in facts if fact.section == "addendum"])
     if added is not None and _outranks(added, impression or findings):
         return added.status, added
+    if impression is None and findings is not None and findings.status == "absent" and leaves_liver_unjudged(readings):
+        return "not_mentioned", None  # "No gross lesion. Impression: liver metastases cannot be assessed"
     if impression is None or findings is None:
         chosen = impression or findings
     elif impression.status == "absent" and findings.status == "present" and findings.strong:
