@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from liverpair.segment.edge_distance import edge_distance
+
 __all__ = [
     "BoolArray",
     "box_of",
@@ -32,20 +34,6 @@ MOST_ROWS = 300
 ROUNDING = 1e-6
 
 
-def _edge_distance(mask: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
-    import SimpleITK as sitk  # noqa: N813 - its documentation's name; here, since statistics alone never need it
-
-    image = sitk.GetImageFromArray((~mask).astype(np.uint8))
-    image.SetSpacing([float(s) for s in spacing[::-1]])
-    op = sitk.SignedMaurerDistanceMapImageFilter()
-    op.SetNumberOfThreads(1)
-    op.SetUseImageSpacing(True)
-    op.SetSquaredDistance(False)
-    op.SetInsideIsPositive(False)
-    distance: NDArray[np.float32] = sitk.GetArrayFromImage(op.Execute(image))
-    return np.where(mask, np.maximum(distance, 0), 0)
-
-
 def depth(mask: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
     """Distance in mm of every voxel of ``mask`` to the nearest voxel outside it (0 outside), float32.
 
@@ -56,7 +44,7 @@ def depth(mask: BoolArray, spacing: NDArray[np.float64]) -> NDArray[np.float32]:
         out[...] = np.inf
     elif mask.any():
         window = box_of(mask, 1)
-        out[window] = _edge_distance(mask[window], spacing)
+        out[window] = edge_distance(mask[window], spacing)
     return out
 
 
@@ -80,7 +68,7 @@ def _within(part: BoolArray, radius_mm: float, spacing: NDArray[np.float64]) -> 
     """What lies within ``radius_mm`` of ``part``, exactly."""
     rows = _rows(float(radius_mm), tuple(float(step) for step in spacing))
     if len(rows) > MOST_ROWS:
-        return np.asarray(part | (_edge_distance(~part, spacing) <= radius_mm))
+        return np.asarray(part | (edge_distance(~part, spacing) <= radius_mm))
     pad = tuple(max(row[axis] for row in rows) for axis in range(3))
     padded = np.zeros([size + 2 * n for size, n in zip(part.shape, pad, strict=True)], dtype=bool)
     inner = tuple(slice(n, n + size) for size, n in zip(part.shape, pad, strict=True))
@@ -142,14 +130,19 @@ def fill_holes(mask: BoolArray, fewer_than: float = np.inf) -> BoolArray:
 
     Without a limit it is ``scipy.ndimage.binary_fill_holes``, which takes ten times as long.
     """
-    labels, count = ndimage.label(~mask)
+    out = mask.copy()
+    if not mask.any():
+        return out
+    window = box_of(mask, 1)  # what lies beyond is connected to the array's border
+    labels, count = ndimage.label(~mask[window])
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     hole = sizes < fewer_than
     for axis in range(3):
         for end in (0, -1):
             hole[np.unique(np.take(labels, end, axis))] = False
     hole[0] = False  # the mask itself
-    return np.asarray(mask | hole[labels])
+    out[window] |= hole[labels]
+    return out
 
 
 def fill_slices(mask: BoolArray, axes: tuple[int, ...] = (2,)) -> BoolArray:
@@ -165,6 +158,10 @@ def fill_slices(mask: BoolArray, axes: tuple[int, ...] = (2,)) -> BoolArray:
 
 def surround(piece: BoolArray, mask: BoolArray) -> float:
     """Fraction of the voxel faces of ``piece``'s surface that look onto ``mask``, within the array."""
+    if not piece.any():
+        return 0.0
+    window = box_of(piece, 1)
+    piece, mask = piece[window], mask[window]
     touching = total = 0
     for axis in range(3):
         a: list[Any] = [slice(None)] * 3
@@ -172,15 +169,17 @@ def surround(piece: BoolArray, mask: BoolArray) -> float:
         a[axis], b[axis] = slice(1, None), slice(None, -1)
         for one, other in ((tuple(a), tuple(b)), (tuple(b), tuple(a))):
             face = piece[one] & ~piece[other]
-            total += int(face.sum())
-            touching += int((face & mask[other]).sum())
+            total += int(np.count_nonzero(face))
+            touching += int(np.count_nonzero(face & mask[other]))
     return touching / total if total else 0.0
 
 
 def box_of(mask: BoolArray, margin: int) -> tuple[slice, slice, slice]:
     """Index box of a non-empty mask, widened by ``margin`` voxels and clipped to the array."""
-    bounds = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        bounds.append(slice(max(0, int(used[0]) - margin), min(mask.shape[axis], int(used[-1]) + 1 + margin)))
-    return bounds[0], bounds[1], bounds[2]
+    rows = mask.reshape(len(mask), -1).any(axis=1) if mask.flags.c_contiguous else mask.any(axis=(1, 2))
+    first = np.flatnonzero(rows)
+    plane = mask[first[0] : first[-1] + 1].any(axis=0)  # one pass over the rest, not one for each axis
+    used = first, np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    low, high = zip(*((max(0, int(at[0]) - margin), int(at[-1]) + 1 + margin) for at in used), strict=True)
+    sides = [slice(a, min(b, size)) for a, b, size in zip(low, high, mask.shape, strict=True)]
+    return sides[0], sides[1], sides[2]

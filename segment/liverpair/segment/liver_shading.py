@@ -28,6 +28,8 @@ EVERY = 2
 ROUNDS = 4
 #: Ridge (share of the mean diagonal): what the tissues do not determine stays flat.
 RIDGE = 3e-3
+#: Places per block of the sums: 83 terms of so many in double precision are 3 MB.
+BLOCK = 4096
 #: Fewer places than this determine no field.
 LEAST_PLACES = 1000
 #: Shading is within e to this power of its median.
@@ -62,6 +64,25 @@ def _designs(x: NDArray[np.float64], half: NDArray[np.float64], degree: int) -> 
     return designs
 
 
+def _normal_equations(
+    designs: list[NDArray[np.float32]], slopes: NDArray[np.float32], weight: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The weighted normal matrix (terms, terms) and right side (terms,), summed over the three axes.
+
+    In blocks that stay in the processor's cache, of a matrix with itself (half the products): a quarter of the time.
+    """
+    count = designs[0].shape[1]
+    normal, right = np.zeros((count, count)), np.zeros(count)
+    root = np.sqrt(weight, dtype=np.float64)
+    for along, design in enumerate(designs):
+        for first in range(0, len(design), BLOCK):
+            block = slice(first, first + BLOCK)
+            weighted = design[block] * root[block]
+            normal += weighted.T @ weighted
+            right += weighted.T @ (slopes[block, along] * root[block, 0])
+    return normal, right
+
+
 def _fitted(designs: list[NDArray[np.float32]], slopes: NDArray[np.float32]) -> NDArray[np.float64]:
     """Coefficients (terms,) whose field has ``slopes`` (n, 3), structures weighted down (Welsch)."""
     left, count = slopes, designs[0].shape[1]
@@ -69,10 +90,9 @@ def _fitted(designs: list[NDArray[np.float32]], slopes: NDArray[np.float32]) -> 
     for _ in range(ROUNDS):
         off = np.linalg.norm(left, axis=1)
         weight = np.exp(-((off / max(float(np.median(off)), 1e-12)) ** 2)).astype(np.float32)[:, None]
-        normal = sum((d * weight).T.astype(np.float64) @ d for d in designs)
-        right = sum((d * weight).T.astype(np.float64) @ slopes[:, a] for a, d in enumerate(designs))
-        normal = np.asarray(normal) + RIDGE * np.trace(normal) / count * np.eye(count)
-        coefficients = np.linalg.solve(normal, np.asarray(right))
+        normal, right = _normal_equations(designs, slopes, weight)
+        normal = normal + RIDGE * np.trace(normal) / count * np.eye(count)
+        coefficients = np.linalg.solve(normal, right)
         left = slopes - np.stack([d @ coefficients.astype(np.float32) for d in designs], axis=1)
     return coefficients
 

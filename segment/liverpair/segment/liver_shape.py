@@ -201,16 +201,11 @@ def elsewhere(features: Features, core: OrganCore, mask: BoolArray) -> BoolArray
     return np.asarray(bad | heart | (features.body.skin_mm < SKIN_MM) | far[None, None, :])
 
 
-def _lumps(mask: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def _lumps(part: BoolArray, spacing: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Watershed of the depth into lumps; maxima closer than 2 mm in height to their pass are one lump."""
-    window = box_of(mask, 2)
-    part = mask[window]
     inner = np.where(part, ndimage.gaussian_filter(np.minimum(depth(part, spacing), 1e3), 1.0), 0)
     markers, _ = ndimage.label(summits(np.asarray(np.round(inner, 1), dtype=np.float32), LUMP_MM), np.ones((3, 3, 3)))
-    lumps, inner_all = np.zeros(mask.shape, dtype=np.int32), np.zeros(mask.shape, dtype=np.float32)
-    lumps[window] = watershed(-inner, markers, mask=part)
-    inner_all[window] = inner
-    return lumps, inner_all
+    return watershed(-inner, markers, mask=part).astype(np.int32), inner.astype(np.float32)
 
 
 def is_distinct(features: Features, core: OrganCore, but_a_kidney: bool = False, most: float = DISTINCT) -> bool:
@@ -227,10 +222,10 @@ def is_distinct(features: Features, core: OrganCore, but_a_kidney: bool = False,
 
 def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float, distinct: bool) -> BoolArray:
     """``mask`` without neighbouring organs that touch it: by neck, intensity or place."""
-    spacing = features.grid.spacing
-    lumps, inner = _lumps(mask, spacing)
+    window = box_of(mask, 2)
+    lumps, inner = _lumps(mask[window], features.grid.spacing)
     count = int(lumps.max())
-    home = int(np.bincount(lumps[core.ball], minlength=count + 1)[1:].argmax()) + 1 if count else 0
+    home = int(np.bincount(lumps[core.ball[window]], minlength=count + 1)[1:].argmax()) + 1 if count else 0
     if count < 2 or home == 0:
         return mask
     inside = lumps > 0
@@ -239,12 +234,14 @@ def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float, d
     necks = _passes(lumps, inner, count)
     voxels = np.bincount(lumps[inside], minlength=count + 1)
     volume = voxels * features.grid.voxel_volume_mm3 / 1000
-    away = np.bincount(lumps[elsewhere(features, core, mask) & inside], minlength=count + 1)
+    away = np.bincount(lumps[elsewhere(features, core, mask)[window] & inside], minlength=count + 1)
     place = away / np.maximum(voxels, 1)
+    centres = _centres(lumps, window, voxels)
     shading = features.drift(core.mode) * STEP_REACH_MM / LIVER_EXTENT_MM
     sd = min(sd, max(float(np.hypot(core.sd, shading)), features.least_sd(core.mode) if distinct else 0.0))
     kept = {home}
     waiting = set(range(1, count + 1)) - kept
+    liver, smooth = lumps == home, features.smooth[window]
     while waiting:
         best = max(((necks.get((min(a, b), max(a, b)), 0.0), -b, b) for a in kept for b in waiting), default=None)
         if best is None or best[0] <= 0:
@@ -252,33 +249,47 @@ def _separate(features: Features, mask: BoolArray, core: OrganCore, sd: float, d
         neck, _, lump = best
         waiting.discard(lump)
         ratio = neck / max(float(peak[lump]), 1.0)
-        differs = _step_across(features, np.isin(lumps, sorted(kept)), lumps == lump) / sd
+        this = lumps == lump
+        differs = _step_across(smooth, liver, this, features.grid.spacing) / sd
         # the thinner the neck behind which a lump swells, the smaller a step says that it is another organ
         limit = STEP_AT_NECK + STEP_PER_RATIO * min(ratio, 1.0) if volume[lump] > SMALL_LUMP_ML else 1.5
         wrong = differs > limit or place[lump] > (0.3 if ratio < NECK_RATIO else 0.8)
-        wrong |= ratio < KIDNEY_NECK and volume[lump] > SMALL_LUMP_ML and _at_kidney(features, lumps, lump, home)
+        large = volume[lump] > SMALL_LUMP_ML
+        wrong |= ratio < KIDNEY_NECK and large and _at_kidney(features, centres[lump], centres[home])
         if not wrong:
             kept.add(lump)
-    return np.asarray(np.isin(lumps, sorted(kept)))
+            liver |= this
+    out = np.zeros(mask.shape, dtype=bool)
+    out[window] = liver
+    return out
 
 
-def _at_kidney(features: Features, lumps: NDArray[np.int32], lump: int, home: int) -> bool:
-    """Whether a lump lies where the right kidney does, seen from the liver's thickest part."""
-    (i, j, k), (_, _, liver_k) = ([float(at.mean()) for at in np.nonzero(lumps == n)] for n in (lump, home))
+def _centres(
+    lumps: NDArray[np.int32], window: tuple[slice, slice, slice], voxels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Mean index (number + 1, 3) of every lump on the work grid, of which ``lumps`` fills ``window``."""
+    at = np.nonzero(lumps)
+    numbers = lumps[at]
+    sums = [np.bincount(numbers, along + part.start, len(voxels)) for along, part in zip(at, window, strict=True)]
+    return np.asarray(np.stack(sums, axis=1) / np.maximum(voxels, 1)[:, None])
+
+
+def _at_kidney(features: Features, lump: NDArray[np.float64], home: NDArray[np.float64]) -> bool:
+    """Whether a lump's centre (3,) lies where the right kidney does, seen from the liver's thickest part's."""
+    i, j, k = (float(at) for at in lump)
     lateral = (i - features.body.midline[int(k)]) / features.body.half_width[int(k)]
     dorsal = (j - features.body.middle[int(k)]) / features.body.half_depth[int(k)]
-    below = (liver_k - k) * features.grid.spacing[2] > KIDNEY_BELOW_MM
+    below = (float(home[2]) - k) * features.grid.spacing[2] > KIDNEY_BELOW_MM
     return bool(KIDNEY_LATERAL[0] < lateral < KIDNEY_LATERAL[1] and dorsal > KIDNEY_DORSAL and below)
 
 
-def _step_across(features: Features, liver: BoolArray, lump: BoolArray) -> float:
+def _step_across(smooth: NDArray[np.float32], liver: BoolArray, lump: BoolArray, spacing: NDArray[np.float64]) -> float:
     """Difference in intensity between a lump and the liver that it touches, on both sides of their interface.
 
     One organ's drift makes no step there, however far the lumps' means lie apart; two organs make one.
     """
-    spacing = features.grid.spacing
     window = box_of(lump, int(np.ceil(STEP_REACH_MM / float(spacing.min()))) + 1)
-    a, b, values = liver[window], lump[window], features.smooth[window]
+    a, b, values = liver[window], lump[window], smooth[window]
     near_a = a & dilate(b & ndimage.binary_dilation(a), STEP_REACH_MM, spacing)
     near_b = b & dilate(a & ndimage.binary_dilation(b), STEP_REACH_MM, spacing)
     if not near_a.any() or not near_b.any():
@@ -296,7 +307,10 @@ def _passes(lumps: NDArray[np.int32], inner: NDArray[np.float32], count: int) ->
         one, two = a[1:][touch], a[:-1][touch]
         width = np.minimum(d[1:][touch], d[:-1][touch])
         code = np.minimum(one, two).astype(np.int64) * (count + 1) + np.maximum(one, two)
-        for pair in np.unique(code):
-            key = (int(pair // (count + 1)), int(pair % (count + 1)))
-            result[key] = max(result.get(key, 0.0), float(width[code == pair].max()))
+        pairs, which = np.unique(code, return_inverse=True)
+        widest = np.zeros(len(pairs), dtype=np.float32)
+        np.maximum.at(widest, which, width)
+        for pair, passage in zip(pairs.tolist(), widest.tolist(), strict=True):
+            key = divmod(pair, count + 1)
+            result[key] = max(result.get(key, 0.0), passage)
     return result
