@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from liverpair.register.prepare import Level, Scene, mask_box, scene
 from liverpair.register.quality import decide, deforms_credibly, measure_quality
 from liverpair.register.second_channel import at_first, heard_with
 from liverpair.register.settings import DeformSettings, QualitySettings, RegisterSettings
+from liverpair.register.side_by_side import both
 from liverpair.register.start import (
     Start,
     mask_starts,
@@ -201,8 +203,15 @@ def _best_start(
 
 
 def _each(tried: Callable[[Start, int], Start | None], candidates: list[Start], iterations: int) -> list[Start]:
-    """Those that show something to compare, refined."""
-    return [start for candidate in candidates if (start := tried(candidate, iterations)) is not None]
+    """Those that show something to compare, refined, in the order of the candidates."""
+    found: list[Start | None] = []
+    for first, second in zip_longest(candidates[::2], candidates[1::2]):
+        found += both(partial(tried, first, iterations), partial(tried, second, iterations) if second else _none)
+    return [start for start in found if start is not None]
+
+
+def _none() -> None:
+    """Nothing to do beside a last candidate."""
 
 
 def _credit(start: Start) -> float:

@@ -8,7 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from liverpair.register.window_sums import Rectangles, box_sum, box_sum_in_place, reach
+from liverpair.register.side_by_side import both
+from liverpair.register.window_sums import Rectangles, box_sum, box_sum_in_place, reach, scratch_for
 
 __all__ = ["LocalCorrelation", "mismatch_forces", "sample"]
 
@@ -76,16 +77,12 @@ def _trilinear(
 
 
 @njit(cache=True, nogil=True)
-def sample(
+def _sample(
     image: Array, offset: NDArray[np.float64], spacing: float, field: Array, active: NDArray[np.bool_],
-    values: Array, slope: Array,
+    values: Array, slope: Array, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Trilinear values of ``image`` at voxel + offset + field/spacing, and the interpolant's own slope per mm.
-
-    ``field`` (3, n0, n1, n2) in mm; ``values`` (n0, n1, n2) and ``slope`` (3, n0, n1, n2) are written where
-    ``active``, zero elsewhere.
-    """
-    for i in range(values.shape[0]):
+    """The slabs from ``first`` to before ``last`` of `sample`."""
+    for i in range(first, last):
         for j in range(values.shape[1]):
             for k in range(values.shape[2]):
                 if not active[i, j, k]:
@@ -100,18 +97,29 @@ def sample(
                 slope[0, i, j, k], slope[1, i, j, k], slope[2, i, j, k] = s0, s1, s2
 
 
+def sample(
+    image: Array, offset: NDArray[np.float64], spacing: float, field: Array, active: NDArray[np.bool_],
+    values: Array, slope: Array,
+) -> None:  # fmt: skip
+    """Trilinear values of ``image`` at voxel + offset + field/spacing, and the interpolant's own slope per mm.
+
+    ``field`` (3, n0, n1, n2) in mm; ``values`` (n0, n1, n2) and ``slope`` (3, n0, n1, n2) are written where
+    ``active``, zero elsewhere.
+    """
+    given = image, offset, spacing, field, active, values, slope
+    middle, end = len(values) // 2, len(values)
+    both(lambda: _sample(*given, 0, middle), lambda: _sample(*given, middle, end))
+
+
 @njit(cache=True, nogil=True)
-def mismatch_forces(
+def _mismatch_forces(
     fixed: Array, moving: Array, offset: NDArray[np.float64], spacing: float, field: Array,
     active: NDArray[np.bool_], weights: Array, scale: float, share: float, metric: Array, slope: Array,
+    first: int, last: int,
 ) -> float:  # fmt: skip
-    """``scale`` × the weighted squared difference of ``fixed`` and the displaced ``moving``, and all forces.
-
-    Written over ``slope`` (3, n0, n1, n2), the first image's: −``metric`` · slope + ``share`` · the difference's own
-    gradient by the displacement. One pass: the maps' values and slopes side by side would be the peak of the memory.
-    """
+    """The slabs from ``first`` to before ``last`` of `mismatch_forces`."""
     total = 0.0
-    for i in range(fixed.shape[0]):
+    for i in range(first, last):
         for j in range(fixed.shape[1]):
             for k in range(fixed.shape[2]):
                 if not active[i, j, k]:
@@ -128,6 +136,23 @@ def mismatch_forces(
                 slope[1, i, j, k] = -metric[i, j, k] * slope[1, i, j, k] + pull * s1
                 slope[2, i, j, k] = -metric[i, j, k] * slope[2, i, j, k] + pull * s2
     return total * scale
+
+
+def mismatch_forces(
+    fixed: Array, moving: Array, offset: NDArray[np.float64], spacing: float, field: Array,
+    active: NDArray[np.bool_], weights: Array, scale: float, share: float, metric: Array, slope: Array,
+) -> float:  # fmt: skip
+    """``scale`` × the weighted squared difference of ``fixed`` and the displaced ``moving``, and all forces.
+
+    Written over ``slope`` (3, n0, n1, n2), the first image's: −``metric`` · slope + ``share`` · the difference's own
+    gradient by the displacement. One pass: the maps' values and slopes side by side would be the peak of the memory.
+    """
+    given = fixed, moving, offset, spacing, field, active, weights, scale, share, metric, slope
+    middle, end = len(fixed) // 2, len(fixed)
+    one, other = both(
+        lambda: float(_mismatch_forces(*given, 0, middle)), lambda: float(_mismatch_forces(*given, middle, end))
+    )
+    return one + other
 
 
 @njit(cache=True, nogil=True)
@@ -157,6 +182,7 @@ class LocalCorrelation:
     variance: Array
     total_weight: float
     where: Rectangles
+    scratch: tuple[Array, Array]  # one for each thread
 
     @classmethod
     def of(
@@ -173,33 +199,42 @@ class LocalCorrelation:
         mean = box_sum(fixed, radius) / count
         variance = np.maximum(box_sum(fixed * fixed, radius) / count - mean * mean, 0)
         total = max(float(weights.sum(dtype=np.float64)), 1e-6)
-        return cls(fixed, weights, use, radius, noise, count, mean, variance, total, where)
+        scratch = scratch_for(fixed.shape), scratch_for(fixed.shape)
+        return cls(fixed, weights, use, radius, noise, count, mean, variance, total, where, scratch)
 
     def evaluate(self, moved: Array) -> tuple[float, Array, Array]:
         """Weighted mean of the squared correlation, its gradient by ``moved``, and the map of the windows'."""
         a, am, b = self._sums(moved)
         bm, cc = np.empty_like(moved), np.empty_like(moved)
         # Each window's sums are read before the same place is written: three arrays serve as input and output.
-        total = _statistics(
-            a.ravel(), am.ravel(), b.ravel(), self.count.ravel(), self.mean.ravel(), self.variance.ravel(),
-            self.weights.ravel(), *self.noise, *(f.ravel() for f in (a, am, b, bm, cc)),
-        )  # fmt: skip
-        for field in (a, am, b, bm):
-            box_sum_in_place(field, self.radius, self.where)
+        fields = a, am, b, self.count, self.mean, self.variance, self.weights, a, am, b, bm, cc
+        half = moved.size // 2
+        totals = both(
+            lambda: self._statistics([field.ravel()[:half] for field in fields]),
+            lambda: self._statistics([field.ravel()[half:] for field in fields]),
+        )
+        both(lambda: self._sum_windows(0, a, am), lambda: self._sum_windows(1, b, bm))
         _voxel_gradient(
             self.fixed.ravel(), moved.ravel(), a.ravel(), am.ravel(), b.ravel(), bm.ravel(), 1 / self.total_weight
         )
         if self.use is not None:
             a *= self.use
-        return total / self.total_weight, a, cc
+        return sum(totals) / self.total_weight, a, cc
+
+    def _statistics(self, fields: list[Array]) -> float:
+        """Of a part of the windows (flat arrays): what goes in, then what is written."""
+        return float(_statistics(*fields[:7], *self.noise, *fields[7:]))
+
+    def _sum_windows(self, thread: int, *fields: Array) -> None:
+        for field in fields:
+            box_sum_in_place(field, self.radius, self.where, self.scratch[thread])
 
     def _sums(self, moved: Array) -> tuple[Array, Array, Array]:
         """Window sums of the moved image, its square, and its product with the fixed one."""
         used = moved.copy() if self.use is None else moved * self.use
-        sums = used, used * moved, self.fixed * moved
-        for values in sums:
-            box_sum_in_place(values, self.radius, self.where)
-        return sums
+        square, product = used * moved, self.fixed * moved
+        both(lambda: self._sum_windows(0, used, square), lambda: self._sum_windows(1, product))
+        return used, square, product
 
     def score(self, moved: Array) -> tuple[float, Array]:
         """Weighted mean of the squared correlation and the map of the windows' (meaningless where no weight was)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numba import njit
@@ -17,6 +18,7 @@ from liverpair.register.fluid import fluid_region
 from liverpair.register.gaussian import gaussian_blur
 from liverpair.register.resample import covered, resample, resample_mask
 from liverpair.register.settings import FluidSettings
+from liverpair.register.side_by_side import both
 
 __all__ = ["Level", "Scene", "box_around", "crop_to", "region_weights", "scene", "signed_distance"]
 
@@ -108,8 +110,8 @@ def signed_distance(mask: Mask, grid: Grid, transform: SpatialTransform | None =
     Where a field of view cuts the organ, the cut is no surface: the organ is taken to go on.
     """
     inside = resample_mask(_seen_by(mask, grid, transform), grid, transform, extend=True).values
-    distance = _distance_to(~inside, grid.spacing)
-    distance -= _distance_to(inside, grid.spacing)
+    distance, outside = both(lambda: _distance_to(~inside, grid.spacing), lambda: _distance_to(inside, grid.spacing))
+    distance -= outside
     # A voxel's centre lies on average half a step from the surface that the binary transform counts from.
     distance -= np.where(inside, np.float32(0.5), np.float32(-0.5)) * np.float32(grid.spacing.min())
     return np.clip(distance, -DISTANCE_CLAMP_MM, DISTANCE_CLAMP_MM, out=distance)
@@ -213,18 +215,15 @@ def scene(
     grid = box_around(box, spacing, fixed.grid.frame_of_reference)
     pad = int(np.ceil(level.pad / spacing))
     wide = padded(grid, pad)
-    carry = SpatialTransform(affine)
-    near = crop_to(fixed, grid, np.eye(4), 3 * level.blur)
-    far = crop_to(moving, wide, affine, 3 * level.blur)
-    if near is None or far is None:
+    here, there = both(
+        lambda: _side(fixed, fixed_liver, grid, None, level.blur, level.blur),
+        lambda: _side(moving, moving_liver, wide, affine, level.moving_blur * level.blur, level.blur),
+    )
+    if here is None or there is None:
         return None
-    fixed_values = resample(blurred(near, level.blur), grid, fill=np.nan).values
-    moving_values = resample(blurred(far, level.moving_blur * level.blur), wide, carry, fill=np.nan).values
-    fixed_seen, moving_seen = covered(fixed.grid, grid), covered(moving.grid, wide, affine)
+    (fixed_values, fixed_seen, fixed_distance), (moving_values, moving_seen, moving_distance) = here, there
     inner = tuple(slice(pad, n - pad) for n in wide.shape)
     seen = fixed_seen & moving_seen[inner]
-    fixed_distance = signed_distance(fixed_liver, grid) if fixed_liver is not None else None
-    moving_distance = signed_distance(moving_liver, wide, carry) if moving_liver is not None else None
     guide = fixed_distance
     if guide is None:
         guide = moving_distance[inner] if moving_distance is not None else np.full(grid.shape, 15, dtype=np.float32)
@@ -236,18 +235,33 @@ def scene(
     if level.fluid is not None and fixed.unit is Unit.HOUNSFIELD and liver_known:
         wet = fluid_region(fixed_values, guide, spacing, level.fluid)
         use = (~wet).astype(np.float32) if wet.any() else None
-    a = _tidy(fixed_values, guide > 0, fixed.unit)
     region = np.zeros(wide.shape, dtype=np.bool_)
     region[inner] = guide > 0
-    b = _tidy(moving_values, region, moving.unit)
-    del fixed_values, moving_values, region  # what follows would otherwise be the peak of the memory
-    noise = (
-        noise_variance(a, weights, radius, level.noise_share),
-        noise_variance(b[inner], weights, radius, level.noise_share),
+    a, b = both(partial(_tidy, fixed_values, guide > 0, fixed.unit), partial(_tidy, moving_values, region, moving.unit))
+    del here, there, fixed_values, moving_values, region  # what follows would otherwise be the peak of the memory
+    noise = both(
+        lambda: noise_variance(a, weights, radius, level.noise_share),
+        lambda: noise_variance(b[inner], weights, radius, level.noise_share),
     )
     return Scene(
         grid, spacing, a, b, pad, weights, fixed_distance, moving_distance, seen.astype(np.float32), noise, use
     )  # fmt: skip
+
+
+def _side(
+    image: Volume, liver: Mask | None, grid: Grid, affine: NDArray[np.float64] | None, blur: float, margin: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None] | None:
+    """One image on ``grid``, carried by ``affine``: its values (NaN beyond it), what it covers, its liver's distance.
+
+    ``blur``: the Gaussian's sd in mm; three times ``margin`` mm around the grid enter it. None if they do not overlap.
+    """
+    near = crop_to(image, grid, np.eye(4) if affine is None else affine, 3 * margin)
+    if near is None:
+        return None
+    carry = None if affine is None else SpatialTransform(affine)
+    values = resample(blurred(near, blur), grid, carry, fill=np.nan).values
+    seen = covered(image.grid, grid) if affine is None else covered(image.grid, grid, affine)
+    return values, seen, None if liver is None else signed_distance(liver, grid, carry)
 
 
 def _tidy(values: NDArray[np.float32], region: NDArray[np.bool_], unit: Unit) -> NDArray[np.float32]:

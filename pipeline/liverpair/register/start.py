@@ -15,6 +15,7 @@ from liverpair.register.deformable import Cost
 from liverpair.register.prepare import box_around, mask_box, signed_distance
 from liverpair.register.resample import covered
 from liverpair.register.settings import StartSettings
+from liverpair.register.side_by_side import both
 
 __all__ = [
     "Start",
@@ -79,8 +80,7 @@ def mask_affine(fixed: Mask, moving: Mask, settings: StartSettings = StartSettin
     step = settings.spacing_mm
     grid = box_around(mask_box(fixed, 12.0), step, "")
     far = box_around(mask_box(moving, 40.0), step, "")
-    target = signed_distance(fixed, grid).ravel()
-    source = signed_distance(moving, far)
+    target, source = both(lambda: signed_distance(fixed, grid).ravel(), lambda: signed_distance(moving, far))
     slopes = [np.gradient(source, step, axis=a).astype(np.float32) for a in range(3)]
     seen = covered(moving.grid, far).astype(np.float32)
     use = (np.abs(target) < 14.5) & covered(fixed.grid, grid).ravel()
@@ -121,9 +121,8 @@ def visible_volumes(fixed: Mask, moving: Mask, affine: Matrix) -> tuple[float, f
         points = mask.grid.to_world(np.argwhere(mask.values)[::7])
         return float(other.contains(points @ matrix[:3, :3].T + matrix[:3, 3]).mean()) * mask.volume_ml
 
-    return seen(fixed, moving.grid, affine), seen(
-        moving, fixed.grid, np.asarray(np.linalg.inv(affine), dtype=np.float64)
-    )
+    back = np.asarray(np.linalg.inv(affine), dtype=np.float64)
+    return both(lambda: seen(fixed, moving.grid, affine), lambda: seen(moving, fixed.grid, back))
 
 
 def mask_starts(fixed: Mask, moving: Mask, settings: StartSettings) -> list[Start]:

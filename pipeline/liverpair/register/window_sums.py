@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["box_sum", "box_sum_in_place", "everywhere", "reach"]
+__all__ = ["box_sum", "box_sum_in_place", "everywhere", "reach", "scratch_for"]
 
 Array = NDArray[np.float32]
 #: Per slab of the first axis: from, to (second axis), from, to (third axis); nothing where from = to.
@@ -118,14 +118,19 @@ def _sums(a: Array, r: int, where: Rectangles, flat: Array, row: Array, total: A
                 a[i, j, where[i, 2] : where[i, 3]] = total[j, where[i, 2] : where[i, 3]]
 
 
-def box_sum_in_place(a: Array, r: int, where: Rectangles) -> None:
+def scratch_for(shape: tuple[int, ...]) -> Array:
+    """What ``box_sum_in_place`` needs beside an array of that shape; new memory for every sum costs as much as it."""
+    return np.empty((shape[0] + 2, *shape[1:]), dtype=np.float32)
+
+
+def box_sum_in_place(a: Array, r: int, where: Rectangles, scratch: Array | None = None) -> None:
     """Write over ``a`` (n0, n1, n2) its sums over (2r+1)³ windows, truncated at the array's faces.
 
     Right where the whole window lies within ``where``, or where ``a`` is zero outside of it; outside of ``where``
-    the array keeps what it held.
+    the array keeps what it held. ``scratch``: see `scratch_for`; no other sum may use it at the same time.
     """
-    slab = np.empty((2, *a.shape[1:]), dtype=a.dtype)
-    _sums(a, r, where, np.empty_like(a), slab[0], slab[1])
+    scratch = scratch_for(a.shape) if scratch is None else scratch
+    _sums(a, r, where, scratch[2:], scratch[0], scratch[1])
 
 
 def box_sum(a: Array, r: int) -> Array:
