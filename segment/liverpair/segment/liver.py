@@ -23,6 +23,7 @@ from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fill import fill_lesions
 from liverpair.segment.liver_fluid import without_bright_bile, without_fluid, without_t2_fluid
 from liverpair.segment.liver_grid import anatomical_grid, sample
+from liverpair.segment.liver_heart import heart_over, without_part
 from liverpair.segment.liver_kidney import without_right_kidney
 from liverpair.segment.liver_layers import without_thin_layers
 from liverpair.segment.liver_left_lobe import WIDE_SLIT_MM, with_lobes_behind_fissures
@@ -260,6 +261,10 @@ def _around(
     if ratio is not None:
         filled = with_avid_lesions(ratio, features, filled)
     if role == "mr-t2":
+        heart = heart_over(features, filled, core)
+        if heart is not None:
+            features = replace(features, allowed=features.allowed & ~heart)
+            grown, filled = without_part(grown, heart, core), without_part(filled, heart, core)
         filled = without_t2_fluid(features, filled, core)
     coarse = _completed(image, role, features, filled, core, pet_tells=ratio is not None)
     if not coarse.any():
