@@ -16,8 +16,8 @@ from scipy import ndimage
 from liverpair.segment.liver_blood import BALL_MM, HEART_DORSAL, HEART_LATERAL, LEAST_ML, UNDER_SKIN_MM
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_mode import OrganCore
-from liverpair.segment.liver_morphology import BoolArray, erode, largest, opened
-from liverpair.segment.liver_shape import MEDIAL
+from liverpair.segment.liver_morphology import BoolArray, dilate, erode, largest, opened
+from liverpair.segment.liver_shape import LEAST_LEAK_ML, MEDIAL
 
 __all__ = ["heart_over", "without_part"]
 
@@ -66,8 +66,12 @@ def heart_over(features: Features, mask: BoolArray, core: OrganCore) -> BoolArra
     above = heart.any(axis=2)[:, :, None] & (np.arange(mask.shape[2]) >= floor[:, :, None])
     labels: NDArray[np.int32] = ndimage.label(mask & above)[0]
     thick = erode(above & features.body.tissue, THICK_MM, spacing)
-    found = np.isin(labels, np.setdiff1d(labels[thick], [0]))
-    return np.asarray(above & (found | ~mask)) if found.any() else None
+    sizes = np.bincount(labels.ravel()) * features.grid.voxel_volume_mm3 / 1000
+    found = np.isin(labels, [n for n in np.unique(labels[thick]) if n > 0 and sizes[n] >= LEAST_LEAK_ML])
+    if not found.any():
+        return None
+    leaked = dilate(found.any(axis=2)[:, :, None], BESIDE_MM, spacing)
+    return np.asarray(above & (found | (leaked & ~mask)))
 
 
 def without_part(mask: BoolArray, part: BoolArray, core: OrganCore) -> BoolArray:
