@@ -23,7 +23,7 @@ from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fill import fill_lesions
 from liverpair.segment.liver_fluid import without_bright_bile, without_fluid, without_t2_fluid
 from liverpair.segment.liver_grid import anatomical_grid, mask_onto, sample
-from liverpair.segment.liver_heart import heart_over, without_part
+from liverpair.segment.liver_heart import above_floor, heart_over, without_part
 from liverpair.segment.liver_kidney import without_right_kidney
 from liverpair.segment.liver_layers import without_thin_layers
 from liverpair.segment.liver_left_lobe import WIDE_SLIT_MM, with_lobes_behind_fissures
@@ -310,7 +310,7 @@ def _placed(image: Volume, role: str, features: Features, found: _Found) -> Live
     if role in UNSHADED and found.core is not None:
         placed = without_thin_layers(image, placed, found.mask, features, found.core)
     if found.heart is not None:  # the strongest edge may lie in it
-        placed = placed & ~mask_onto(found.heart, features.grid, image.grid)
+        placed = placed & ~mask_onto(above_floor(found.heart), features.grid, image.grid)
     mask = Mask(placed, image.grid)
     if role == "ct":
         mask = without_diaphragm(image, without_heart(mask, features, found.mask))

@@ -1,4 +1,4 @@
-"""Find the heart that lies on the liver in a T2 image, down to the diaphragm between the two, and take it out of a mask.
+"""Find the heart that lies on the liver in a T2 image, down to the diaphragm between the two, to take it off a mask.
 
 Heart muscle and slow blood have about the liver's level, and the diaphragm is thinner than a slice: neither intensity
 nor a neck parts them. But a heart's values are spread several times as wide as a liver's (muscle, blood that flow
@@ -19,16 +19,18 @@ from liverpair.segment.liver_mode import OrganCore
 from liverpair.segment.liver_morphology import BoolArray, dilate, erode, largest, opened
 from liverpair.segment.liver_shape import LEAST_LEAK_ML, MEDIAL
 
-__all__ = ["heart_over", "without_part"]
+__all__ = ["above_floor", "heart_over", "without_part"]
 
 #: The right dome (between these half widths: right of any heart, inside the ribs) reaches up to the highest slice with
-#: this much of the mask: a disc of 50 mm, 5 mm below the summit of a dome of 70 mm radius. The left lobe, on which the
-#: heart lies, ends below.
-DOME_LATERAL, DOME_MM2 = (-0.75, -0.35), 2000.0
+#: this much of the mask: a disc of 50 mm, ``SUMMIT_MM`` below the summit of a dome of 70 mm radius. The left lobe, on
+#: which the heart lies, ends below the summit.
+DOME_LATERAL, DOME_MM2, SUMMIT_MM = (-0.75, -0.35), 2000.0, 5.0
 #: The heart's floor is sought down to this far (mm) below the right dome.
 BELOW_DOME_MM = 45.0
 #: Values are read so deep (mm) in the liver, and so deep in the heart above the dome.
 LIVER_DEEP_MM, HEART_DEEP_MM = 8.0, 3.0
+#: Darker tissue than this share of the liver says nothing: fat and lung lie beside a liver as beside a heart.
+LEAST_LEVEL = 0.5
 #: Histograms: bins up to this many times the liver's intensity (brighter values are in the last), the sigma (bins) they
 #: are smoothed by, and the share of chance in each, which bounds what one voxel says.
 BINS, HIGHEST, SMOOTH_BINS, CHANCE = 64, 2.5, 1.5, 0.05
@@ -40,7 +42,7 @@ MOST_OVERLAP = 0.95
 BESIDE_MM = 6.0
 #: The floor dips nowhere by more than a work voxel below its median within this radius (mm): a lesion under the heart
 #: is like it as often as like the liver, and smaller.
-SMOOTH_MM = 20.0
+SMOOTH_MM = 30.0
 #: A part of the mask above the floor is heart where a ball of this radius (mm) enters it; what is thinner is the slice
 #: that holds liver and diaphragm, whose border is placed later.
 THICK_MM = 4.5
@@ -81,6 +83,13 @@ def without_part(mask: BoolArray, part: BoolArray, core: OrganCore) -> BoolArray
     return np.asarray(left & (after | ~before))
 
 
+def above_floor(heart: BoolArray) -> BoolArray:
+    """``heart`` without its lowest work voxel in every column: there the image's own edge decides."""
+    out = np.zeros(heart.shape, dtype=bool)
+    out[:, :, 1:] = heart[:, :, 1:] & heart[:, :, :-1]
+    return out
+
+
 def _home(mask: BoolArray, core: OrganCore) -> BoolArray:
     """The component of ``mask`` that holds most of the core's ball."""
     labels, count = ndimage.label(mask)
@@ -112,16 +121,17 @@ def _free_heart(features: Features, dome: int) -> BoolArray | None:
 
 def _evidence(features: Features, liver: BoolArray, heart: BoolArray, core: OrganCore) -> NDArray[np.float32] | None:
     """The logarithm of how much likelier each voxel is a liver's than a heart's, with its neighbours' in the slice."""
+    speaks = features.body.tissue & (features.smooth > LEAST_LEVEL * core.mode)
+    liver, heart = liver & speaks, heart & speaks
     if not liver.any() or not heart.any():
         return None
     bins = np.clip(features.values * (BINS / HIGHEST / core.mode), 0, BINS - 1).astype(np.intp)
     chances = [_chances(bins[part]) for part in (liver, heart)]
     if float(np.sqrt(chances[0] * chances[1]).sum()) > MOST_OVERLAP:
         return None
-    tissue = features.body.tissue
-    each = np.where(tissue, np.log(chances[0] / chances[1])[bins], 0).astype(np.float32)
+    each = np.where(speaks, np.log(chances[0] / chances[1])[bins], 0).astype(np.float32)
     sigma = BESIDE_MM / features.grid.spacing * np.array([1.0, 1.0, 0.0])
-    weight = ndimage.gaussian_filter(tissue.astype(np.float32), sigma, truncate=3.0)
+    weight = ndimage.gaussian_filter(speaks.astype(np.float32), sigma, truncate=3.0)
     total = ndimage.gaussian_filter(each, sigma, truncate=3.0)
     return np.asarray(total / np.maximum(weight, CHANCE), dtype=np.float32)
 
@@ -134,15 +144,16 @@ def _chances(bins: NDArray[np.intp]) -> NDArray[np.float64]:
 def _floor(
     evidence: NDArray[np.float32], heart: BoolArray, lowest: int, spacing: NDArray[np.float64]
 ) -> NDArray[np.int64] | None:
-    """The heart's lowest slice in every column (ni, nj), from ``lowest`` on; None where no column shows liver below.
+    """The heart's lowest slice in every column (ni, nj), from ``lowest`` on up to the dome's summit; None where no
+    column shows liver below.
 
     A column's evidence is summed from ``lowest`` up: the border is where the sum is largest. Where there is no liver in
     a column its neighbours' floor goes on.
     """
     columns = heart.any(axis=2)
-    first = np.where(columns, heart.argmax(axis=2), lowest)
+    highest = np.where(columns, heart.argmax(axis=2), lowest) + round(SUMMIT_MM / spacing[2])
     sums = np.cumsum(evidence[:, :, lowest:], axis=2)
-    sums = np.where(np.arange(lowest, heart.shape[2]) < first[:, :, None], sums, -np.inf)
+    sums = np.where(np.arange(lowest, heart.shape[2]) < highest[:, :, None], sums, -np.inf)
     shown = columns & (sums.max(axis=2) > 0)
     if not shown.any():
         return None
