@@ -65,14 +65,15 @@ def heart_over(features: Features, mask: BoolArray, core: OrganCore) -> BoolArra
     floor = None if evidence is None else _floor(evidence, heart, lowest, spacing)
     if floor is None:
         return None
-    above = heart.any(axis=2)[:, :, None] & (np.arange(mask.shape[2]) >= floor[:, :, None])
+    columns: BoolArray = np.any(heart, axis=2, keepdims=True)
+    above = columns & (np.arange(mask.shape[2]) >= floor[:, :, None])
     labels: NDArray[np.int32] = ndimage.label(mask & above)[0]
     thick = erode(above & features.body.tissue, THICK_MM, spacing)
     sizes = np.bincount(labels.ravel()) * features.grid.voxel_volume_mm3 / 1000
     found = np.isin(labels, [n for n in np.unique(labels[thick]) if n > 0 and sizes[n] >= LEAST_LEAK_ML])
     if not found.any():
         return None
-    leaked = dilate(found.any(axis=2)[:, :, None], BESIDE_MM, spacing)
+    leaked = dilate(np.any(found, axis=2, keepdims=True), BESIDE_MM, spacing)
     return np.asarray(above & (found | (leaked & ~mask)))
 
 
