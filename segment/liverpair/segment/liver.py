@@ -22,7 +22,8 @@ from liverpair.segment.liver_doubts import without_unlike_parts
 from liverpair.segment.liver_features import Features
 from liverpair.segment.liver_fill import fill_lesions
 from liverpair.segment.liver_fluid import without_bright_bile, without_fluid, without_t2_fluid
-from liverpair.segment.liver_grid import anatomical_grid, sample
+from liverpair.segment.liver_grid import anatomical_grid, mask_onto, sample
+from liverpair.segment.liver_heart import above_floor, heart_over, without_part
 from liverpair.segment.liver_kidney import without_right_kidney
 from liverpair.segment.liver_layers import without_thin_layers
 from liverpair.segment.liver_left_lobe import WIDE_SLIT_MM, with_lobes_behind_fissures
@@ -128,13 +129,17 @@ def _limits(role: str, quality: QualityLimits) -> QualityLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """The organ around a core on the work grid, judged; where it is too small for a liver, the core around it."""
+    """The organ around a core on the work grid, judged; where it is too small for a liver, the core around it.
+
+    ``heart``: what lies on the liver and is none, where the image tells.
+    """
 
     core: OrganCore | None
     mask: BoolArray
     judgement: Judgement
     facts: dict[str, Any] = field(default_factory=dict)
     around: OrganCore | None = None
+    heart: BoolArray | None = None
 
     @property
     def usable(self) -> bool:
@@ -256,17 +261,20 @@ def _around(
     if ratio is not None:
         features = replace(features, allowed=features.allowed & pet_allows(ratio, features))
     grown = grow(features, core)
+    heart = heart_over(features, grown, core) if role == "mr-t2" else None
+    if heart is not None:
+        features, grown = replace(features, allowed=features.allowed & ~heart), without_part(grown, heart, core)
     filled = fill_lesions(features, grown | lesion if grown.any() else grown, core)
     if ratio is not None:
         filled = with_avid_lesions(ratio, features, filled)
     if role == "mr-t2":
-        filled = without_t2_fluid(features, filled, core)
+        filled = without_t2_fluid(features, filled if heart is None else filled & ~heart, core)
     coarse = _completed(image, role, features, filled, core, pet_tells=ratio is not None)
     if not coarse.any():
         return _nothing(features, core)
     around = enclosing_core(whole, coarse) if settings.quality.too_small(features, coarse) else None
     judged = judge(features, coarse, core, settings.quality, grown)
-    found = _Found(core, coarse, judged, {"pet_used": ratio is not None}, around)
+    found = _Found(core, coarse, judged, {"pet_used": ratio is not None}, around, heart)
     guessed = role == "mr-t2" and bright_bays_ml(features, filled, core) >= GUESSED_ML
     return found.flagged(GUESSED) if guessed else found
 
@@ -301,6 +309,8 @@ def _placed(image: Volume, role: str, features: Features, found: _Found) -> Live
     placed = refine_border(image, found.mask, features.grid, reach)
     if role in UNSHADED and found.core is not None:
         placed = without_thin_layers(image, placed, found.mask, features, found.core)
+    if found.heart is not None:  # the strongest edge may lie in it
+        placed = placed & ~mask_onto(above_floor(found.heart), features.grid, image.grid)
     mask = Mask(placed, image.grid)
     if role == "ct":
         mask = without_diaphragm(image, without_heart(mask, features, found.mask))

@@ -122,7 +122,7 @@ def with_capsule_lesions(features: Features, mask: BoolArray, core: OrganCore, b
 
 def _unlike(features: Features, core: OrganCore, bright: bool) -> BoolArray:
     level = features.smooth / np.float32(core.mode)
-    return np.asarray(features.body.tissue & ((level > BRIGHT) if bright else (level < DARK)))
+    return np.asarray(features.body.tissue & features.allowed & ((level > BRIGHT) if bright else (level < DARK)))
 
 
 def _contact(whole: BoolArray, mask: BoolArray, spacing: NDArray[np.float64], bright: bool) -> float:
