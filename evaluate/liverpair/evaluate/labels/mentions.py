@@ -34,6 +34,7 @@ from liverpair.evaluate.labels.reading import (
     Mention,
     Reading,
 )
+from liverpair.evaluate.labels.rivals import joins_no_diagnoses
 from liverpair.evaluate.labels.rules import Hit, Rules
 from liverpair.evaluate.labels.sections import Sentence
 from liverpair.evaluate.labels.text import Token
@@ -68,6 +69,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     findings = [_treated_or_not(hit, reading, context.after_ablation) for hit in _behind_arrow(findings, words)]
     findings = [hit for hit in _without_places(findings, words) if not _is_texture(hit, words)]
     reading.findings = findings
+    reading.cues = [cue for cue in reading.cues if not joins_no_diagnoses(cue, findings, reading)]
     singular = {position for hit in rules.singular.find(words) for position in range(hit.start, hit.end)}
     for hit in findings:
         organ, known = organ_of(hit, reading, groups, context)

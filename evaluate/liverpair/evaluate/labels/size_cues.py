@@ -46,6 +46,8 @@ def _leads_to_size(words: Sequence[str], start: int) -> bool:
     return False
 
 
+# "36 mm in spring and now it is 32 mm": behind these begins what is told of the next size.
+_OPENS = frozenset({"and", "und", "but", "aber"})
 _JOINS = frozenset({"and", "und", "vs", "versus", "against", "gegenueber", "gegen"})
 
 
@@ -72,7 +74,8 @@ def cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int
             if not cue.start <= position < cue.end:
                 continue
             number_follows = cue.end < len(words) and words[cue.end][0].isdigit() and cue.category not in _METHODS
-            if direction > 0 and (number_follows or (cue.category == "previous" and _leads_to_size(words, cue.end))):
+            leads = cue.category == "previous" or (cue.category == "current" and words[cue.start - 1] in _OPENS)
+            if direction > 0 and (number_follows or (leads and _leads_to_size(words, cue.end))):
                 return found
             if cue.category in _TIMES and found & _TIMES:
                 continue

@@ -27,6 +27,7 @@ from liverpair.evaluate.labels.outset import told_of_outset
 from liverpair.evaluate.labels.owners import owner
 from liverpair.evaluate.labels.pairs import largest_addend, paired_sizes
 from liverpair.evaluate.labels.rules import Hit, Rules
+from liverpair.evaluate.labels.segment_numbers import ends_segment_list, is_segment_number
 from liverpair.evaluate.labels.size_cues import cues_near
 from liverpair.evaluate.labels.text import Token
 
@@ -296,18 +297,20 @@ def _chain(
             start += dotted
             break  # "SUVmax 27 and 1.4 cm"
         link = category.get(start - 1)
-        if words[start - 1] in _INSTEAD and not _is_segment(words, start - 2):
+        if words[start - 1] in _INSTEAD and not is_segment_number(words, start - 2):
             return start - 2, [_number(words[start - 2])], True  # "15 statt 18 mm"
         if link == "link_change":
             changed = True
         elif (
             words[start - 1] == ","
             and (listed or _in_bracket_list(words, start - 2))
-            and not _is_segment(words, start - 2)
+            and not is_segment_number(words, start - 2)
         ):
             pass  # "24, 15 und 8 mm", "(12, 8 mm)"
-        elif link != "link_range" or (words[start - 1] in ("und", "and") and _is_segment(words, start - 2)):
+        elif link != "link_range" or (words[start - 1] in ("und", "and") and is_segment_number(words, start - 2)):
             break
+        elif words[start - 1] == "-" and ends_segment_list(words, start - 2):
+            break  # "segment 6 - 1.1 cm"
         listed = words[start - 1] in ("und", "and", "sowie", ",") and (listed or words[start - 1] != ",")
         start -= 2
         values.append(_number(words[start]))
@@ -330,13 +333,8 @@ def _listed_before(words: Sequence[str], tokens: Sequence[Token], before: int) -
         if words[at] == "("
         and tokens[at + 1].kind == "number"
         and words[at + 2] == ")"
-        and not _is_segment(words, at + 1)
+        and not is_segment_number(words, at + 1)
     ]
-
-
-def _is_segment(words: Sequence[str], position: int) -> bool:
-    """ "Segment 2 und 9 mm": the number behind the word is a place."""
-    return position > 0 and words[position - 1].startswith("seg")
 
 
 def _number(word: str) -> float:
