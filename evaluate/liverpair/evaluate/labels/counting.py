@@ -39,6 +39,8 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
                 continue
             if _counts_other_things(words, position) or (position and words[position - 1] in _FORMER_NUMBER):
                 continue
+            if any(word.startswith(_OUTSET) for word in words[max(0, position - OUTSET_REACH) : position]):
+                continue  # "initially with seven hepatic metastases"
             value = rules.numbers.get(words[position])
             if value is None and tokens[position].kind == "number" and words[position].isdigit():
                 near = mention.start - position <= DIGIT_REACH
@@ -130,6 +132,10 @@ _FORMER_NUMBER = frozenset({"not", "nicht", "statt", "than", "vormals", "zuvor",
 _FORMER_NUMBER |= {"vs"}
 
 
+_OUTSET = ("initial", "original", "urspruengl", "anfangs", "anfaengl")
+OUTSET_REACH = 3
+
+
 # Places and spans of time: "in beiden Leberlappen Metastasen", "two segments", "seit fünf Jahren".
 _COUNTED_THINGS = (
     *("lappen", "lobe", "segment", "jahr", "monat", "woche", "tagen", "zyklen", "zyklus"),
@@ -150,7 +156,8 @@ def _counts_other_things(words: Sequence[str], position: int) -> bool:
     if any(word.startswith(_LESIONS) for word in words[position + 3 : position + 4]):
         following = []  # "three left lobe metastases"
     before = words[position - 1] if position else ""
-    return before in _BOUNDS or any(thing in word for word in following for thing in _COUNTED_THINGS)
+    upwards = before == "of" and words[position - 2] == "upwards"
+    return before in _BOUNDS or upwards or any(thing in word for word in following for thing in _COUNTED_THINGS)
 
 
 # "Nachweis von 2 Metastasen": here the word is no "of" between parts and a whole ("1 von 2").

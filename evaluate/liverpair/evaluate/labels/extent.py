@@ -111,7 +111,21 @@ def _correcting(readings: Sequence[Reading], rules: Rules) -> list[Reading]:
 
 # "Erratum: 19 mm."
 BARE_SIZE = 4
-_SIZE = ("size", "larg", "measure", "diameter", "groess", "misst", "durchm", "max", "bigg")
+_SIZE = (
+    "size",
+    "unit",
+    "einheit",
+    "digit",
+    "ziffer",
+    "larg",
+    "measure",
+    "diameter",
+    "groess",
+    "misst",
+    "durchm",
+    "max",
+    "bigg",
+)
 
 
 def _tells_size(readings: Sequence[Reading]) -> bool:

@@ -50,6 +50,8 @@ _LINKS = frozenset(
 )
 MOST_LINKS = 2
 _YEAR = re.compile(r"(?:19|20)\d\d")
+# "Unchanged since last autumn: 20 mm": how long a size has been so, not when it was.
+_SINCE = frozenset({"since", "seit"})
 # Two figures of a year: up to this they are of this century.
 PIVOT_YEAR = 68
 
@@ -78,7 +80,7 @@ def _date(start: int, end: int, reading: Reading, months: set[int]) -> tuple[int
     while before >= 0 and start - before <= MOST_LINKS and words[before] in _LINKS:
         before -= 1
     if before >= 0 and _is_date(before, reading, months):
-        return parsed_date(words[before])
+        return None if _SINCE & set(words[max(0, before - 2) : before]) else parsed_date(words[before])
     behind = end
     while behind < len(words) and behind - end < MOST_LINKS and words[behind] in _LINKS:
         behind += 1
@@ -195,6 +197,7 @@ _INSTEAD_OF = (("instead", "of"), ("rather", "than"), ("anstelle", "von"), ("and
 
 _SLIPS: tuple[str, ...] = (
     *("typing", "typo", "mistyp", "misprint", "swap", "transpos", "transcri", "erron", "error", "mistake", "wrong"),
+    *("revers", "inverted", "misspel", "verdreh", "verschrieb", "verwechs"),
     *("tippf", "vertipp", "schreibf", "zahlendr", "vertausch", "uebertragungsf", "fehler", "irrt", "falsch"),
 )
 

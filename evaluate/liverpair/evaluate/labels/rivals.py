@@ -93,6 +93,7 @@ _COURSES: tuple[str, ...] = (
     "kleiner",
 )
 _COURSES += ("groesser", "zunahme", "increas", "decreas", "regress", "gone", "resolved", "unchanged", "stab")
+_COURSES += ("new", "neu")
 _PLURAL = ("metastases", "metastasen")
 _THE = frozenset({"the", "des", "der", "dem", "known", "bekannt", "bekannten"})
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from liverpair.evaluate.labels.reading import Reading
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["is_settled_benign"]
+__all__ = ["settled"]
 
 # Words from one name to the other: "typical for FNH rather than for metastasis".
 VERDICT_REACH = 8
@@ -26,20 +26,21 @@ _OPEN = ("whether", "either", "ob", "entweder", "uncl", "unkl", "cannot", "might
 _MALIGNANT = ("tumor", "tumour", "malign", "neoplas")
 
 
-def is_settled_benign(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
-    """Whether the lesion ``hit`` is the one that its sentence calls benign and no metastasis."""
-    if hit.category not in ("lesion", "uptake"):
-        return False
+def settled(hit: Hit, findings: Sequence[Hit], reading: Reading) -> str:
+    """benign for the lesion that its sentence calls benign and no metastasis, absent for that name, else ""."""
     names = [f for f in findings if f.category == "metastasis" or _is_malignant(f, reading)]
-    for benign in (f for f in findings if f.category == "benign" and f.start >= hit.end):
-        for name in (n for n in names if n.start >= hit.end and _is_denied_beside(benign, n, reading)):
-            others = [n for n in names if n is not name and n.category == "metastasis"]
+    for benign in (f for f in findings if f.category == "benign"):
+        for name in (n for n in names if _is_denied_beside(benign, n, reading)):
             first = min(benign.start, name.start)
-            between = [f for f in findings if hit.end <= f.start < first and f.category == hit.category]
-            opened = any(word.startswith(_OPEN) for word in reading.words[max(hit.end, first - VERDICT_REACH) :])
-            if not others and not between and not opened:
-                return True
-    return False
+            opened = any(word.startswith(_OPEN) for word in reading.words[max(0, first - VERDICT_REACH) :])
+            if opened or any(n is not name and n.category == "metastasis" for n in names):
+                continue
+            if hit is name:
+                return "absent"
+            lesions = [f for f in findings if f.category in ("lesion", "uptake") and f.end <= first]
+            if lesions and hit is max(lesions, key=lambda f: f.start):
+                return "benign"
+    return ""
 
 
 def _is_malignant(hit: Hit, reading: Reading) -> bool:
@@ -61,5 +62,6 @@ def _is_denied_beside(benign: Hit, name: Hit, reading: Reading) -> bool:
 
 
 def _follows_rather(benign: Hit, between: Sequence[str], words: Sequence[str]) -> bool:
-    """ "Also eher FNH-artiges Knötchen als Metastase"."""
-    return "als" in between and "eher" in words[max(0, benign.start - 2) : benign.start]
+    """ "Also eher FNH-artiges Knötchen als Metastase", "more an FNH than a metastasis"."""
+    before = words[max(0, benign.start - 2) : benign.start]
+    return ("als" in between and "eher" in before) or ("than" in between and "more" in before)

@@ -48,6 +48,9 @@ def _leads_to_size(words: Sequence[str], start: int) -> bool:
 
 # "36 mm in spring and now it is 32 mm": behind these begins what is told of the next size.
 _OPENS = frozenset({"and", "und", "but", "aber"})
+# "Known metastases; measured S8 23 mm, S6 19 mm": a participle that heads a list is no verb of the past.
+_MEASURED = frozenset({"measured"})
+_PARTS = frozenset({";", ",", ":", "("})
 _JOINS = frozenset({"and", "und", "vs", "versus", "against", "gegenueber", "gegen"})
 
 
@@ -80,6 +83,8 @@ def cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int
             if cue.category in _TIMES and found & _TIMES:
                 continue
             if direction < 0 and cue.category == "current" and _closes_another(cue, words):
+                continue
+            if direction < 0 and words[cue.start] in _MEASURED and words[cue.start - 1] in _PARTS:
                 continue
             if direction < 0 and cue.category in ("comparing", "previous") and _names_study(words[cue.end : at]):
                 continue

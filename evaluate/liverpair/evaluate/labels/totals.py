@@ -44,6 +44,7 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
         if mentions:
             groups.append(_group(reading, mentions, [value for _, value in counts]))
         if mentions:
+            by_name.extend(_total_told(reading, rules))
             by_name.extend(_risen_number(reading, rules))
             by_name.extend(number for mention in mentions for number in _answered_number(mention, reading, rules))
         numbers.extend(_stated_number(reading, rules, of_liver=block == reading.sentence.block and on_liver))
@@ -53,7 +54,8 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             plural = plural or not _is_summary(reading)
         elif mentions:
             single = True
-            places.update(filter(None, [place_of(reading)]))
+            named = set(named_places(reading))
+            places.update(named if len(named) == len(mentions) else filter(None, [place_of(reading)]))
     if added or left:
         return max(added or left)
     if any(_is_uncounted(reading, counted) for reading in readings):
@@ -200,6 +202,29 @@ def _risen_number(reading: Reading, rules: Rules) -> list[int]:
         if at in changes and _number(words[at - 1], rules) and words[to + 1 : to + 2] not in (["mm"], ["cm"], ["x"]):
             return _number(words[to], rules)
     return []
+
+
+_TOTALS = frozenset({"total", "insgesamt", "altogether", "gesamt", "gesamtzahl"})
+_LEADING_ON = frozenset({"of", "von", "now", "jetzt", "nun", ":", "damit", "somit", "number", "is", "are", "sind"})
+
+
+def _total_told(reading: Reading, rules: Rules) -> list[int]:
+    """ "Two new hepatic metastases on a background of four (total six)", "three in total": not "total 71 mm"."""
+    words = reading.words
+    if any(mention.kind == "benign" for mention in reading.mentions):
+        return []  # "insgesamt neun Läsionen, davon fünf Zysten"
+    for at in (i for i, word in enumerate(words) if word in _TOTALS):
+        before = words[at - 1 - (words[at - 1] == "in")] if at > 1 else ""
+        if before in rules.numbers:
+            return _number(before, rules)
+        place = next((i for i in range(at + 1, len(words)) if words[i] not in _LEADING_ON), len(words))
+        if place < len(words) and place - at <= MOST_LEADING and words[place + 1 : place + 2] in _ENDS:
+            return _number(words[place], rules)
+    return []
+
+
+_ENDS: list[list[str]] = [[], *([mark] for mark in (")", ".", ",", ";"))]
+MOST_LEADING = 3
 
 
 def _number(word: str, rules: Rules) -> list[int]:
