@@ -79,7 +79,9 @@ _LEFT = ("verblieb", "verbleib", "remain", "left", "persist", "still", "uebrig",
 def numbers_left(reading: Reading, rules: Rules) -> list[int]:
     """ "Nur noch drei", "two remain": how many are left of former lesions."""
     words, tokens = reading.words, reading.sentence.tokens
-    if not reading.has("remains") or any(hit.category == "other" for hit in reading.organ_hits):
+    if not (reading.has("remains") or _lists_what_is_left(words, rules)) or any(
+        hit.category == "other" for hit in reading.organ_hits
+    ):
         return []
     units = {c.start for c in rules.sizes.find(words) if c.category in ("unit_mm", "unit_cm")}
     found = []
@@ -100,6 +102,12 @@ def numbers_left(reading: Reading, rules: Rules) -> list[int]:
     return found
 
 
+def _lists_what_is_left(words: Sequence[str], rules: Rules) -> bool:
+    """ "Jetzt noch zwei: Segment III und VIII", "now only two: ..."."""
+    pairs = zip(words, words[1:], words[2:], strict=False)
+    return any(first in _ONLY and number in rules.numbers and mark == ":" for first, number, mark in pairs)
+
+
 # Words from the lesions to the number that follows them.
 BEHIND_REACH = 6
 
@@ -109,7 +117,9 @@ _AFTER_ALL = (("an", "der", "zahl"), ("an", "zahl"), ("in", "total"), ("in", "nu
 
 
 def _number_behind(words: Sequence[str], end: int, units: set[int], rules: Rules) -> int | None:
-    """ "Metastases x 2", "Metastasen, 2 Stück"."""
+    """ "Metastases x 2", "Metastasen, 2 Stück", "Neue Metastasen (2)"."""
+    if words[end : end + 1] == ["("] and words[end + 2 : end + 3] == [")"] and words[end + 1].isdigit():
+        return int(words[end + 1]) if 1 < int(words[end + 1]) <= LARGEST_COUNT else None
     for at in range(end, min(len(words), end + BEHIND_REACH)):
         told = rules.numbers.get(words[at], int(words[at]) if words[at].isdigit() and len(words[at]) < 3 else 0)
         before, behind = words[at - 1], tuple(words[at + 1 : at + 4])
@@ -151,6 +161,8 @@ _BOUNDS = frozenset({"als", "ueber", "than", "over", ">", "<", "circa"})
 def _counts_other_things(words: Sequence[str], position: int) -> bool:
     """A number of places or years, or a bound ("more than ten"), is not the number of lesions."""
     following = words[position + 1 : position + 3]
+    if following[:1] == [":"]:
+        following = []  # "two left: segment 3 and segment 8"
     if following[:1] and any(f.startswith(_LESIONS) for f in following[:1]):
         following = following[:1]
     if any(word.startswith(_LESIONS) for word in words[position + 3 : position + 4]):

@@ -182,6 +182,7 @@ def _denied_from(words: Sequence[str], start: int) -> int | None:
 # "It is 2.0 cm instead of 12.0 cm": so an error is put right that such a word names, else a former size is compared.
 _ERRORS: tuple[str, ...] = (
     *("falsch", "fehl", "irrt", "vertausch", "tippf", "schreibf", "versehen", "korrig", "bericht", "diktat", "vertipp"),
+    *("lesen", "lies", "read"),
     *("wrong", "error", "erron", "misstat", "typo", "mistyp", "mistak", "incorrect", "correct", "transcri", "dictat"),
 )
 

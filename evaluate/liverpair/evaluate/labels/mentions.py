@@ -104,6 +104,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
 
 def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> bool:
     """ "Seven rather than four lesions", "15 statt 18 mm" compare numbers; they neither deny nor doubt."""
+    if words[cue.start : cue.end] == ["no"] and words[cue.end : cue.end + 1] == ["."]:
+        return cue.end + 1 < len(words) and tokens[cue.end + 1].kind == "number"  # "lesion no. 3"
     sides = (cue.start - 1, cue.end + (words[cue.end : cue.end + 1] == ["."]))
     following = sides[1] < len(words) and (
         tokens[sides[1]].kind in ("number", "date") or bool(rules.sizes.find([words[sides[1]]]))
@@ -184,6 +186,7 @@ _TEXTURES: tuple[str, ...] = (
     "solid",
     "focally",
 )
+_TEXTURES += ("transform", "umwandl")
 _TEXTURES += ("anteil", "komponent", "component", "portion", "intern", "kern", "core")
 # "Enthält kleine Verkalkungen", "contains coarse calcifications".
 _HOLDING = ("enthaelt", "enthalten", "contain", "harbour", "harbor")

@@ -33,14 +33,20 @@ def settled(hit: Hit, findings: Sequence[Hit], reading: Reading) -> str:
         for name in (n for n in names if _is_denied_beside(benign, n, reading)):
             first = min(benign.start, name.start)
             opened = any(word.startswith(_OPEN) for word in reading.words[max(0, first - VERDICT_REACH) :])
-            if opened or any(n is not name and n.category == "metastasis" for n in names):
+            others = [n for n in names if n is not name and n.category == "metastasis" and not _is_called(n, reading)]
+            if opened or others:
                 continue
-            if hit is name:
+            if hit is name or (hit in names and _is_called(hit, reading)):
                 return "absent"
             lesions = [f for f in findings if f.category in ("lesion", "uptake") and f.end <= first]
             if lesions and hit is max(lesions, key=lambda f: f.start):
                 return "benign"
     return ""
+
+
+def _is_called(hit: Hit, reading: Reading) -> bool:
+    """ "Earlier discussed as metastasis", "als Metastase bezeichnet": what others said of the same lesion."""
+    return bool({"as", "als"} & set(reading.words[max(0, hit.start - 2) : hit.start]))
 
 
 def _is_malignant(hit: Hit, reading: Reading) -> bool:

@@ -54,8 +54,7 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             plural = plural or not _is_summary(reading)
         elif mentions:
             single = True
-            named = set(named_places(reading))
-            places.update(named if len(named) == len(mentions) else filter(None, [place_of(reading)]))
+            places |= _places_of_each(reading, mentions)
     if added or left:
         return max(added or left)
     if any(_is_uncounted(reading, counted) for reading in readings):
@@ -96,11 +95,23 @@ def _placed_apart(groups: Sequence[_Group]) -> int:
 
 def _listed_number(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> list[int]:
     """ "Metastases: segment 2 13 mm, segment 5 22 mm": as many as segments with a size each, if the list is whole."""
-    if not any(not mention.singular for mention in mentions) or reading.has("quantity") or _gives_examples(reading):
+    vague = any(cue.category == "quantity" and reading.words[cue.start] not in _BOTH for cue in reading.cues)
+    if not any(not mention.singular for mention in mentions) or vague or _gives_examples(reading):
         return []
     places = set(named_places(reading))
     sizes = [size for size in read_sizes(reading, rules) if not size.foreign]
     return [len(places)] if len(places) == len(sizes) > 1 else []
+
+
+def _places_of_each(reading: Reading, mentions: Sequence[Mention]) -> set[str]:
+    """The places of single lesions: the first that the sentence names, all where each lesion has one of its own."""
+    named = set(named_places(reading))
+    each = len(named) == len(mentions) and len({mention.kind for mention in mentions}) == 1
+    return named if each else set(filter(None, [place_of(reading)]))
+
+
+# "Metastases in segment 2 (17 mm) and segment 7 (15 mm), both unchanged": nothing vague is said of their number.
+_BOTH = frozenset({"both", "beide", "beiden"})
 
 
 def _one_each(reading: Reading, mentions: Sequence[Mention]) -> list[int]:

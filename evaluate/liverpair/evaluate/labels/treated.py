@@ -29,6 +29,8 @@ def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules, size: 
     hits = [hit for hit in rules.treatment.find(reading.words) if not _only_tells_where(hit, reading)]
     told = _of_part(hits, reading, mention, size)
     said = [hit.category for hit in told if hit.category not in _DEATH or not is_of_a_part(reading.words, hit.start)]
+    if any(hit.end == size and reading.words[hit.end - 1].endswith(_ENDS) for hit in hits):
+        return True  # "treated lesion (ablation zone 30 mm)"
     if mention is None and _opens_with_rest(reading):
         said.append("local")
     if "alive" in said:
@@ -42,6 +44,7 @@ def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules, size: 
     return (treated and "lifeless" in said) or ("local" in said and not named)
 
 
+_ENDS = ("zone", "zonen", "zones", "defekt", "defect", "cavity", "hoehle", "areal", "area", "narbe", "scar")
 _RESTS = ("zone", "defe", "cavit", "hoehle", "areal", "area", "narbe", "scar")
 # "The two former zones": words of the sentence in which what is left stands.
 REST_WITHIN = 4
