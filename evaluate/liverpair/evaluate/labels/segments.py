@@ -32,7 +32,7 @@ _BARE = re.compile(
 # One such numeral may be anything.
 FEWEST_NUMERALS = 2
 # Words of the segment before its numeral.
-_NAMED = re.compile(r"(?:seg\w*|sg|lsg|s)\.?[ ]?$", re.IGNORECASE)
+_NAMED = re.compile(r"(?<!\w)(?:seg\w*|sg|lsg|s)\.?[ ]?$", re.IGNORECASE)
 
 
 def segment_edits(text: str) -> Iterator[Edit]:
