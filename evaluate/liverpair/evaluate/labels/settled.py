@@ -16,6 +16,8 @@ __all__ = ["settled"]
 
 # Words from one name to the other: "typical for FNH rather than for metastasis".
 VERDICT_REACH = 8
+# A sentence that names more is a list or a text without stops, and settles nothing of one lesion.
+MOST_NAMES = 12
 _DENIALS = frozenset({"not", "no", "nor", "kein", "keine", "keinen", "keiner", "keinem", "nicht", "ohne"})
 _INSTEAD = (("rather", "than"), ("instead", "of"))
 _AGAINST = frozenset({"against", "gegen"})
@@ -28,6 +30,8 @@ _MALIGNANT = ("tumor", "tumour", "malign", "neoplas")
 
 def settled(hit: Hit, findings: Sequence[Hit], reading: Reading) -> str:
     """benign for the lesion that its sentence calls benign and no metastasis, absent for that name, else ""."""
+    if len(findings) > MOST_NAMES:
+        return ""
     names = [f for f in findings if f.category == "metastasis" or _is_malignant(f, reading)]
     for benign in (f for f in findings if f.category == "benign"):
         for name in (n for n in names if _is_denied_beside(benign, n, reading)):
