@@ -33,8 +33,15 @@ def answer(hit: Hit, reading: Reading) -> str:
     if named and named < len(words) and words[named] == ":":
         words = words[named:]
     if len(words) >= 2 and words[0] in (":", "?", "-", "="):
+        if _begins_course(hit, reading):
+            return ""
         unsure = words[1] in ("nicht", "not") and words[2:3] and words[2] in _SURE  # "Lebermetastasen? Nicht sicher."
         return "unklar" if unsure else words[1]
     # "Lebermetastasen nein": the answer ends its line or part.
     ended = len(words) == 1 or (len(words) > 1 and words[1] in (",", ";", "|"))
     return words[0] if ended and words[0] in _BARE_ANSWERS else ""
+
+
+def _begins_course(hit: Hit, reading: Reading) -> bool:
+    """ "Hepatic metastases: no significant change": what stands behind the mark denies a change."""
+    return any(cue.category == "pseudo" and cue.start == hit.end + 1 for cue in reading.cues)

@@ -39,6 +39,8 @@ def read_counts(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> 
                 continue
             if _counts_other_things(words, position) or (position and words[position - 1] in _FORMER_NUMBER):
                 continue
+            if any(word.startswith(_OUTSET) for word in words[max(0, position - OUTSET_REACH) : position]):
+                continue  # "initially with seven hepatic metastases"
             value = rules.numbers.get(words[position])
             if value is None and tokens[position].kind == "number" and words[position].isdigit():
                 near = mention.start - position <= DIGIT_REACH
@@ -77,7 +79,9 @@ _LEFT = ("verblieb", "verbleib", "remain", "left", "persist", "still", "uebrig",
 def numbers_left(reading: Reading, rules: Rules) -> list[int]:
     """ "Nur noch drei", "two remain": how many are left of former lesions."""
     words, tokens = reading.words, reading.sentence.tokens
-    if not reading.has("remains") or any(hit.category == "other" for hit in reading.organ_hits):
+    if not (reading.has("remains") or _lists_what_is_left(words, rules)) or any(
+        hit.category == "other" for hit in reading.organ_hits
+    ):
         return []
     units = {c.start for c in rules.sizes.find(words) if c.category in ("unit_mm", "unit_cm")}
     found = []
@@ -98,6 +102,12 @@ def numbers_left(reading: Reading, rules: Rules) -> list[int]:
     return found
 
 
+def _lists_what_is_left(words: Sequence[str], rules: Rules) -> bool:
+    """ "Jetzt noch zwei: Segment III und VIII", "now only two: ..."."""
+    pairs = zip(words, words[1:], words[2:], strict=False)
+    return any(first in _ONLY and number in rules.numbers and mark == ":" for first, number, mark in pairs)
+
+
 # Words from the lesions to the number that follows them.
 BEHIND_REACH = 6
 
@@ -107,7 +117,9 @@ _AFTER_ALL = (("an", "der", "zahl"), ("an", "zahl"), ("in", "total"), ("in", "nu
 
 
 def _number_behind(words: Sequence[str], end: int, units: set[int], rules: Rules) -> int | None:
-    """ "Metastases x 2", "Metastasen, 2 Stück"."""
+    """ "Metastases x 2", "Metastasen, 2 Stück", "Neue Metastasen (2)"."""
+    if words[end : end + 1] == ["("] and words[end + 2 : end + 3] == [")"] and words[end + 1].isdigit():
+        return int(words[end + 1]) if 1 < int(words[end + 1]) <= LARGEST_COUNT else None
     for at in range(end, min(len(words), end + BEHIND_REACH)):
         told = rules.numbers.get(words[at], int(words[at]) if words[at].isdigit() and len(words[at]) < 3 else 0)
         before, behind = words[at - 1], tuple(words[at + 1 : at + 4])
@@ -130,6 +142,10 @@ _FORMER_NUMBER = frozenset({"not", "nicht", "statt", "than", "vormals", "zuvor",
 _FORMER_NUMBER |= {"vs"}
 
 
+_OUTSET = ("initial", "original", "urspruengl", "anfangs", "anfaengl")
+OUTSET_REACH = 3
+
+
 # Places and spans of time: "in beiden Leberlappen Metastasen", "two segments", "seit fünf Jahren".
 _COUNTED_THINGS = (
     *("lappen", "lobe", "segment", "jahr", "monat", "woche", "tagen", "zyklen", "zyklus"),
@@ -145,12 +161,15 @@ _BOUNDS = frozenset({"als", "ueber", "than", "over", ">", "<", "circa"})
 def _counts_other_things(words: Sequence[str], position: int) -> bool:
     """A number of places or years, or a bound ("more than ten"), is not the number of lesions."""
     following = words[position + 1 : position + 3]
+    if following[:1] == [":"]:
+        following = []  # "two left: segment 3 and segment 8"
     if following[:1] and any(f.startswith(_LESIONS) for f in following[:1]):
         following = following[:1]
     if any(word.startswith(_LESIONS) for word in words[position + 3 : position + 4]):
         following = []  # "three left lobe metastases"
     before = words[position - 1] if position else ""
-    return before in _BOUNDS or any(thing in word for word in following for thing in _COUNTED_THINGS)
+    upwards = before == "of" and words[position - 2] == "upwards"
+    return before in _BOUNDS or upwards or any(thing in word for word in following for thing in _COUNTED_THINGS)
 
 
 # "Nachweis von 2 Metastasen": here the word is no "of" between parts and a whole ("1 von 2").

@@ -39,6 +39,8 @@ def but_for_others(hit: Hit, reading: Reading, findings: Sequence[Hit]) -> bool:
 
 def known_ones_behind(hit: Hit, reading: Reading) -> bool:
     """ "Keine neuen Lebermetastasen, die bekannten unverändert": the known ones are metastases too."""
+    if any(cue.category == "known" and 0 <= hit.start - cue.end <= 1 for cue in reading.cues):
+        return hit.category == "metastasis"  # "no new lesions or change of the known hepatic metastases"
     return any(cue.category == "known" and cue.start >= hit.end for cue in reading.cues) and not any(
         finding.start >= hit.end for finding in reading.findings
     )

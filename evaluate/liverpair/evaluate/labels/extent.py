@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from liverpair.evaluate.labels.former import corrected_sizes
+from liverpair.evaluate.labels.former import corrected_sizes, names_error
 from liverpair.evaluate.labels.frames import QUOTE
 from liverpair.evaluate.labels.mentions import Reading
 from liverpair.evaluate.labels.places import listed_places, place_of, places_of
-from liverpair.evaluate.labels.rules import Rules
+from liverpair.evaluate.labels.rules import Hit, Rules
 from liverpair.evaluate.labels.sizes import read_sizes
 from liverpair.evaluate.labels.tenses import is_of_other_study, told_of_past
 from liverpair.evaluate.labels.timeline import dated_past
@@ -101,10 +101,36 @@ def _correcting(readings: Sequence[Reading], rules: Rules) -> list[Reading]:
     """The sentences of an addendum that puts sizes right: "Correct is: today up to 19 mm, before 29 mm"."""
     added = [reading for reading in readings if reading.sentence.section == "addendum"]
     right = any(cue.category == "correct" for reading in added for cue in reading.size_hits(rules))
+    right = right or any(names_error(reading.words) for reading in added if _tells_size(added))
+    right = right or any(len(reading.words) <= BARE_SIZE and reading.size_hits(rules) for reading in added[:1])
     liver = any(m.organ == "liver" and m.polarity == "present" for reading in added for m in reading.mentions)
     # "The size should read 17 mm": of what was said before
     liver = liver or not any(reading.mentions or reading.organ_hits for reading in added)
     return added if right and liver and any(read_sizes(reading, rules) for reading in added) else []
+
+
+# "Erratum: 19 mm."
+BARE_SIZE = 4
+_SIZE = (
+    "size",
+    "unit",
+    "einheit",
+    "digit",
+    "ziffer",
+    "larg",
+    "measure",
+    "diameter",
+    "groess",
+    "misst",
+    "durchm",
+    "max",
+    "bigg",
+)
+
+
+def _tells_size(readings: Sequence[Reading]) -> bool:
+    """ "Number swapped: the size of the metastasis is 14 mm", not "wrong segment: the 5 mm metastasis lies in 6"."""
+    return any(word.startswith(_SIZE) for reading in readings for word in reading.words)
 
 
 def sizes_near(
@@ -253,7 +279,10 @@ _LARGEST = (
 
 def _names_whole_liver(reading: Reading) -> bool:
     """The sentence speaks of the liver itself, whose own size is no lesion's; a lobe or segment tells a place."""
-    return any(hit.category == "liver" and reading.words[hit.start].startswith(_WHOLE) for hit in reading.organ_hits)
+    return any(
+        hit.category == "liver" and reading.words[hit.start].startswith(_WHOLE) and not _is_part(hit, reading)
+        for hit in reading.organ_hits
+    )
 
 
 _PARTS = ("seg", "dome", "caud", "kuppel", "leberkuppel", "leberdom", "lobus caud")
@@ -262,9 +291,12 @@ _PARTS = ("seg", "dome", "caud", "kuppel", "leberkuppel", "leberdom", "lobus cau
 def _names_part(reading: Reading) -> bool:
     """ "First one dome segment eight, 26 mm": the places of lesions, all of them of the liver."""
     hits = reading.organ_hits
-    return all(hit.category == "liver" for hit in hits) and any(
-        reading.words[hit.start].startswith(_PARTS) for hit in hits
-    )
+    return all(hit.category == "liver" for hit in hits) and any(_is_part(hit, reading) for hit in hits)
+
+
+def _is_part(hit: Hit, reading: Reading) -> bool:
+    """ "Dome", "hepatic dome"."""
+    return any(word.startswith(_PARTS) for word in reading.words[hit.start : hit.end])
 
 
 _WHOLE = ("leber", "liver", "hep", "organ", "parenchym")

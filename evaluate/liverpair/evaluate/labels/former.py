@@ -17,6 +17,7 @@ __all__ = [
     "is_corrected",
     "is_difference",
     "is_year",
+    "names_error",
     "opens_with_then",
     "parsed_date",
 ]
@@ -49,6 +50,8 @@ _LINKS = frozenset(
 )
 MOST_LINKS = 2
 _YEAR = re.compile(r"(?:19|20)\d\d")
+# "Unchanged since last autumn: 20 mm": how long a size has been so, not when it was.
+_SINCE = frozenset({"since", "seit"})
 # Two figures of a year: up to this they are of this century.
 PIVOT_YEAR = 68
 
@@ -77,17 +80,24 @@ def _date(start: int, end: int, reading: Reading, months: set[int]) -> tuple[int
     while before >= 0 and start - before <= MOST_LINKS and words[before] in _LINKS:
         before -= 1
     if before >= 0 and _is_date(before, reading, months):
-        return parsed_date(words[before])
+        return None if _SINCE & set(words[max(0, before - 2) : before]) else parsed_date(words[before])
     behind = end
     while behind < len(words) and behind - end < MOST_LINKS and words[behind] in _LINKS:
         behind += 1
     if behind == end and behind < len(words) and words[behind] in (",", ";"):
         return None
+    if words[end : end + 1] == ["("] and _sized_bracket(end, words):
+        return None  # "12 mm (in the spring 16 mm)": the date belongs to the size behind it
     if behind > end and behind + 1 in months and words[behind].isdigit():
         behind += 1  # "20 mm on 12 March 2022"
     if behind < len(words) and _is_date(behind, reading, months) and not _leads_on(behind, words):
         return parsed_date(words[behind])
     return None
+
+
+def _sized_bracket(opening: int, words: Sequence[str]) -> bool:
+    closing = next((i for i in range(opening, len(words)) if words[i] == ")"), len(words))
+    return any(words[i] in ("mm", "cm") for i in range(opening, closing))
 
 
 def is_year(word: str) -> bool:
@@ -130,14 +140,16 @@ def parsed_date(word: str) -> tuple[int, int, int]:
 
 
 # "24 mm nach 31 mm": behind these, right behind a size, stands the former one.
-_AFTER = frozenset({"nach", "after", "statt", "gegen"})
+_AFTER = frozenset({"nach", "after", "statt", "gegen", "von", "from"})
 _CHANGES = ("zunahme", "abnahme", "zugenommen", "abgenommen", "gewachsen", "groesser", "kleiner", "gessert", "kleinert")
 _CHANGED = ("increas", "decreas", "grown", "growth", "larger", "smaller", "shrunk", "reduc", "enlarg", "differen")
 CHANGE_REACH = 5
 
 
 def follows_former(words: Sequence[str], start: int) -> bool:
-    """Whether the size at ``start`` is the one that another, current one came from."""
+    """Whether another, current size came from the one at ``start``: "26 mm after 31 mm", "26 mm <- 31 mm"."""
+    if words[max(0, start - 2) : start] == ["<", "-"]:
+        return True
     return start >= 2 and words[start - 1] in _AFTER and words[start - 2] in ("mm", "cm")
 
 
@@ -170,6 +182,7 @@ def _denied_from(words: Sequence[str], start: int) -> int | None:
 # "It is 2.0 cm instead of 12.0 cm": so an error is put right that such a word names, else a former size is compared.
 _ERRORS: tuple[str, ...] = (
     *("falsch", "fehl", "irrt", "vertausch", "tippf", "schreibf", "versehen", "korrig", "bericht", "diktat", "vertipp"),
+    *("lesen", "lies", "read"),
     *("wrong", "error", "erron", "misstat", "typo", "mistyp", "mistak", "incorrect", "correct", "transcri", "dictat"),
 )
 
@@ -181,6 +194,18 @@ def _stands_instead_of(words: Sequence[str], at: int) -> bool:
 
 
 _INSTEAD_OF = (("instead", "of"), ("rather", "than"), ("anstelle", "von"), ("and", "not"), ("und", "nicht"))
+
+
+_SLIPS: tuple[str, ...] = (
+    *("typing", "typo", "mistyp", "misprint", "swap", "transpos", "transcri", "erron", "error", "mistake", "wrong"),
+    *("revers", "inverted", "misspel", "verdreh", "verschrieb", "verwechs"),
+    *("tippf", "vertipp", "schreibf", "zahlendr", "vertausch", "uebertragungsf", "fehler", "irrt", "falsch"),
+)
+
+
+def names_error(words: Sequence[str]) -> bool:
+    """ "Typing error", "Zahlendreher": whether a sentence says that a number went wrong."""
+    return any(word.startswith(_SLIPS) for word in words)
 
 
 def corrected_sizes(words: Sequence[str]) -> list[float]:

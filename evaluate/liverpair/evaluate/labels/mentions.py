@@ -34,6 +34,7 @@ from liverpair.evaluate.labels.reading import (
     Mention,
     Reading,
 )
+from liverpair.evaluate.labels.rivals import joins_no_diagnoses
 from liverpair.evaluate.labels.rules import Hit, Rules
 from liverpair.evaluate.labels.sections import Sentence
 from liverpair.evaluate.labels.text import Token
@@ -68,6 +69,7 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
     findings = [_treated_or_not(hit, reading, context.after_ablation) for hit in _behind_arrow(findings, words)]
     findings = [hit for hit in _without_places(findings, words) if not _is_texture(hit, words)]
     reading.findings = findings
+    reading.cues = [cue for cue in reading.cues if not joins_no_diagnoses(cue, findings, reading)]
     singular = {position for hit in rules.singular.find(words) for position in range(hit.start, hit.end)}
     for hit in findings:
         organ, known = organ_of(hit, reading, groups, context)
@@ -102,6 +104,8 @@ def read_sentence(sentence: Sentence, rules: Rules, context: Context) -> Reading
 
 def _between_numbers(cue: Hit, tokens: Sequence[Token], words: Sequence[str], rules: Rules) -> bool:
     """ "Seven rather than four lesions", "15 statt 18 mm" compare numbers; they neither deny nor doubt."""
+    if words[cue.start : cue.end] == ["no"] and words[cue.end : cue.end + 1] == ["."]:
+        return cue.end + 1 < len(words) and tokens[cue.end + 1].kind == "number"  # "lesion no. 3"
     sides = (cue.start - 1, cue.end + (words[cue.end : cue.end + 1] == ["."]))
     following = sides[1] < len(words) and (
         tokens[sides[1]].kind in ("number", "date") or bool(rules.sizes.find([words[sides[1]]]))
@@ -182,6 +186,7 @@ _TEXTURES: tuple[str, ...] = (
     "solid",
     "focally",
 )
+_TEXTURES += ("transform", "umwandl")
 _TEXTURES += ("anteil", "komponent", "component", "portion", "intern", "kern", "core")
 # "Enthält kleine Verkalkungen", "contains coarse calcifications".
 _HOLDING = ("enthaelt", "enthalten", "contain", "harbour", "harbor")

@@ -34,7 +34,10 @@ _HAD = frozenset({"had", "were", "was", "hatte", "hatten", "waren", "war", "best
 # "It was 51 mm in March": the month may follow the size.
 _IT = frozenset({"it", "they", "er", "sie", "es", "diese", "dieser", "this"})
 _WAS = frozenset({"was", "were", "war", "waren", "mass", "massen", "betrug", "measured"})
-_MONTHS = ("jan", "feb", "maerz", "march", "apr", "mai", "jun", "jul", "aug", "sep", "okt", "oct", "nov", "dez", "dec")
+_MONTHS: tuple[str, ...] = (
+    *("jan", "feb", "maerz", "march", "apr", "mai", "jun", "jul", "aug", "sep", "okt", "oct", "nov", "dez", "dec"),
+    *("spring", "summer", "autumn", "winter", "fruehj", "fruehl", "sommer", "herbst"),
+)
 # "In 2019 the patient had": words of the sentence in which the year stands.
 YEAR_WITHIN = 3
 
@@ -51,6 +54,8 @@ def told_of_outset(words: Sequence[str], start: int) -> bool:
         return True
     if words[0] in _IT and _WAS & set(words[1:2]) and any(word.startswith(_MONTHS) for word in words):
         return True
+    if _tells_of_then(words):
+        return True
     for i, word in enumerate(part):
         behind = part[i + 1] if i + 1 < len(part) else ""
         if word.startswith(_OUTSET) and not behind.startswith(_SAID):
@@ -58,6 +63,17 @@ def told_of_outset(words: Sequence[str], start: int) -> bool:
         if word in _AT and any(w.startswith(_EVENTS) for w in part[i + 1 : i + 1 + EVENT_REACH]):
             return True
     return False
+
+
+_WHENCE = frozenset({"im", "vor", "in", "am", "zum", "anfang", "ende", "mitte"})
+# "Vor einem halben Jahr maß sie": words of the sentence in which the verb stands.
+VERB_WITHIN = 6
+
+
+def _tells_of_then(words: Sequence[str]) -> bool:
+    """ "Im Frühjahr maß sie 15 mm": a time, the verb in the past, and the pronoun behind it."""
+    opening = words[0] in _WHENCE and not _TODAY & set(words)
+    return opening and any(words[i] in _WAS and words[i + 1] in _IT for i in range(1, min(VERB_WITHIN, len(words) - 1)))
 
 
 _COMPARED = ("compar", "vergl", "prior", "previous", "vorunters", "voraufn", "vorbef")

@@ -23,6 +23,7 @@ from liverpair.evaluate.labels.reading import FOLLOW_UP, LIVER, Reading, distanc
 from liverpair.evaluate.labels.rivals import grade, is_one_of_two, is_taken_back, was_called
 from liverpair.evaluate.labels.rules import Hit
 from liverpair.evaluate.labels.scope import DENIERS, covering_cues, covers, is_in_bracket_of_past
+from liverpair.evaluate.labels.settled import settled
 from liverpair.evaluate.labels.uptake import FAINT_REACH, is_of_whole_organ, uptake_status
 
 __all__ = ["polarity"]
@@ -63,6 +64,8 @@ def polarity(hit: Hit, organ: str, reading: Reading, findings: Sequence[Hit], is
         return "ignored"
     if hit.category in ("metastasis", "lesion") and is_taken_back(hit, findings, reading):
         return "ignored" if hit.category == "metastasis" else "benign"
+    if verdict := settled(hit, findings, reading):
+        return verdict
     graded = grade(hit, reading)
     if graded:
         return graded

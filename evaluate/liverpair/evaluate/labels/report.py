@@ -30,6 +30,7 @@ from liverpair.evaluate.labels.sentences import split_sentences
 from liverpair.evaluate.labels.tenses import present_of, without_past
 from liverpair.evaluate.labels.text import Token, tokenise
 from liverpair.evaluate.labels.totals import count_lesions
+from liverpair.evaluate.labels.treated import owns_no_size
 from liverpair.evaluate.labels.verdicts import is_benign_verdict, judged_benign
 
 __all__ = ["STATUSES", "ReportLabel", "label_report"]
@@ -85,12 +86,14 @@ def label_report(text: str, modality: str | None = None) -> ReportLabel:
     if status not in ("present", "uncertain"):
         evidence = _quote(original, origin, deciding)
         return ReportLabel(status, None, None, rules.language, evidence)
-    mentions = _counted_mentions(facts, readings, status)
+    mentions = _counted_mentions(facts, readings, status, rules)
     outside = [reading for reading in readings if not table.holds(*reading.sentence.span)]
     sizes = [*table.sizes, *counted_sizes(outside, mentions, rules)]
     if not sizes and not _speaks_of_several(facts, status):
         # "7 mm lesion with restricted diffusion. Impression: metastasis cannot be excluded": one lesion, two verdicts.
-        mentions |= _counted_mentions(facts, readings, "present") | _counted_mentions(facts, readings, "uncertain")
+        mentions |= _counted_mentions(facts, readings, "present", rules) | _counted_mentions(
+            facts, readings, "uncertain", rules
+        )
         sizes = counted_sizes(outside, mentions, rules)
     decider = deciding.reading if deciding else None
     sizes = (
@@ -259,7 +262,7 @@ def _is_pet(words: Sequence[str], rules: Rules, modality: str | None) -> bool:
     return found.count("pet") > found.count("mr")
 
 
-def _counted_mentions(facts: Sequence[Fact], readings: Sequence[Reading], status: str) -> set[int]:
+def _counted_mentions(facts: Sequence[Fact], readings: Sequence[Reading], status: str, rules: Rules) -> set[int]:
     """Identities of the mentions whose sizes and numbers count for this status."""
     counted = {id(f.mention) for f in facts if f.status == status and f.mention is not None}
     judged = judged_benign(readings)
@@ -271,6 +274,8 @@ def _counted_mentions(facts: Sequence[Fact], readings: Sequence[Reading], status
                 continue
             if called_benign and mention.singular and mention.polarity in ("neutral", "non_avid"):
                 continue
+            if mention.kind == "lesion" and mention.singular and owns_no_size(reading, mention, rules):
+                continue  # "Treated segment 3 lesion without recurrence"
             if mention.organ == "liver" and mention.polarity in ("neutral", "followed", "non_avid", "bounded"):
                 counted.add(id(mention))
     return counted

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from liverpair.evaluate.labels.reading import Reading
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["grade", "is_one_of_two", "is_taken_back", "was_called"]
+__all__ = ["grade", "is_one_of_two", "is_taken_back", "joins_no_diagnoses", "was_called"]
 
 # "Perfusion anomaly or small hypervascular metastasis": words from one diagnosis to its alternative.
 ALTERNATIVE_REACH = 6
@@ -77,6 +77,40 @@ def is_taken_back(hit: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
     if hit.category == "lesion":  # "thought to be metastases, are haemangiomas": the former name lies between
         rivals = [other for other in rivals if other.start > benign[0].start]
     return bool(told) and not rivals and bool(_COPULAS & behind) and not _CONTRASTS & behind
+
+
+# What befalls metastases: "no new metastases or growth of the known ones".
+_COURSES: tuple[str, ...] = (
+    "change",
+    "aender",
+    "veraender",
+    "progress",
+    "growth",
+    "wachst",
+    "smaller",
+    "larger",
+    "enlarg",
+    "kleiner",
+)
+_COURSES += ("groesser", "zunahme", "increas", "decreas", "regress", "gone", "resolved", "unchanged", "stab")
+_COURSES += ("new", "neu")
+_PLURAL = ("metastases", "metastasen")
+_THE = frozenset({"the", "des", "der", "dem", "known", "bekannt", "bekannten"})
+
+
+def joins_no_diagnoses(cue: Hit, findings: Sequence[Hit], reading: Reading) -> bool:
+    """ "No change in the liver metastases or the nodes": behind "or" stands another organ or a course, no diagnosis."""
+    words = reading.words
+    if cue.category != "indeterminate" or words[cue.end - 1] not in ("or", "oder"):
+        return False
+    end = min(len(words), cue.end + ALTERNATIVE_REACH)
+    end = next((i for i in range(cue.end, end) if words[i] in (*_SEPARATORS, "(")), end)
+    if any(f.category == "benign" and cue.end <= f.start < end for f in findings):
+        return False
+    known = words[cue.start] in _PLURAL or bool(_THE & set(words[cue.end : end]))
+    organs = [hit for hit in reading.organ_hits if hit.category == "other" and cue.end <= hit.start < end]
+    other = any(known or not words[hit.start].startswith("prim") for hit in organs)
+    return other or any(word.startswith(_COURSES) for word in words[cue.end : end])
 
 
 _AS = frozenset({"as", "to", "be", "for", "a", "an", "als", "ein", "eine", "einer", "benign", "the"})

@@ -25,12 +25,14 @@ _SHORT = re.compile(
 _SPINE = re.compile(r"sa[ck]r|kreuzb|[lhb]w[ksdbh]|wirb|vertebr|lumb|spin|oss|knoch|bone|skelet", re.IGNORECASE)
 
 
-# "VI 2.0 cm / VII 1.5 / IVa 0.8": numerals alone, in a list of sizes.
-_BARE = re.compile(r"(?<![\w.])(?P<numeral>IV[ab]?|V?I{1,3}|V)(?=[ ]\d{1,3}(?:[.,]\d)?[ ]?(?:[cm]m\b|[/,;]))")
+# "VI 2.0 cm / VII 1.5 / IVa 0.8", "VII: 9, VIII: 8", "VI - 11 mm": numerals alone, in a list of sizes.
+_BARE = re.compile(
+    r"(?<![\w.])(?P<numeral>IV[ab]?|V?I{1,3}|V)(?=(?:[ ]?[:=]|[ ][-–])?[ ]\d{1,3}(?:[.,]\d)?[ ]?(?:[cm]m\b|[/,;.\n]|$))"
+)
 # One such numeral may be anything.
 FEWEST_NUMERALS = 2
 # Words of the segment before its numeral.
-_NAMED = re.compile(r"(?:seg\w*|sg|lsg|s)\.?[ ]?$", re.IGNORECASE)
+_NAMED = re.compile(r"(?<!\w)(?:seg\w*|sg|lsg|s)\.?[ ]?$", re.IGNORECASE)
 
 
 def segment_edits(text: str) -> Iterator[Edit]:

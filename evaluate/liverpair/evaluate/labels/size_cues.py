@@ -46,6 +46,11 @@ def _leads_to_size(words: Sequence[str], start: int) -> bool:
     return False
 
 
+# "36 mm in spring and now it is 32 mm": behind these begins what is told of the next size.
+_OPENS = frozenset({"and", "und", "but", "aber"})
+# "Known metastases; measured S8 23 mm, S6 19 mm": a participle that heads a list is no verb of the past.
+_MEASURED = frozenset({"measured"})
+_PARTS = frozenset({";", ",", ":", "("})
 _JOINS = frozenset({"and", "und", "vs", "versus", "against", "gegenueber", "gegen"})
 
 
@@ -72,11 +77,14 @@ def cues_near(cues: Sequence[Hit], words: Sequence[str], at: int, direction: int
             if not cue.start <= position < cue.end:
                 continue
             number_follows = cue.end < len(words) and words[cue.end][0].isdigit() and cue.category not in _METHODS
-            if direction > 0 and (number_follows or (cue.category == "previous" and _leads_to_size(words, cue.end))):
+            leads = cue.category == "previous" or (cue.category == "current" and words[cue.start - 1] in _OPENS)
+            if direction > 0 and (number_follows or (leads and _leads_to_size(words, cue.end))):
                 return found
             if cue.category in _TIMES and found & _TIMES:
                 continue
             if direction < 0 and cue.category == "current" and _closes_another(cue, words):
+                continue
+            if direction < 0 and words[cue.start] in _MEASURED and words[cue.start - 1] in _PARTS:
                 continue
             if direction < 0 and cue.category in ("comparing", "previous") and _names_study(words[cue.end : at]):
                 continue

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from liverpair.evaluate.labels.compared import follows_study, names_only_study, opening_of
 from liverpair.evaluate.labels.cycles import follows_cycles
 from liverpair.evaluate.labels.former import (
     dated_in_past,
@@ -27,6 +28,7 @@ from liverpair.evaluate.labels.outset import told_of_outset
 from liverpair.evaluate.labels.owners import owner
 from liverpair.evaluate.labels.pairs import largest_addend, paired_sizes
 from liverpair.evaluate.labels.rules import Hit, Rules
+from liverpair.evaluate.labels.segment_numbers import ends_segment_list, is_segment_number
 from liverpair.evaluate.labels.size_cues import cues_near
 from liverpair.evaluate.labels.text import Token
 
@@ -163,7 +165,9 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
             continue
         led_to = category.get(start - 1) == "link_change"  # "from 24 mm on the prior to 28 mm"
         current = "current" in before | behind or led_to or changed
-        compared = _opening_of(words, start) >= 0 and _follows_study(cues, words, _opening_of(words, start))
+        opening = opening_of(words, start)
+        compared = opening >= 0 and follows_study(cues, words, opening)
+        previous = previous or (compared and names_only_study(cues, words, opening))
         beside = compared or ("previous_beside" in before and not current) or leads_on or bound
         now = _stands_at(words, start, unit + 1)
         out.append(_Raw(mm, start, unit + 1, previous and not led_to, beside, current, now and not previous))
@@ -226,32 +230,6 @@ _SMALLER_THAN = frozenset(
     for first in ("smaller", "less", "kleiner", "weniger", "geringer", "lesser")
     for second in ("than", "als")
 )
-# Words from a comparison to the bracket with its size: "compared with the study of May (lead lesion 41 mm)".
-STUDY_REACH = 5
-
-
-def _opening_of(words: Sequence[str], at: int) -> int:
-    """The bracket that is open at a word, -1 if none."""
-    place = next((i for i in range(at - 1, -1, -1) if words[i] in ("(", ")")), -1)
-    return place if place >= 0 and words[place] == "(" else -1
-
-
-_LESIONS = ("met", "lesion", "laes", "herd", "fili", "foc", "depos", "nod", "leberm", "leberh", "mass", "rund")
-_STUDIES = ("vorunters", "vu", "vorbef", "voraufn", "unters", "mr", "ct", "pet", "study", "scan", "exam", "baseline")
-
-
-def _follows_study(cues: Sequence[Hit], words: Sequence[str], opening: int) -> bool:
-    """Whether a former study is what the bracket explains."""
-    near = [cue for cue in cues if 0 <= opening - cue.end <= STUDY_REACH and "," not in words[cue.end : opening]]
-    near = [cue for cue in near if not any(word.startswith(_LESIONS) for word in words[cue.end : opening])]
-    named = any(word.startswith(_STUDIES) for cue in near for word in words[cue.start : opening])
-    return (
-        named
-        and any(cue.category in ("comparing", "previous") for cue in near)
-        and not any(words[i] in ("mm", "cm") for cue in near for i in range(cue.end, opening))
-    )
-
-
 # Words of a bracket with the former size between the current one and the unit.
 FORMER_REACH = 6
 # "15 statt 18 mm": the number before these is the current one. ("von", "from" lead to it: "von 15 auf 18 mm".)
@@ -296,18 +274,20 @@ def _chain(
             start += dotted
             break  # "SUVmax 27 and 1.4 cm"
         link = category.get(start - 1)
-        if words[start - 1] in _INSTEAD and not _is_segment(words, start - 2):
+        if words[start - 1] in _INSTEAD and not is_segment_number(words, start - 2):
             return start - 2, [_number(words[start - 2])], True  # "15 statt 18 mm"
         if link == "link_change":
             changed = True
         elif (
             words[start - 1] == ","
             and (listed or _in_bracket_list(words, start - 2))
-            and not _is_segment(words, start - 2)
+            and not is_segment_number(words, start - 2)
         ):
             pass  # "24, 15 und 8 mm", "(12, 8 mm)"
-        elif link != "link_range" or (words[start - 1] in ("und", "and") and _is_segment(words, start - 2)):
+        elif link != "link_range" or (words[start - 1] in ("und", "and") and is_segment_number(words, start - 2)):
             break
+        elif words[start - 1] == "-" and ends_segment_list(words, start - 2):
+            break  # "segment 6 - 1.1 cm"
         listed = words[start - 1] in ("und", "and", "sowie", ",") and (listed or words[start - 1] != ",")
         start -= 2
         values.append(_number(words[start]))
@@ -330,13 +310,8 @@ def _listed_before(words: Sequence[str], tokens: Sequence[Token], before: int) -
         if words[at] == "("
         and tokens[at + 1].kind == "number"
         and words[at + 2] == ")"
-        and not _is_segment(words, at + 1)
+        and not is_segment_number(words, at + 1)
     ]
-
-
-def _is_segment(words: Sequence[str], position: int) -> bool:
-    """ "Segment 2 und 9 mm": the number behind the word is a place."""
-    return position > 0 and words[position - 1].startswith("seg")
 
 
 def _number(word: str) -> float:

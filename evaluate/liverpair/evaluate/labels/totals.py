@@ -44,6 +44,7 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
         if mentions:
             groups.append(_group(reading, mentions, [value for _, value in counts]))
         if mentions:
+            by_name.extend(_total_told(reading, rules))
             by_name.extend(_risen_number(reading, rules))
             by_name.extend(number for mention in mentions for number in _answered_number(mention, reading, rules))
         numbers.extend(_stated_number(reading, rules, of_liver=block == reading.sentence.block and on_liver))
@@ -53,7 +54,7 @@ def count_lesions(readings: Sequence[Reading], counted: set[int], rules: Rules) 
             plural = plural or not _is_summary(reading)
         elif mentions:
             single = True
-            places.update(filter(None, [place_of(reading)]))
+            places |= _places_of_each(reading, mentions)
     if added or left:
         return max(added or left)
     if any(_is_uncounted(reading, counted) for reading in readings):
@@ -94,11 +95,23 @@ def _placed_apart(groups: Sequence[_Group]) -> int:
 
 def _listed_number(reading: Reading, mentions: Sequence[Mention], rules: Rules) -> list[int]:
     """ "Metastases: segment 2 13 mm, segment 5 22 mm": as many as segments with a size each, if the list is whole."""
-    if not any(not mention.singular for mention in mentions) or reading.has("quantity") or _gives_examples(reading):
+    vague = any(cue.category == "quantity" and reading.words[cue.start] not in _BOTH for cue in reading.cues)
+    if not any(not mention.singular for mention in mentions) or vague or _gives_examples(reading):
         return []
     places = set(named_places(reading))
     sizes = [size for size in read_sizes(reading, rules) if not size.foreign]
     return [len(places)] if len(places) == len(sizes) > 1 else []
+
+
+def _places_of_each(reading: Reading, mentions: Sequence[Mention]) -> set[str]:
+    """The places of single lesions: the first that the sentence names, all where each lesion has one of its own."""
+    named = set(named_places(reading))
+    each = len(named) == len(mentions) and len({mention.kind for mention in mentions}) == 1
+    return named if each else set(filter(None, [place_of(reading)]))
+
+
+# "Metastases in segment 2 (17 mm) and segment 7 (15 mm), both unchanged": nothing vague is said of their number.
+_BOTH = frozenset({"both", "beide", "beiden"})
 
 
 def _one_each(reading: Reading, mentions: Sequence[Mention]) -> list[int]:
@@ -200,6 +213,29 @@ def _risen_number(reading: Reading, rules: Rules) -> list[int]:
         if at in changes and _number(words[at - 1], rules) and words[to + 1 : to + 2] not in (["mm"], ["cm"], ["x"]):
             return _number(words[to], rules)
     return []
+
+
+_TOTALS = frozenset({"total", "insgesamt", "altogether", "gesamt", "gesamtzahl"})
+_LEADING_ON = frozenset({"of", "von", "now", "jetzt", "nun", ":", "damit", "somit", "number", "is", "are", "sind"})
+
+
+def _total_told(reading: Reading, rules: Rules) -> list[int]:
+    """ "Two new hepatic metastases on a background of four (total six)", "three in total": not "total 71 mm"."""
+    words = reading.words
+    if any(mention.kind == "benign" for mention in reading.mentions):
+        return []  # "insgesamt neun Läsionen, davon fünf Zysten"
+    for at in (i for i, word in enumerate(words) if word in _TOTALS):
+        before = words[at - 1 - (words[at - 1] == "in")] if at > 1 else ""
+        if before in rules.numbers:
+            return _number(before, rules)
+        place = next((i for i in range(at + 1, len(words)) if words[i] not in _LEADING_ON), len(words))
+        if place < len(words) and place - at <= MOST_LEADING and words[place + 1 : place + 2] in _ENDS:
+            return _number(words[place], rules)
+    return []
+
+
+_ENDS: list[list[str]] = [[], *([mark] for mark in (")", ".", ",", ";"))]
+MOST_LEADING = 3
 
 
 def _number(word: str, rules: Rules) -> list[int]:

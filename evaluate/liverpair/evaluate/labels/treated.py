@@ -29,6 +29,10 @@ def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules, size: 
     hits = [hit for hit in rules.treatment.find(reading.words) if not _only_tells_where(hit, reading)]
     told = _of_part(hits, reading, mention, size)
     said = [hit.category for hit in told if hit.category not in _DEATH or not is_of_a_part(reading.words, hit.start)]
+    if any(hit.end == size and reading.words[hit.end - 1].endswith(_ENDS) for hit in hits):
+        return True  # "treated lesion (ablation zone 30 mm)"
+    if mention is None and _opens_with_rest(reading):
+        said.append("local")
     if "alive" in said:
         return False
     if "dead" in said:
@@ -38,6 +42,17 @@ def owns_no_size(reading: Reading, mention: Mention | None, rules: Rules, size: 
         return treated and said.count("lifeless") >= SIGNS_OF_DEATH
     named = any(m.kind in ("metastasis", "lesion", "recurrence") for m in reading.mentions)
     return (treated and "lifeless" in said) or ("local" in said and not named)
+
+
+_ENDS = ("zone", "zonen", "zones", "defekt", "defect", "cavity", "hoehle", "areal", "area", "narbe", "scar")
+_RESTS = ("zone", "defe", "cavit", "hoehle", "areal", "area", "narbe", "scar")
+# "The two former zones": words of the sentence in which what is left stands.
+REST_WITHIN = 4
+
+
+def _opens_with_rest(reading: Reading) -> bool:
+    """ "The zones are smaller: S2 18 mm" behind a sentence on the ablation: what it left."""
+    return reading.after_ablation and any(word.startswith(_RESTS) for word in reading.words[:REST_WITHIN])
 
 
 _BESIDE = ("abut", "adjac", "next", "beside", "near", "touch", "border", "angrenz", "benachb", "neben", "nahe")
@@ -72,6 +87,10 @@ def _of_part(hits: list[Hit], reading: Reading, mention: Mention | None, size: i
 
     "Untreated metastasis 21 mm; the ablated ones nonviable, up to 44 mm": two parts, two verdicts.
     """
+    colon = reading.words.index(":") if ":" in reading.words else 0
+    head = [hit for hit in hits if hit.end <= colon and ";" not in reading.words[:colon]]
+    if head and mention is None:
+        return head  # "the ablation areas are smaller: segment 4, 27 mm; segment 6, 22 mm"
     stops = [-1, *(i for i, word in enumerate(reading.words) if word == ";"), len(reading.words)]
     for at in (size, mention.start if mention is not None else -1):
         within = [h for a, b in pairwise(stops) if a < at < b for h in hits if a < h.start < b]
