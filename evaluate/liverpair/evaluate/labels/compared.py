@@ -1,4 +1,7 @@
-"""Whether a bracket stands behind a comparison: "compared with the study of May (lead lesion 41 mm)"."""
+"""Whether a bracket or a relative clause tells of a study that is compared with.
+
+"Compared with the study of May (lead lesion 41 mm)", "verglichen mit der CT, in welcher der größte Herd 38 mm maß".
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 
 from liverpair.evaluate.labels.rules import Hit
 
-__all__ = ["follows_study", "names_only_study", "opening_of"]
+__all__ = ["follows_study", "names_only_study", "opening_of", "told_of_study"]
 
 # Words from a comparison to the bracket with its size: "compared with the study of May (lead lesion 41 mm)".
 STUDY_REACH = 5
@@ -52,3 +55,24 @@ def names_only_study(cues: Sequence[Hit], words: Sequence[str], opening: int) ->
         if all(ok or _FIGURES.fullmatch(words[i]) for ok, i in zip(known, between, strict=True)):
             return True
     return False
+
+
+# How such a clause begins behind its comma, and the verbs of the past that it holds.
+_WHERE = frozenset({"where", "when", "wo"})
+_IN = frozenset({"in", "on", "at", "bei", "auf"})
+_WHICH = frozenset({"welcher", "welchem", "welchen", "der", "dem", "denen", "which"})
+_WAS = ("war", "wurde", "hatte", "mass", "massen", "betrug", "was", "were", "had", "measured")
+# Words from the comparison to the clause: "verglichen mit der letzten PET/CT vom 18.01.2023, in welcher".
+CLAUSE_REACH = 10
+
+
+def told_of_study(cues: Sequence[Hit], words: Sequence[str], start: int) -> bool:
+    """Whether a size stands in a relative clause that tells, in the past, of the study that is compared with."""
+    comma = next((i for i in range(start - 1, -1, -1) if words[i] in (",", ";", "(", ")")), -1)
+    if comma < 0 or words[comma] != ",":
+        return False
+    opens = words[comma + 1] in _WHERE or (words[comma + 1] in _IN and words[comma + 2] in _WHICH)
+    compared = any(cue.category == "comparing" and 0 <= comma - cue.end <= CLAUSE_REACH for cue in cues)
+    named = any(word.startswith(_STUDIES) for word in words[max(0, comma - CLAUSE_REACH) : comma])
+    end = next((i for i in range(start, len(words)) if words[i] in (",", ";", ".")), len(words))
+    return opens and compared and named and any(word.startswith(_WAS) for word in words[comma:end])

@@ -134,6 +134,8 @@ def coordinated(organs: Sequence[Hit], tokens: Sequence[Token], words: Sequence[
         between = _outside_brackets(words[organs[i - 1].end : organs[i].start])
         if "(" in words[organs[i - 1].end : organs[i].start] and organs[i].end in named:
             continue  # "liver S6 (14 mm), mesenteric mass (36 mm)": what the adjective stands before is its own
+        if not between and _is_compound(organs[i], words, rules):
+            continue  # "foci in the left lobe lymphknotenmetastase 40 mm", dictated: two things
         left_is_compound = not tokens[organs[i - 1].end - 1].hyphen and _is_compound(organs[i - 1], words, rules)
         if not left_is_compound and all(word in rules.joiners for word in between):
             group[i] = group[i - 1]

@@ -286,11 +286,20 @@ def _concerns_other_study(cue: Hit, hit: Hit, reading: Reading) -> bool:
     own, other = (_PET, (*_CT, *_MR)) if reading.is_pet else (_MR, (*_CT, *_PET))
     part = [*between[parted + 1 :], *reading.words[cue.end : cue.end + METHOD_REACH]]
     named = any(word.startswith(other) for word in part)
-    return parted >= 0 and named and not any(word.startswith(own) for word in part)
+    if parted >= 0 and named and not any(word.startswith(own) for word in part):
+        return True
+    behind = reading.words[cue.end : cue.end + STUDY_REACH]
+    at = next((i for i, word in enumerate(behind) if word.startswith(other)), 0)
+    clause = reading.words[hit.end : cue.end + STUDY_REACH]
+    # "metastases not visible on the recent outside PET", of an MRI's report
+    return (
+        at > 0 and behind[0] in _ON and not {",", ";"} & set(behind[:at]) and not any(w.startswith(own) for w in clause)
+    )
 
 
-# Words from the denial to the method: "not visible on CT".
-METHOD_REACH = 3
+# Words from the denial to the method: "not visible on CT"; "not seen on the recent outside PET".
+METHOD_REACH, STUDY_REACH = 3, 6
+_ON = frozenset({"on", "in", "by", "at", "with", "im", "auf", "mittels"})
 
 
 def _is_attribute(cue: Hit, reading: Reading) -> bool:

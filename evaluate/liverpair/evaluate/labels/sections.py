@@ -179,8 +179,9 @@ def _section(index: int, placed: Sequence[_Placed], rules: Rules) -> str:
         told = any(_tells_present(other, rules) for other in placed[: index + 1] if other.run == one.run)
         lasts = one.line == 0 or "findings" in later
         return "skip" if lasts and not told else "findings"
-    if later & {"findings", *_OPENING}:
-        return "skip"
+    begun = one.paragraph > 0 and _measures_lesion(one.sentence.words, rules) and _describes(one, rules)
+    if later & {"findings", *_OPENING} and not (begun and not later & {"findings", "question"}):
+        return "skip"  # "KM extrazellulär" behind the first lesions heads no technique that the question lasts to
     return "findings" if _has_left(one, index, placed, rules) else "skip"
 
 
@@ -271,6 +272,7 @@ def _heading(piece: Piece, rules: Rules) -> tuple[str, str, int]:
     if colon < 0:
         return _bare_heading(piece, words, start, rules)
     head = words[start:colon]
+    head = head[:-1] if head[-1:] == ["."] else head  # "Anamn.:"
     if not head or sum(1 for t in piece.tokens[start:colon] if t.kind == "word") > MAX_HEADING_WORDS:
         return "", "", 0
     if len(head) > 1 and head[0].startswith(_NUMBERED_STUDIES) and _ORDINAL.fullmatch(head[1]):

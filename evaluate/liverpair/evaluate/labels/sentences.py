@@ -129,6 +129,8 @@ def _ends_sentence(tokens: Sequence[Token], index: int, text: str, rules: Rules)
         return token.text in rules.may_end and capital
     if token.text != "." or index == 0:
         return False
+    if following is not None and following.text == ":" and following.glued:
+        return False  # "Anamn.: NET", "Bef.:"
     if following is not None and following.text in (",", ";", "/", "+", "&"):
         return False  # "bilobär multip., max. 25 mm", "kein Hw. auf Rez. / Meta."
     before = tokens[index - 1]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from liverpair.evaluate.labels.compared import follows_study, names_only_study, opening_of
+from liverpair.evaluate.labels.compared import follows_study, names_only_study, opening_of, told_of_study
 from liverpair.evaluate.labels.cycles import follows_cycles
 from liverpair.evaluate.labels.former import (
     dated_in_past,
@@ -160,7 +160,7 @@ def _raw_sizes(reading: Reading, cues: Sequence[Hit]) -> list[_Raw]:
         leads_on = arrow or (unit + 1 < len(words) and category.get(unit + 1) == "link_change")
         former = bool(before & {"previous", "comparing"}) and not changed  # "von ehemals 33 auf 19 mm"
         previous = (former and "current" not in before) or "previous" in behind or follows_former(words, start)
-        previous = previous or told_of_outset(words, start)
+        previous = previous or told_of_outset(words, start) or told_of_study(cues, words, start)
         if any(test(words, start) for test in _NO_SIZES) or is_of_liver(words, start, mm):
             continue
         led_to = category.get(start - 1) == "link_change"  # "from 24 mm on the prior to 28 mm"

@@ -25,8 +25,14 @@ SPELLING = {
     "\u2028": "\n", "\u2029": "\n", "\x0b": "\n", "\x0c": "\n", "\x85": "\n",
 }  # fmt: skip
 
+# "(6/24 31 mm)": a month and a year right before a size, unless an image or a series is numbered.
+_NUMBERED = "".join(f"(?<!{word} )" for word in ("im", "img", "image", "bild", "serie", "series", "slice", "se"))
+_MONTH_BEFORE_SIZE = (
+    rf"(?<![\w./,-]){_NUMBERED}(?:1[0-2]|[1-9])/[0-3]\d(?=\s+\d{{1,3}}(?:[.,]\d+)?\s?(?:mm\b|cm\b|x\s?\d))"
+)
 _TOKEN = re.compile(
-    r"(?P<date>(?<=\()(?:1[0-2]|[1-9])/[0-3]\d(?=\s?:)|\d{1,2}\.\d{1,2}\.(?:\d{4}|\d{2})(?!\d)|\d{1,2}/\d{1,2}/\d{2,4}|\d{1,2}/\d{4}|0[1-9]/\d\d(?![\d/])|\d{4}-\d\d-\d\d)"
+    rf"(?P<date>(?<=\()(?:1[0-2]|[1-9])/[0-3]\d(?=\s?:)|{_MONTH_BEFORE_SIZE}|"
+    r"\d{1,2}\.\d{1,2}\.(?:\d{4}|\d{2})(?!\d)|\d{1,2}/\d{1,2}/\d{2,4}|\d{1,2}/\d{4}|0[1-9]/\d\d(?![\d/])|\d{4}-\d\d-\d\d)"
     r"|(?P<number>\d+(?:[.,]\d+)?)"
     r"|(?P<times>(?<=\d)[x*](?=\s?\d)|(?<=\d )\*(?= \d))"  # "17x15 mm", "17*15 mm"
     r"|(?P<word>[a-z*](?:[a-z0-9*]|'(?=[a-z]))*)"
